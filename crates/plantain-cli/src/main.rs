@@ -1,0 +1,3 @@
+//! The `plantain` command.
+
+fn main() {}

@@ -1,0 +1,147 @@
+//! Convolutional blocks that the UNet, the decoder and the refiner share.
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor, activation};
+use plantain_kernels::upsample_nearest;
+
+use crate::layers::{Conv2d, GroupNorm, Linear};
+
+/// Two normalised convolutions around a skip connection (diffusers' `ResnetBlock2D` with
+/// `time_embedding_norm = "default"`).
+#[derive(Module, Debug)]
+pub struct ResnetBlock {
+    norm1: GroupNorm,
+    conv1: Conv2d,
+    time_emb_proj: Option<Linear>,
+    norm2: GroupNorm,
+    conv2: Conv2d,
+    conv_shortcut: Option<Conv2d>,
+    #[module(skip)]
+    output_scale_factor: f64,
+}
+
+/// Configuration of a [`ResnetBlock`].
+#[derive(Debug, Clone, Copy)]
+pub struct ResnetBlockConfig {
+    /// Channels that come in.
+    pub in_channels: usize,
+    /// Channels that go out.
+    pub out_channels: usize,
+    /// Width of the time embedding, if there is one.
+    pub time_embed_dim: Option<usize>,
+    /// Groups of both normalisations.
+    pub groups: usize,
+    /// Epsilon of both normalisations.
+    pub epsilon: f64,
+    /// Divisor of the sum with the skip connection.
+    pub output_scale_factor: f64,
+}
+
+impl ResnetBlockConfig {
+    /// Builds the block; its parameters are allocated when first used.
+    pub fn init(&self, device: &Device) -> ResnetBlock {
+        let (inputs, outputs) = (self.in_channels, self.out_channels);
+        ResnetBlock {
+            norm1: GroupNorm::new(self.groups, inputs, self.epsilon, device),
+            conv1: Conv2d::new_3x3(inputs, outputs, device),
+            time_emb_proj: self
+                .time_embed_dim
+                .map(|dim| Linear::new(dim, outputs, device)),
+            norm2: GroupNorm::new(self.groups, outputs, self.epsilon, device),
+            conv2: Conv2d::new_3x3(outputs, outputs, device),
+            conv_shortcut: (inputs != outputs).then(|| Conv2d::new_1x1(inputs, outputs, device)),
+            output_scale_factor: self.output_scale_factor,
+        }
+    }
+}
+
+impl ResnetBlock {
+    /// # Shapes
+    /// - `x`: `[batch, in_channels, height, width]`
+    /// - `time_embed`: `[batch, time_embed_dim]`, before its SiLU
+    /// - result: `[batch, out_channels, height, width]`
+    pub fn forward(&self, x: Tensor<4>, time_embed: Option<&Tensor<2>>) -> Tensor<4> {
+        let mut h = self.conv1.forward(self.norm1.forward_silu(x.clone()));
+        if let (Some(projection), Some(embed)) = (&self.time_emb_proj, time_embed) {
+            let shift = projection.forward(activation::silu(embed.clone()));
+            let [batch, channels] = shift.dims();
+            h = h + shift.reshape([batch, channels, 1, 1]);
+        }
+        let h = self.conv2.forward(self.norm2.forward_silu(h));
+        let x = match &self.conv_shortcut {
+            Some(shortcut) => shortcut.forward(x),
+            None => x,
+        };
+        if self.output_scale_factor == 1.0 {
+            x + h
+        } else {
+            (x + h) / self.output_scale_factor
+        }
+    }
+}
+
+/// Halves the size with a convolution (diffusers' `Downsample2D`).
+#[derive(Module, Debug)]
+pub struct Downsample {
+    conv: Conv2d,
+    #[module(skip)]
+    padding: usize,
+}
+
+impl Downsample {
+    /// With `padding` 0 the picture is padded by one row below and one column on the right instead.
+    pub fn new(channels: usize, padding: usize, device: &Device) -> Self {
+        Self {
+            conv: Conv2d::new(channels, channels, 3, 2, padding, device),
+            padding,
+        }
+    }
+
+    /// # Shapes
+    /// - `x`: `[batch, channels, height, width]`
+    /// - result: `[batch, channels, ceil(height / 2), ceil(width / 2)]`
+    pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let x = if self.padding == 0 {
+            x.pad((0, 1, 0, 1), 0.0)
+        } else {
+            x
+        };
+        self.conv.forward(x)
+    }
+}
+
+/// Enlarges with nearest neighbours, then a convolution (diffusers' `Upsample2D`).
+#[derive(Module, Debug)]
+pub struct Upsample {
+    conv: Conv2d,
+}
+
+impl Upsample {
+    /// Keeps the number of channels.
+    pub fn new(channels: usize, device: &Device) -> Self {
+        Self {
+            conv: Conv2d::new_3x3(channels, channels, device),
+        }
+    }
+
+    /// To twice the size.
+    ///
+    /// # Shapes
+    /// - `x`: `[batch, channels, height, width]`
+    /// - result: `[batch, channels, 2 * height, 2 * width]`
+    pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        self.conv.forward(upsample_nearest(x))
+    }
+
+    /// To a size that may fall short of double by one, where an odd size was halved before.
+    ///
+    /// # Shapes
+    /// - result: `[batch, channels, height, width]` of `size`
+    pub fn forward_to(&self, x: Tensor<4>, size: [usize; 2]) -> Tensor<4> {
+        // Nearest neighbours at (2 n - 1) / n pick the same pixels as at 2, less the last one.
+        let [batch, channels, ..] = x.dims();
+        let x = upsample_nearest(x);
+        let x = x.slice([0..batch, 0..channels, 0..size[0], 0..size[1]]);
+        self.conv.forward(x)
+    }
+}

@@ -1,0 +1,252 @@
+//! The decoders: latent to picture (source: diffusers `vae.py`, `autoencoder_kl.py`,
+//! `autoencoder_tiny.py`).
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor, activation};
+use plantain_kernels::upsample_nearest;
+
+use crate::blocks::{ResnetBlock, ResnetBlockConfig, Upsample};
+use crate::config::{DecoderConfig, KlDecoderConfig, TinyDecoderConfig};
+use crate::layers::{Conv2d, GroupNorm};
+use crate::transformer::PixelAttention;
+
+/// Either decoder.
+#[derive(Module, Debug)]
+#[allow(clippy::large_enum_variant)] // One exists per model.
+pub enum Decoder {
+    /// Of `AutoencoderKL`.
+    Kl(KlDecoder),
+    /// Of `AutoencoderTiny`.
+    Tiny(TinyDecoder),
+}
+
+impl Decoder {
+    /// Decodes a latent; diffusers' `vae.decode(latent).sample`.
+    ///
+    /// # Shapes
+    /// - `latent`: `[batch, latent_channels, height, width]`, unscaled (see
+    ///   [`DecoderConfig::scaling`])
+    /// - result: `[batch, 3, scale * height, scale * width]`, about -1 to 1, not clamped
+    pub fn forward(&self, latent: Tensor<4>) -> Tensor<4> {
+        match self {
+            Self::Kl(decoder) => decoder.forward(latent),
+            Self::Tiny(decoder) => decoder.forward(latent),
+        }
+    }
+}
+
+impl DecoderConfig {
+    /// Builds the network; its parameters are allocated when first used. The configuration must
+    /// pass [`Self::validate`].
+    pub fn init(&self, device: &Device) -> Decoder {
+        match self {
+            Self::AutoencoderKL(config) => Decoder::Kl(config.init(device)),
+            Self::AutoencoderTiny(config) => Decoder::Tiny(config.init(device)),
+        }
+    }
+}
+
+const EPSILON: f64 = 1e-6;
+
+#[derive(Module, Debug)]
+struct KlMidBlock {
+    resnets: Vec<ResnetBlock>,
+    attentions: Vec<PixelAttention>,
+}
+
+#[derive(Module, Debug)]
+struct KlUpBlock {
+    resnets: Vec<ResnetBlock>,
+    upsamplers: Vec<Upsample>,
+}
+
+#[derive(Module, Debug)]
+struct KlDecoderBody {
+    conv_in: Conv2d,
+    mid_block: KlMidBlock,
+    up_blocks: Vec<KlUpBlock>,
+    conv_norm_out: GroupNorm,
+    conv_out: Conv2d,
+}
+
+/// The decoder of Stable Diffusion's own autoencoder.
+#[derive(Module, Debug)]
+pub struct KlDecoder {
+    post_quant_conv: Option<Conv2d>,
+    decoder: KlDecoderBody,
+}
+
+impl KlDecoderConfig {
+    /// Builds the network.
+    pub fn init(&self, device: &Device) -> KlDecoder {
+        let latent = self.latent_channels;
+        let (finest, coarsest) = (
+            self.block_out_channels[0],
+            self.block_out_channels[self.block_out_channels.len() - 1],
+        );
+        KlDecoder {
+            post_quant_conv: self
+                .use_post_quant_conv
+                .then(|| Conv2d::new_1x1(latent, latent, device)),
+            decoder: KlDecoderBody {
+                conv_in: Conv2d::new_3x3(latent, coarsest, device),
+                mid_block: self.init_mid(coarsest, device),
+                up_blocks: (0..self.block_out_channels.len())
+                    .rev()
+                    .map(|level| self.init_up(level, device))
+                    .collect(),
+                conv_norm_out: GroupNorm::new(self.norm_num_groups, finest, EPSILON, device),
+                conv_out: Conv2d::new_3x3(finest, self.out_channels, device),
+            },
+        }
+    }
+
+    fn resnet(&self, in_channels: usize, out_channels: usize) -> ResnetBlockConfig {
+        ResnetBlockConfig {
+            in_channels,
+            out_channels,
+            time_embed_dim: None,
+            groups: self.norm_num_groups,
+            epsilon: EPSILON,
+            output_scale_factor: 1.0,
+        }
+    }
+
+    fn init_mid(&self, channels: usize, device: &Device) -> KlMidBlock {
+        let resnet = || self.resnet(channels, channels).init(device);
+        KlMidBlock {
+            resnets: vec![resnet(), resnet()],
+            attentions: self
+                .mid_block_add_attention
+                .then(|| PixelAttention::new(channels, self.norm_num_groups, EPSILON, device))
+                .into_iter()
+                .collect(),
+        }
+    }
+
+    fn init_up(&self, level: usize, device: &Device) -> KlUpBlock {
+        let channels = &self.block_out_channels;
+        let output = channels[level];
+        let input = channels[(level + 1).min(channels.len() - 1)];
+        KlUpBlock {
+            resnets: (0..=self.layers_per_block)
+                .map(|i| {
+                    let input = if i == 0 { input } else { output };
+                    self.resnet(input, output).init(device)
+                })
+                .collect(),
+            upsamplers: (level > 0)
+                .then(|| Upsample::new(output, device))
+                .into_iter()
+                .collect(),
+        }
+    }
+}
+
+impl KlDecoder {
+    /// Shapes as [`Decoder::forward`].
+    pub fn forward(&self, latent: Tensor<4>) -> Tensor<4> {
+        let latent = match &self.post_quant_conv {
+            Some(conv) => conv.forward(latent),
+            None => latent,
+        };
+        let body = &self.decoder;
+        let mut h = body.conv_in.forward(latent);
+        for (i, resnet) in body.mid_block.resnets.iter().enumerate() {
+            h = resnet.forward(h, None);
+            if let (0, Some(attention)) = (i, body.mid_block.attentions.first()) {
+                h = attention.forward(h);
+            }
+        }
+        for block in &body.up_blocks {
+            for resnet in &block.resnets {
+                h = resnet.forward(h, None);
+            }
+            for upsampler in &block.upsamplers {
+                h = upsampler.forward(h);
+            }
+        }
+        body.conv_out.forward(body.conv_norm_out.forward_silu(h))
+    }
+}
+
+/// Three convolutions around a skip connection, ReLU everywhere.
+#[derive(Module, Debug)]
+struct TinyBlock {
+    conv1: Conv2d,
+    conv2: Conv2d,
+    conv3: Conv2d,
+}
+
+/// Blocks at one size; every stage but the last then doubles it.
+#[derive(Module, Debug)]
+struct TinyStage {
+    blocks: Vec<TinyBlock>,
+    conv: Option<Conv2d>,
+}
+
+#[derive(Module, Debug)]
+struct TinyDecoderBody {
+    conv_in: Conv2d,
+    stages: Vec<TinyStage>,
+    conv_out: Conv2d,
+}
+
+/// The decoder of TAESD.
+#[derive(Module, Debug)]
+pub struct TinyDecoder {
+    decoder: TinyDecoderBody,
+}
+
+impl TinyDecoderConfig {
+    /// Builds the network.
+    pub fn init(&self, device: &Device) -> TinyDecoder {
+        let width = self.decoder_block_out_channels[0];
+        let conv = || Conv2d::new_3x3(width, width, device);
+        let last = self.num_decoder_blocks.len() - 1;
+        let stages = self.num_decoder_blocks.iter().enumerate();
+        let stages = stages.map(|(stage, blocks)| TinyStage {
+            blocks: (0..*blocks)
+                .map(|_| TinyBlock {
+                    conv1: conv(),
+                    conv2: conv(),
+                    conv3: conv(),
+                })
+                .collect(),
+            conv: (stage < last).then(|| conv().without_bias()),
+        });
+        TinyDecoder {
+            decoder: TinyDecoderBody {
+                conv_in: Conv2d::new_3x3(self.latent_channels, width, device),
+                stages: stages.collect(),
+                conv_out: Conv2d::new_3x3(width, self.out_channels, device),
+            },
+        }
+    }
+}
+
+impl TinyDecoder {
+    /// Shapes as [`Decoder::forward`].
+    pub fn forward(&self, latent: Tensor<4>) -> Tensor<4> {
+        let body = &self.decoder;
+        let clamped = (latent / 3.0).tanh() * 3.0;
+        let mut h = activation::relu(body.conv_in.forward(clamped));
+        for stage in &body.stages {
+            for block in &stage.blocks {
+                h = block.forward(h);
+            }
+            if let Some(conv) = &stage.conv {
+                h = conv.forward(upsample_nearest(h));
+            }
+        }
+        body.conv_out.forward(h) * 2.0 - 1.0
+    }
+}
+
+impl TinyBlock {
+    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let h = activation::relu(self.conv1.forward(x.clone()));
+        let h = activation::relu(self.conv2.forward(h));
+        activation::relu(self.conv3.forward(h) + x)
+    }
+}

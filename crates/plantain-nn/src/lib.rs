@@ -1,0 +1,25 @@
+//! The networks of a latent diffusion model as Burn modules: text encoder, UNet, refiner, decoders.
+//!
+//! Every network has a configuration with `init(&Device)`; parameters carry the names that diffusers
+//! and transformers give them, but for a few flattened containers (see `plantain-weights`, which
+//! holds the name maps). Nothing here reads files, tokenizes or samples.
+
+mod blocks;
+mod config;
+mod decoder;
+mod embedding;
+mod layers;
+mod refiner;
+mod text;
+mod transformer;
+mod unet;
+
+pub use config::{
+    BlockType, ConfigError, DecoderConfig, KlDecoderConfig, PerLevel, RefinerConfig,
+    TextActivation, TextEncoderConfig, TinyDecoderConfig, TransformerLayers, UNetConfig,
+};
+pub use decoder::{Decoder, KlDecoder, TinyDecoder};
+pub use embedding::guidance_scale_embedding;
+pub use refiner::Refiner;
+pub use text::{ClipTextModel, TextStates, TokenError};
+pub use unet::{Conditioning, UNet2DConditionModel};

@@ -1,0 +1,266 @@
+//! The text encoder (source: transformers `modeling_clip.py`, `CLIPTextModel`).
+
+use burn::module::Module;
+use burn::tensor::{Device, Int, Tensor, TensorData, activation};
+use plantain_kernels as kernels;
+
+use crate::config::{TextActivation, TextEncoderConfig};
+use crate::layers::{Embedding, LayerNorm, Linear};
+
+/// Tokens that the encoder cannot take.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TokenError {
+    /// A token id beyond the embedding table.
+    #[error("token id {id} is outside the vocabulary of {vocab_size} tokens")]
+    UnknownToken {
+        /// The id.
+        id: i64,
+        /// Size of the vocabulary.
+        vocab_size: usize,
+    },
+    /// A sequence that is empty or longer than the position table, or rows of unequal length.
+    #[error("a prompt of {length} tokens; this text encoder takes 1 to {max}, the same for every prompt of a batch")]
+    BadLength {
+        /// Length found.
+        length: usize,
+        /// Longest length.
+        max: usize,
+    },
+}
+
+/// What the encoder says about a batch of prompts.
+#[derive(Debug, Clone)]
+pub struct TextStates {
+    /// One state per token, after the final normalisation: `[batch, tokens, hidden_size]`.
+    pub last_hidden_state: Tensor<3>,
+    /// The state of the first end-of-text token: `[batch, hidden_size]`.
+    pub pooler_output: Tensor<2>,
+}
+
+#[derive(Module, Debug)]
+struct Embeddings {
+    token_embedding: Embedding,
+    position_embedding: Embedding,
+}
+
+#[derive(Module, Debug)]
+struct SelfAttention {
+    q_proj: Linear,
+    k_proj: Linear,
+    v_proj: Linear,
+    out_proj: Linear,
+    #[module(skip)]
+    heads: usize,
+}
+
+#[derive(Module, Debug)]
+struct Mlp {
+    fc1: Linear,
+    fc2: Linear,
+    #[module(skip)]
+    activation: TextActivation,
+}
+
+#[derive(Module, Debug)]
+struct EncoderLayer {
+    self_attn: SelfAttention,
+    layer_norm1: LayerNorm,
+    mlp: Mlp,
+    layer_norm2: LayerNorm,
+}
+
+#[derive(Module, Debug)]
+struct Encoder {
+    layers: Vec<EncoderLayer>,
+}
+
+/// Token ids to text states: a causal transformer.
+#[derive(Module, Debug)]
+pub struct ClipTextModel {
+    embeddings: Embeddings,
+    encoder: Encoder,
+    final_layer_norm: LayerNorm,
+    #[module(skip)]
+    eos_token_id: i64,
+}
+
+impl TextEncoderConfig {
+    /// Builds the network; its parameters are allocated when first used. The configuration must
+    /// pass [`Self::validate`].
+    pub fn init(&self, device: &Device) -> ClipTextModel {
+        let width = self.hidden_size;
+        ClipTextModel {
+            embeddings: Embeddings {
+                token_embedding: Embedding::new(self.vocab_size, width, device),
+                position_embedding: Embedding::new(self.max_position_embeddings, width, device),
+            },
+            encoder: Encoder {
+                layers: (0..self.num_hidden_layers)
+                    .map(|_| self.init_layer(device))
+                    .collect(),
+            },
+            final_layer_norm: LayerNorm::new(width, self.layer_norm_eps, device),
+            eos_token_id: self.eos_token_id,
+        }
+    }
+
+    fn init_layer(&self, device: &Device) -> EncoderLayer {
+        let width = self.hidden_size;
+        let square = || Linear::new(width, width, device);
+        EncoderLayer {
+            self_attn: SelfAttention {
+                q_proj: square(),
+                k_proj: square(),
+                v_proj: square(),
+                out_proj: square(),
+                heads: self.num_attention_heads,
+            },
+            layer_norm1: LayerNorm::new(width, self.layer_norm_eps, device),
+            mlp: Mlp {
+                fc1: Linear::new(width, self.intermediate_size, device),
+                fc2: Linear::new(self.intermediate_size, width, device),
+                activation: self.hidden_act,
+            },
+            layer_norm2: LayerNorm::new(width, self.layer_norm_eps, device),
+        }
+    }
+}
+
+impl ClipTextModel {
+    /// Encodes a batch of prompts of equal length.
+    ///
+    /// # Errors
+    /// When an id is outside the vocabulary or a length does not fit.
+    pub fn forward(&self, input_ids: &[Vec<i64>]) -> Result<TextStates, TokenError> {
+        let tokens = self.check(input_ids)?;
+        let table = self.embeddings.token_embedding.weight.val();
+        let positions = self.embeddings.position_embedding.weight.val();
+        let (device, [_, width]) = (table.device(), table.dims());
+
+        let ids = TensorData::new(input_ids.concat(), [input_ids.len() * tokens]);
+        let ids = Tensor::<1, Int>::from_data(ids, &device);
+        let embedded = table
+            .select(0, ids)
+            .reshape([input_ids.len(), tokens, width]);
+        let positions = positions.slice([0..tokens, 0..width]);
+        let mut h = embedded + positions.unsqueeze::<3>();
+        for layer in &self.encoder.layers {
+            h = layer.forward(h);
+        }
+        let last_hidden_state = self.final_layer_norm.forward(h);
+        let pooler_output = self.pool(&last_hidden_state, input_ids);
+        Ok(TextStates {
+            last_hidden_state,
+            pooler_output,
+        })
+    }
+
+    /// Common length of the rows.
+    fn check(&self, input_ids: &[Vec<i64>]) -> Result<usize, TokenError> {
+        let [vocab_size, _] = self.embeddings.token_embedding.weight.lazy_shape().dims();
+        let [max, _] = self.embeddings.position_embedding.weight.lazy_shape().dims();
+        let tokens = input_ids.first().map_or(0, Vec::len);
+        for row in input_ids {
+            if row.len() != tokens || tokens == 0 || tokens > max {
+                return Err(TokenError::BadLength {
+                    length: row.len(),
+                    max,
+                });
+            }
+            let known = |id: &i64| usize::try_from(*id).is_ok_and(|id| id < vocab_size);
+            if let Some(id) = row.iter().find(|id| !known(id)) {
+                return Err(TokenError::UnknownToken {
+                    id: *id,
+                    vocab_size,
+                });
+            }
+        }
+        Ok(tokens)
+    }
+
+    fn pool(&self, states: &Tensor<3>, input_ids: &[Vec<i64>]) -> Tensor<2> {
+        let [_, _, width] = states.dims();
+        let rows = input_ids.iter().enumerate().map(|(sample, ids)| {
+            let end = end_of_text(ids, self.eos_token_id);
+            states
+                .clone()
+                .slice([sample..sample + 1, end..end + 1, 0..width])
+                .reshape([1, width])
+        });
+        Tensor::cat(rows.collect(), 0)
+    }
+}
+
+/// Position of the state that stands for the whole prompt: the first end-of-text token, or, for
+/// configurations with the placeholder id 2, the first token with the highest id.
+fn end_of_text(ids: &[i64], eos_token_id: i64) -> usize {
+    const PLACEHOLDER: i64 = 2;
+    let target = if eos_token_id == PLACEHOLDER {
+        ids.iter().copied().max()
+    } else {
+        Some(eos_token_id)
+    };
+    ids.iter()
+        .position(|id| Some(*id) == target)
+        .unwrap_or_default()
+}
+
+impl EncoderLayer {
+    fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+        let x = x.clone() + self.self_attn.forward(self.layer_norm1.forward(x));
+        x.clone() + self.mlp.forward(self.layer_norm2.forward(x))
+    }
+}
+
+impl SelfAttention {
+    fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+        let query = self.q_proj.forward(x.clone());
+        let key = self.k_proj.forward(x.clone());
+        let value = self.v_proj.forward(x);
+        let y = kernels::attention(query, key, value, self.heads, true);
+        self.out_proj.forward(y)
+    }
+}
+
+impl Mlp {
+    fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+        let h = self.fc1.forward(x);
+        let h = match self.activation {
+            TextActivation::Gelu => activation::gelu(h),
+            TextActivation::QuickGelu => h.clone() * activation::sigmoid(h * 1.702),
+        };
+        self.fc2.forward(h)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_end_of_text_token_is_pooled() {
+        assert_eq!(end_of_text(&[7, 3, 9, 9], 9), 2);
+        assert_eq!(end_of_text(&[7, 3, 8, 5], 2), 2);
+        assert_eq!(end_of_text(&[7, 3], 9), 0, "as transformers does");
+    }
+
+    #[test]
+    fn bad_tokens_are_refused() {
+        let config = TextEncoderConfig {
+            vocab_size: 10,
+            hidden_size: 8,
+            intermediate_size: 16,
+            num_hidden_layers: 1,
+            num_attention_heads: 2,
+            max_position_embeddings: 4,
+            ..TextEncoderConfig::default()
+        };
+        let model = config.init(&Device::flex());
+        let unknown = model.forward(&[vec![1, 10]]).unwrap_err();
+        assert!(matches!(unknown, TokenError::UnknownToken { id: 10, .. }));
+        for rows in [vec![vec![0; 5]], vec![vec![]], vec![vec![1, 2], vec![1]]] {
+            let error = model.forward(&rows).unwrap_err();
+            assert!(matches!(error, TokenError::BadLength { .. }), "{rows:?}");
+        }
+    }
+}

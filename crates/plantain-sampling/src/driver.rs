@@ -1,0 +1,115 @@
+//! The denoising loop.
+
+use crate::{Sampler, SamplingError};
+
+/// What the denoiser is told about the step it is called for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub struct StepInfo<'a> {
+    /// Index of the step, from 0.
+    pub index: usize,
+    /// Number of steps.
+    pub steps: usize,
+    /// The timestep to give to the network; fractional for some samplers.
+    pub timestep: f32,
+    /// The noise level before the step, as in [`Sampler::sigmas`].
+    pub sigma: f32,
+    /// The latent before the step, not scaled for the network.
+    pub sample: &'a [f32],
+}
+
+/// Why [`sample`] stopped before the last step.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SampleError<E> {
+    /// The sampler refused a step or the noise for it.
+    #[error(transparent)]
+    Sampling(#[from] SamplingError),
+
+    /// The denoiser returned an error, for example because it was cancelled.
+    #[error(transparent)]
+    Denoise(E),
+
+    /// The network returned NaN or an infinity.
+    #[error("the model output of step {step} is not finite at element {element}")]
+    NonFiniteOutput {
+        /// Index of the step, from 0.
+        step: usize,
+        /// Index of the first such element.
+        element: usize,
+    },
+
+    /// The latent overflowed: before the first step when `step` is `None`.
+    #[error(
+        "the latent {} is not finite at element {element}",
+        step.map_or("before the first step".into(), |step| format!("after step {step}"))
+    )]
+    NonFiniteLatent {
+        /// Index of the step, from 0; `None` for the initial noise.
+        step: Option<usize>,
+        /// Index of the first such element.
+        element: usize,
+    },
+}
+
+/// Denoises `noise` (standard normal, flat) into a latent of the same length.
+///
+/// `denoise` is called once per step with the latent scaled for the network
+/// and returns the network's (guided) output of the same length. `step_noise`
+/// is called, after the denoiser, only for the steps that add noise
+/// ([`Sampler::adds_noise`]) and returns standard normal noise of the same
+/// length.
+///
+/// # Errors
+///
+/// The denoiser's error ends the loop at once. Model outputs and latents that
+/// are not finite, and lengths that do not match, end it too, naming the step.
+pub fn sample<E>(
+    sampler: &mut Sampler,
+    noise: Vec<f32>,
+    mut step_noise: impl FnMut(usize) -> Vec<f32>,
+    mut denoise: impl FnMut(StepInfo<'_>, &[f32]) -> Result<Vec<f32>, E>,
+) -> Result<Vec<f32>, SampleError<E>> {
+    let mut latents = scaled(noise, sampler.init_noise_sigma());
+    check_latents(None, &latents)?;
+    let steps = sampler.steps();
+    for index in 0..steps {
+        let info = StepInfo {
+            index,
+            steps,
+            timestep: sampler.timesteps()[index],
+            sigma: sampler.sigmas()[index],
+            sample: &latents,
+        };
+        let input = sampler.scale_model_input(index, &latents)?;
+        let output = denoise(info, &input).map_err(SampleError::Denoise)?;
+        if let Some(element) = first_non_finite(&output) {
+            return Err(SampleError::NonFiniteOutput {
+                step: index,
+                element,
+            });
+        }
+        let noise = sampler.adds_noise(index).then(|| step_noise(index));
+        latents = sampler.step(index, &output, &latents, noise.as_deref())?;
+        check_latents(Some(index), &latents)?;
+    }
+    Ok(latents)
+}
+
+fn scaled(mut values: Vec<f32>, factor: f32) -> Vec<f32> {
+    for value in &mut values {
+        *value *= factor;
+    }
+    values
+}
+
+fn check_latents<E>(step: Option<usize>, latents: &[f32]) -> Result<(), SampleError<E>> {
+    match first_non_finite(latents) {
+        Some(element) => Err(SampleError::NonFiniteLatent { step, element }),
+        None => Ok(()),
+    }
+}
+
+fn first_non_finite(values: &[f32]) -> Option<usize> {
+    values.iter().position(|value| !value.is_finite())
+}

@@ -1,0 +1,332 @@
+//! The samplers by name, and one run of one of them.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::plan::{Plan, StepPlan};
+use crate::{PredictionType, SamplingError, ScheduleConfig, samplers};
+
+/// The samplers. Names are the same on the command line, in configs and in metadata.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SamplerKind {
+    /// Multistep sampling of latent consistency models (arXiv:2310.04378).
+    Lcm,
+    /// Strategic stochastic sampling (arXiv:2402.19159).
+    Tcd,
+    /// Euler steps of the probability-flow equation (arXiv:2206.00364).
+    Euler,
+    /// Euler steps to a lower noise level, with noise added back.
+    EulerA,
+    /// Deterministic DDIM (arXiv:2010.02502).
+    Ddim,
+    /// DPM-Solver++, second-order multistep (arXiv:2211.01095).
+    #[serde(rename = "dpmpp-2m")]
+    Dpmpp2m,
+    /// Euler steps of a flow-matching model (arXiv:2403.03206).
+    FlowEuler,
+}
+
+impl SamplerKind {
+    /// Every sampler.
+    pub const ALL: [Self; 7] = [
+        Self::Lcm,
+        Self::Tcd,
+        Self::Euler,
+        Self::EulerA,
+        Self::Ddim,
+        Self::Dpmpp2m,
+        Self::FlowEuler,
+    ];
+
+    /// The sampler's name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Lcm => "lcm",
+            Self::Tcd => "tcd",
+            Self::Euler => "euler",
+            Self::EulerA => "euler-a",
+            Self::Ddim => "ddim",
+            Self::Dpmpp2m => "dpmpp-2m",
+            Self::FlowEuler => "flow-euler",
+        }
+    }
+
+    /// What the sampler is and for which models, in one line.
+    #[must_use]
+    pub const fn description(self) -> &'static str {
+        match self {
+            Self::Lcm => "latent consistency models, 1 to 8 steps; adds noise",
+            Self::Tcd => "trajectory consistency models, 1 to 8 steps; adds noise",
+            Self::Euler => "first-order solver; Turbo models in 1 to 4 steps",
+            Self::EulerA => "ancestral Euler; Turbo models in 1 to 4 steps; adds noise",
+            Self::Ddim => "deterministic DDIM, 20 steps and more; zero terminal SNR",
+            Self::Dpmpp2m => "DPM-Solver++ 2M, second-order multistep, about 20 steps",
+            Self::FlowEuler => "Euler for flow-matching models",
+        }
+    }
+
+    /// The prediction types the sampler has formulas for.
+    #[must_use]
+    pub const fn prediction_types(self) -> &'static [PredictionType] {
+        use PredictionType::{Epsilon, FlowPrediction, Sample, VPrediction};
+        match self {
+            Self::EulerA => &[Epsilon, VPrediction],
+            Self::FlowEuler => &[FlowPrediction],
+            _ => &[Epsilon, VPrediction, Sample],
+        }
+    }
+
+    pub(crate) fn names() -> String {
+        Self::ALL.map(Self::name).join(", ")
+    }
+
+    pub(crate) fn prediction_type_names(self) -> String {
+        let names: Vec<_> = self.prediction_types().iter().map(|p| p.name()).collect();
+        names.join(", ")
+    }
+}
+
+impl fmt::Display for SamplerKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for SamplerKind {
+    type Err = SamplingError;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        let mut kinds = Self::ALL.into_iter();
+        kinds
+            .find(|kind| kind.name() == name)
+            .ok_or_else(|| SamplingError::UnknownSampler {
+                name: name.to_owned(),
+            })
+    }
+}
+
+/// Choices of a run that are not part of the model's schedule.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SamplerOptions {
+    /// `tcd`: how stochastic a step is, from 0 (not at all) to 1; 0.3 by
+    /// default. Diffusers calls it `eta`.
+    pub gamma: f64,
+}
+
+impl Default for SamplerOptions {
+    fn default() -> Self {
+        Self { gamma: 0.3 }
+    }
+}
+
+/// One run of a sampler: a schedule of steps and, for the multistep solver,
+/// the prediction of the step before.
+///
+/// Latents, model outputs and noise are flat slices of one length.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sampler {
+    kind: SamplerKind,
+    plan: Plan,
+    /// The last step taken and its data prediction, if the next step needs it.
+    previous: Option<(usize, Vec<f32>)>,
+}
+
+impl Sampler {
+    /// Plans a run of `steps` steps.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`ScheduleConfig::validate`]; a prediction type that the
+    /// sampler cannot serve; a number of steps that is 0, above
+    /// `num_train_timesteps` (for `lcm` and `tcd`: `original_inference_steps`)
+    /// or so large that the spacing repeats or leaves the training timesteps;
+    /// `epsilon` at zero signal-to-noise ratio; a `gamma` outside `0..=1`.
+    pub fn new(
+        kind: SamplerKind,
+        config: &ScheduleConfig,
+        steps: usize,
+        options: SamplerOptions,
+    ) -> Result<Self, SamplingError> {
+        config.validate()?;
+        let prediction_type = config.prediction();
+        if !kind.prediction_types().contains(&prediction_type) {
+            return Err(SamplingError::UnsupportedPrediction {
+                sampler: kind,
+                prediction_type,
+            });
+        }
+        let max = config.num_train_timesteps;
+        if !(1..=max).contains(&steps) {
+            return Err(SamplingError::StepCount {
+                sampler: kind,
+                steps,
+                max,
+            });
+        }
+        let plan = match kind {
+            SamplerKind::Lcm => samplers::lcm::plan(config, steps)?,
+            SamplerKind::Tcd => samplers::tcd::plan(config, steps, options.gamma)?,
+            SamplerKind::Euler => samplers::euler::plan(config, steps)?,
+            SamplerKind::EulerA => samplers::euler::ancestral_plan(config, steps)?,
+            SamplerKind::Ddim => samplers::ddim::plan(config, steps)?,
+            SamplerKind::Dpmpp2m => samplers::dpmpp::plan(config, steps)?,
+            SamplerKind::FlowEuler => samplers::flow::plan(config, steps),
+        };
+        check_falling(&plan.timesteps)?;
+        Ok(Self {
+            kind,
+            plan,
+            previous: None,
+        })
+    }
+
+    /// Which sampler this is.
+    #[must_use]
+    pub fn kind(&self) -> SamplerKind {
+        self.kind
+    }
+
+    /// Number of steps.
+    #[must_use]
+    pub fn steps(&self) -> usize {
+        self.plan.steps.len()
+    }
+
+    /// The timestep given to the network at every step, strictly falling.
+    #[must_use]
+    pub fn timesteps(&self) -> &[f32] {
+        &self.plan.timesteps
+    }
+
+    /// The noise level before every step and, last, after the final one:
+    /// `steps + 1` values. For `flow-euler` it is the share of noise, from 1 to
+    /// 0; for all others the noise-to-signal ratio, which is infinite at zero
+    /// terminal SNR in `lcm`, `tcd` and `ddim`.
+    #[must_use]
+    pub fn sigmas(&self) -> &[f32] {
+        &self.plan.sigmas
+    }
+
+    /// The factor that turns standard normal noise into the first latent.
+    #[must_use]
+    pub fn init_noise_sigma(&self) -> f32 {
+        self.plan.init_noise_sigma
+    }
+
+    /// Whether step `step` consumes noise. No final step does.
+    #[must_use]
+    pub fn adds_noise(&self, step: usize) -> bool {
+        self.plan
+            .steps
+            .get(step)
+            .is_some_and(|plan| plan.next.noise > 0.0)
+    }
+
+    /// Whether any step consumes noise.
+    #[must_use]
+    pub fn is_stochastic(&self) -> bool {
+        (0..self.steps()).any(|step| self.adds_noise(step))
+    }
+
+    /// The latent as the network takes it at step `step`.
+    ///
+    /// # Errors
+    ///
+    /// [`SamplingError::StepIndex`].
+    pub fn scale_model_input(
+        &self,
+        step: usize,
+        sample: &[f32],
+    ) -> Result<Vec<f32>, SamplingError> {
+        self.step_plan(step)?;
+        if !self.plan.scale_input {
+            return Ok(sample.to_vec());
+        }
+        let sigma = f64::from(self.plan.sigmas[step]);
+        let scale = (1.0 / (sigma * sigma + 1.0).sqrt()) as f32;
+        Ok(sample.iter().map(|value| value * scale).collect())
+    }
+
+    /// The latent after step `step`, from the network's output at it and the
+    /// latent before it. `noise` is standard normal; it is required where
+    /// [`Sampler::adds_noise`] and ignored elsewhere.
+    ///
+    /// # Errors
+    ///
+    /// [`SamplingError::StepIndex`], [`SamplingError::Length`],
+    /// [`SamplingError::MissingNoise`], and [`SamplingError::StepOrder`] when a
+    /// multistep solver was not taken through the step before.
+    pub fn step(
+        &mut self,
+        step: usize,
+        model_output: &[f32],
+        sample: &[f32],
+        noise: Option<&[f32]>,
+    ) -> Result<Vec<f32>, SamplingError> {
+        let plan = *self.step_plan(step)?;
+        check_length("the model output", sample.len(), model_output)?;
+        let data = plan.predict_data(model_output, sample);
+        let mut next = plan.advance(model_output, sample, &data);
+        if plan.next.previous_data != 0.0 {
+            let previous = self.data_before(step)?;
+            check_length("the latent", previous.len(), sample)?;
+            accumulate(&mut next, plan.next.previous_data, previous);
+        }
+        if plan.next.noise > 0.0 {
+            let noise = noise.ok_or(SamplingError::MissingNoise { step })?;
+            check_length("the step noise", sample.len(), noise)?;
+            accumulate(&mut next, plan.next.noise, noise);
+        }
+        self.previous = (self.kind == SamplerKind::Dpmpp2m).then_some((step, data));
+        Ok(next)
+    }
+
+    fn step_plan(&self, step: usize) -> Result<&StepPlan, SamplingError> {
+        let steps = self.steps();
+        self.plan
+            .steps
+            .get(step)
+            .ok_or(SamplingError::StepIndex { step, steps })
+    }
+
+    fn data_before(&self, step: usize) -> Result<&[f32], SamplingError> {
+        match &self.previous {
+            Some((previous, data)) if previous + 1 == step => Ok(data),
+            _ => Err(SamplingError::StepOrder { step }),
+        }
+    }
+}
+
+fn accumulate(next: &mut [f32], weight: f64, values: &[f32]) {
+    let weight = weight as f32;
+    for (next, value) in next.iter_mut().zip(values) {
+        *next += weight * value;
+    }
+}
+
+fn check_falling(timesteps: &[f32]) -> Result<(), SamplingError> {
+    let steps = timesteps.len();
+    match timesteps.windows(2).find(|pair| pair[1] >= pair[0]) {
+        Some(pair) => Err(SamplingError::RepeatedTimestep {
+            steps,
+            timestep: pair[1],
+        }),
+        None => Ok(()),
+    }
+}
+
+fn check_length(what: &'static str, expected: usize, values: &[f32]) -> Result<(), SamplingError> {
+    let found = values.len();
+    if found == expected {
+        return Ok(());
+    }
+    Err(SamplingError::Length {
+        what,
+        expected,
+        found,
+    })
+}

@@ -1,0 +1,326 @@
+//! Properties of every sampler, the denoising loop and the noise.
+
+use std::convert::Infallible;
+
+use plantain_sampling::{
+    Noise, PredictionType, SampleError, Sampler, SamplerKind, SamplerOptions, SamplingError,
+    ScheduleConfig, TimestepSpacing, sample,
+};
+
+const SPACINGS: [TimestepSpacing; 3] = [
+    TimestepSpacing::Trailing,
+    TimestepSpacing::Leading,
+    TimestepSpacing::Linspace,
+];
+
+fn config(prediction: PredictionType) -> ScheduleConfig {
+    ScheduleConfig {
+        prediction_type: Some(prediction),
+        ..ScheduleConfig::default()
+    }
+}
+
+fn sampler(kind: SamplerKind, steps: usize) -> Sampler {
+    let config = config(kind.prediction_types()[0]);
+    Sampler::new(kind, &config, steps, SamplerOptions::default()).unwrap()
+}
+
+#[derive(Debug, PartialEq, thiserror::Error)]
+#[error("cancelled")]
+struct Cancelled;
+
+#[test]
+fn every_step_count_has_falling_timesteps_and_ends_clean() {
+    for kind in SamplerKind::ALL {
+        for spacing in SPACINGS {
+            let config = ScheduleConfig {
+                timestep_spacing: spacing,
+                original_inference_steps: 1000,
+                ..config(kind.prediction_types()[0])
+            };
+            for steps in 1..=1000 {
+                match Sampler::new(kind, &config, steps, SamplerOptions::default()) {
+                    Ok(sampler) => check_run(&sampler, steps),
+                    Err(SamplingError::RepeatedTimestep { .. }) => {
+                        // The solver's own end leaves room for 999 steps only.
+                        assert_eq!((kind, steps), (SamplerKind::Dpmpp2m, 1000));
+                    }
+                    Err(error) => panic!("{kind}, {spacing:?}, {steps} steps: {error}"),
+                }
+            }
+        }
+    }
+}
+
+fn check_run(sampler: &Sampler, steps: usize) {
+    let (timesteps, sigmas) = (sampler.timesteps(), sampler.sigmas());
+    assert_eq!(
+        (sampler.steps(), timesteps.len(), sigmas.len()),
+        (steps, steps, steps + 1)
+    );
+    assert!(timesteps.windows(2).all(|pair| pair[1] < pair[0]));
+    assert!(sigmas.windows(2).all(|pair| pair[1] <= pair[0]));
+    assert!(
+        sigmas[..steps]
+            .iter()
+            .all(|&sigma| sigma > 0.0 && sigma.is_finite())
+    );
+    assert!(sampler.init_noise_sigma() > 0.0);
+    assert!(!sampler.adds_noise(steps - 1) && !sampler.adds_noise(steps));
+    // Timestep 0 is the end of a trajectory consistency function.
+    assert!(sigmas[steps] == 0.0 || sampler.kind() == SamplerKind::Tcd);
+}
+
+/// A model that knows the image reaches it with every sampler and step count.
+#[test]
+fn a_perfect_model_is_sampled_exactly() {
+    let image: Vec<f32> = (0..16).map(|i| (i as f32 - 7.5) / 5.0).collect();
+    for kind in SamplerKind::ALL
+        .into_iter()
+        .filter(|&kind| kind != SamplerKind::FlowEuler)
+    {
+        for steps in [1, 2, 5, 20, 50] {
+            let mut sampler = sampler(kind, steps);
+            let denoise = |info: plantain_sampling::StepInfo<'_>, input: &[f32]| {
+                let ratio = f64::from(info.sigma);
+                let alpha = 1.0 / (ratio * ratio + 1.0).sqrt();
+                let noise = input.iter().zip(&image).map(|(&input, &clean)| {
+                    ((f64::from(input) - alpha * f64::from(clean)) / (ratio * alpha)) as f32
+                });
+                Ok::<_, Infallible>(noise.collect())
+            };
+            let noise = Noise::new(3);
+            let draw = |step| noise.step_normal(step, 16);
+            let found = sample(&mut sampler, noise.normal(16), draw, denoise).unwrap();
+            // tcd ends at timestep 0, lcm with c_out; both leave a trace of noise.
+            let tolerance = if kind == SamplerKind::Tcd { 0.1 } else { 1e-3 };
+            for (found, clean) in found.iter().zip(&image) {
+                assert!(
+                    (found - clean).abs() < tolerance,
+                    "{kind} {steps}: {found} {clean}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_perfect_flow_is_sampled_exactly() {
+    let (image, noise) = ([0.5_f32, -1.0, 2.0], [1.0_f32, 0.25, -0.5]);
+    for steps in [1, 4, 37] {
+        let mut sampler = sampler(SamplerKind::FlowEuler, steps);
+        let flow = noise
+            .iter()
+            .zip(&image)
+            .map(|(e, x)| e - x)
+            .collect::<Vec<f32>>();
+        let denoise =
+            |_: plantain_sampling::StepInfo<'_>, _: &[f32]| Ok::<_, Infallible>(flow.clone());
+        let found = sample(&mut sampler, noise.to_vec(), |_| Vec::new(), denoise).unwrap();
+        for (found, clean) in found.iter().zip(&image) {
+            assert!((found - clean).abs() < 1e-5, "{steps}: {found} {clean}");
+        }
+    }
+}
+
+#[test]
+fn noise_is_drawn_for_every_step_but_the_last_of_stochastic_samplers() {
+    for kind in SamplerKind::ALL {
+        let mut sampler = sampler(kind, 4);
+        let mut drawn = Vec::new();
+        let draw = |step| {
+            drawn.push(step);
+            vec![0.5; 2]
+        };
+        sample(&mut sampler, vec![1.0, -1.0], draw, |_, input| {
+            Ok::<_, Infallible>(input.to_vec())
+        })
+        .unwrap();
+        let stochastic = matches!(
+            kind,
+            SamplerKind::Lcm | SamplerKind::Tcd | SamplerKind::EulerA
+        );
+        assert_eq!(sampler.is_stochastic(), stochastic, "{kind}");
+        assert_eq!(
+            drawn,
+            if stochastic { vec![0, 1, 2] } else { vec![] },
+            "{kind}"
+        );
+    }
+    let options = SamplerOptions { gamma: 0.0 };
+    let deterministic = Sampler::new(SamplerKind::Tcd, &ScheduleConfig::default(), 4, options);
+    assert!(!deterministic.unwrap().is_stochastic());
+}
+
+#[test]
+fn a_sampler_can_be_used_again() {
+    for kind in SamplerKind::ALL {
+        let mut sampler = sampler(kind, 6);
+        let mut run = || {
+            let noise = Noise::new(1);
+            let draw = |step| noise.step_normal(step, 8);
+            let half = |input: &[f32]| input.iter().map(|x| x * 0.5).collect();
+            sample(&mut sampler, noise.normal(8), draw, |_, input| {
+                Ok::<_, Infallible>(half(input))
+            })
+            .unwrap()
+        };
+        assert_eq!(run(), run(), "{kind}");
+    }
+}
+
+#[test]
+fn the_denoisers_error_stops_the_run_at_once() {
+    let mut sampler = sampler(SamplerKind::Dpmpp2m, 8);
+    let mut calls = 0;
+    let result = sample(
+        &mut sampler,
+        vec![0.1; 4],
+        |_| Vec::new(),
+        |info, input| {
+            calls += 1;
+            if info.index == 2 {
+                Err(Cancelled)
+            } else {
+                Ok(input.to_vec())
+            }
+        },
+    );
+    assert!(matches!(result, Err(SampleError::Denoise(Cancelled))));
+    assert_eq!(calls, 3);
+}
+
+#[test]
+fn the_step_of_a_value_that_is_not_finite_is_named() {
+    let run = |bad: f32, at: usize| {
+        let mut sampler = sampler(SamplerKind::Ddim, 4);
+        let result = sample(
+            &mut sampler,
+            vec![0.1; 4],
+            |_| Vec::new(),
+            |info, input| {
+                let mut output = input.to_vec();
+                if info.index == at {
+                    output[3] = bad;
+                }
+                Ok::<_, Cancelled>(output)
+            },
+        );
+        result.unwrap_err().to_string()
+    };
+    assert_eq!(
+        run(f32::NAN, 2),
+        "the model output of step 2 is not finite at element 3"
+    );
+    assert_eq!(
+        run(f32::INFINITY, 0),
+        "the model output of step 0 is not finite at element 3"
+    );
+    // Finite, but not after it is divided by the signal's share.
+    assert_eq!(
+        run(f32::MAX, 0),
+        "the latent after step 0 is not finite at element 3"
+    );
+
+    let mut sampler = sampler(SamplerKind::Ddim, 1);
+    let ok = |_: plantain_sampling::StepInfo<'_>, input: &[f32]| Ok::<_, Cancelled>(input.to_vec());
+    let result = sample(&mut sampler, vec![f32::NAN], |_| Vec::new(), ok);
+    let error = result.unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "the latent before the first step is not finite at element 0"
+    );
+}
+
+#[test]
+fn steps_are_refused_out_of_range_out_of_order_or_of_other_lengths() {
+    let x = [0.1_f32, 0.2];
+    let mut solver = sampler(SamplerKind::Dpmpp2m, 4);
+    assert_eq!(
+        solver.step(1, &x, &x, None),
+        Err(SamplingError::StepOrder { step: 1 })
+    );
+    let past = SamplingError::StepIndex { step: 4, steps: 4 };
+    assert_eq!(solver.step(4, &x, &x, None), Err(past.clone()));
+    assert_eq!(solver.scale_model_input(4, &x), Err(past));
+    assert!(solver.step(0, &x, &x, None).is_ok());
+    let length = solver.step(1, &x[..1], &x[..1], None).unwrap_err();
+    assert_eq!(length.to_string(), "the latent has 1 elements, not 2");
+    let length = solver.step(1, &x[..1], &x, None).unwrap_err();
+    assert_eq!(length.to_string(), "the model output has 1 elements, not 2");
+
+    let mut lcm = sampler(SamplerKind::Lcm, 4);
+    assert_eq!(
+        lcm.step(0, &x, &x, None),
+        Err(SamplingError::MissingNoise { step: 0 })
+    );
+    let length = lcm.step(0, &x, &x, Some(&x[..1])).unwrap_err();
+    assert_eq!(length.to_string(), "the step noise has 1 elements, not 2");
+    assert!(lcm.step(3, &x, &x, None).is_ok());
+}
+
+/// From an independent implementation of the documented algorithm.
+#[test]
+fn noise_keeps_its_first_values() {
+    assert_eq!(Noise::NAME, "chacha12-box-muller");
+    assert_eq!(
+        Noise::new(0).normal(4),
+        [0.75222164, -1.289769, -1.5535055, 1.6249213]
+    );
+    assert_eq!(
+        Noise::new(42).normal(4),
+        [0.6867795, 1.0985695, -0.34855893, -0.8203877]
+    );
+    // Past the first keystream block of eight words.
+    assert_eq!(
+        Noise::new(42).normal(17)[14..],
+        [0.026252877, 0.40010825, -0.54908746]
+    );
+    assert_eq!(
+        Noise::new(42).step_normal(0, 3),
+        [-0.46226713, 1.419749, 0.38943383]
+    );
+    assert_eq!(
+        Noise::new(u64::MAX).step_normal(2, 3),
+        [-0.5370929, 1.5097796, -0.9063022]
+    );
+}
+
+#[test]
+fn noise_depends_on_seed_and_stream_but_not_on_the_count() {
+    let noise = Noise::new(9);
+    assert_eq!(noise.normal(7), noise.normal(1000)[..7]);
+    assert_ne!(noise.normal(8), Noise::new(10).normal(8));
+    assert_ne!(noise.normal(8), noise.step_normal(0, 8));
+    assert_ne!(noise.step_normal(0, 8), noise.step_normal(1, 8));
+    assert!(noise.normal(0).is_empty());
+}
+
+#[test]
+fn noise_is_standard_normal_and_uncorrelated() {
+    const N: usize = 200_000;
+    let (first, second) = (Noise::new(5).normal(N), Noise::new(5).step_normal(0, N));
+    let mean = |power: i32| {
+        first
+            .iter()
+            .map(|&value| f64::from(value).powi(power))
+            .sum::<f64>()
+            / N as f64
+    };
+    // Five standard errors of each moment of N standard normal values.
+    let bound = |variance: f64| 5.0 * (variance / N as f64).sqrt();
+    assert!(mean(1).abs() < bound(1.0));
+    assert!((mean(2) - 1.0).abs() < bound(2.0));
+    assert!(mean(3).abs() < bound(15.0));
+    assert!((mean(4) - 3.0).abs() < bound(96.0));
+    let product = |a: &[f32], b: &[f32]| {
+        a.iter()
+            .zip(b)
+            .map(|(&a, &b)| f64::from(a) * f64::from(b))
+            .sum::<f64>()
+            / N as f64
+    };
+    assert!(product(&first, &second).abs() < bound(1.0));
+    assert!(product(&first, &first[1..]).abs() < bound(1.0));
+    assert!(first.iter().all(|value| value.abs() < 8.6));
+}

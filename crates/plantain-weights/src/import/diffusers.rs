@@ -1,0 +1,231 @@
+//! The layout of Hugging Face diffusers: a folder per component.
+
+use std::path::{Path, PathBuf};
+
+use plantain_nn::{DecoderConfig, PerLevel};
+use plantain_sampling::SamplerKind;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use super::files::{find_weights, read_json};
+use super::{scheduler, tokenizer};
+use crate::container::Container;
+use crate::error::ReadError;
+use crate::keys::KeyMap;
+use crate::manifest::{
+    Component, Components, Defaults, FORMAT_VERSION, Manifest, Provenance, SamplerInfo,
+};
+use crate::package::Model;
+use crate::tensors::{NamedTensor, TensorSource};
+
+/// Parts of other model families; without them the rest of such a model is useless.
+const OTHER_FAMILIES: [(&str, &str); 5] = [
+    ("transformer", "a diffusion transformer"),
+    ("text_encoder_2", "a second text encoder"),
+    ("text_encoder_3", "a third text encoder"),
+    ("image_encoder", "an image encoder"),
+    ("prior", "a prior"),
+];
+
+/// The optional `model.json` beside `model_index.json`: what a person says about the model.
+#[derive(Debug, Default, Deserialize)]
+struct ModelCard {
+    name: Option<String>,
+    license: Option<String>,
+    description: Option<String>,
+    sampler: Option<SamplerKind>,
+    steps: Option<u32>,
+    guidance: Option<f32>,
+    width: Option<u32>,
+    height: Option<u32>,
+}
+
+/// Opens the diffusers folder `root` in place.
+pub(super) fn open(root: &Path) -> Result<Model, ReadError> {
+    check_family(root)?;
+    let configs = Components {
+        text_encoder: config(root, Component::TextEncoder)?,
+        unet: config(root, Component::Unet)?,
+        vae: config(root, Component::Vae)?,
+        refiner: config(root, Component::Refiner)?,
+    };
+    configs.validate().map_err(|source| ReadError::Config {
+        origin: root.display().to_string(),
+        source,
+    })?;
+    let (tensors, mut files) = read_tensors(root, &configs)?;
+    let longest = configs
+        .text_encoder
+        .as_ref()
+        .map_or(77, |c| c.max_position_embeddings);
+    let (tokenizer, tokenizer_info) = tokenizer::read(&root.join("tokenizer"), longest)?.unzip();
+    files.extend(small_files(root));
+    Ok(Model {
+        manifest: Manifest {
+            tokenizer: tokenizer_info,
+            ..manifest(root, configs)?
+        },
+        tokenizer,
+        tensors,
+        files,
+    })
+}
+
+/// Refuses folders that hold no model, and models of other families.
+fn check_family(root: &Path) -> Result<(), ReadError> {
+    let not = |reason| ReadError::NotDiffusers {
+        path: root.to_path_buf(),
+        reason,
+    };
+    for (folder, what) in OTHER_FAMILIES {
+        if root.join(folder).is_dir() {
+            return Err(ReadError::Unsupported {
+                path: root.join(folder),
+                what: what.to_string(),
+                supported: "models of the Stable Diffusion 1 and 2 kind: text_encoder, unet and vae",
+            });
+        }
+    }
+    if !Component::ALL.iter().any(|c| root.join(c.name()).is_dir()) {
+        return Err(if root.join("config.json").exists() {
+            not("it looks like one component; give the folder above it")
+        } else {
+            not("there is no folder text_encoder, unet, vae or refiner in it")
+        });
+    }
+    let index = root.join("model_index.json");
+    if !index.exists() {
+        return Ok(());
+    }
+    let listed: Map<String, Value> = read_json(&index)?;
+    for component in Component::ALL {
+        let used = |entry: &Value| entry.get(0).is_some_and(Value::is_string);
+        if listed.get(component.name()).is_some_and(used) && !root.join(component.name()).is_dir() {
+            return Err(ReadError::NoWeights {
+                path: root.join(component.name()),
+                reason: "model_index.json lists this folder, but it is not there; download the model again".to_string(),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// The configuration of `component`, if its folder is there.
+fn config<C: DeserializeOwned>(root: &Path, component: Component) -> Result<Option<C>, ReadError> {
+    let folder = root.join(component.name());
+    if !folder.is_dir() {
+        return Ok(None);
+    }
+    read_json(&folder.join("config.json")).map(Some)
+}
+
+/// Maps the weight files of every component and gives their tensors stable names.
+fn read_tensors(
+    root: &Path,
+    configs: &Components,
+) -> Result<(TensorSource, Vec<PathBuf>), ReadError> {
+    let mut tensors = TensorSource::new(root.display().to_string());
+    let mut read = Vec::new();
+    for component in Component::ALL {
+        if !configs.has(component) {
+            continue;
+        }
+        let keys = KeyMap::diffusers(component, configs.vae.as_ref());
+        let weights = find_weights(&root.join(component.name()))?;
+        for path in &weights.files {
+            let mut file = Container::open(path)?;
+            let named = std::mem::take(&mut file.tensors)
+                .into_iter()
+                .filter_map(|(original, mut stored)| {
+                    let name = keys.stable(&original)?;
+                    stored.shape = keys.shape(&name, stored.shape);
+                    Some(NamedTensor {
+                        name: format!("{}.{name}", component.name()),
+                        original: format!("{}/{original}", component.name()),
+                        stored,
+                    })
+                })
+                .collect();
+            tensors.add(file, named)?;
+        }
+        read.extend(weights.files);
+        read.extend(weights.index);
+        read.push(root.join(component.name()).join("config.json"));
+    }
+    Ok((tensors, read))
+}
+
+/// The other files that a model is read from, where they are there.
+fn small_files(root: &Path) -> impl Iterator<Item = PathBuf> {
+    [
+        "model_index.json",
+        "model.json",
+        "scheduler/scheduler_config.json",
+        "tokenizer/tokenizer.json",
+        "tokenizer/vocab.json",
+        "tokenizer/merges.txt",
+        "tokenizer/tokenizer_config.json",
+        "tokenizer/special_tokens_map.json",
+    ]
+    .map(|file| root.join(file))
+    .into_iter()
+    .filter(|path| path.exists())
+}
+
+/// The manifest, but for the tokenizer.
+fn manifest(root: &Path, components: Components) -> Result<Manifest, ReadError> {
+    let card = root.join("model.json");
+    let card = if card.exists() {
+        read_json(&card)?
+    } else {
+        ModelCard::default()
+    };
+    let mut sampler = scheduler::read(&root.join("scheduler"))?;
+    if let Some(kind) = card.sampler {
+        sampler.kind = kind;
+    }
+    Ok(Manifest {
+        format: FORMAT_VERSION,
+        name: card.name.clone().unwrap_or_else(|| folder_name(root)),
+        license: card.license.clone(),
+        description: card.description.clone(),
+        tokenizer: None,
+        defaults: defaults(&card, &sampler, &components),
+        components,
+        sampler,
+        provenance: Provenance {
+            layout: "diffusers".to_string(),
+            ..Provenance::default()
+        },
+    })
+}
+
+fn folder_name(root: &Path) -> String {
+    let full = root.canonicalize();
+    let full = full.as_deref().unwrap_or(root);
+    full.file_name()
+        .map_or_else(|| "model".to_string(), |n| n.to_string_lossy().into_owned())
+}
+
+/// What the card says, then what the scheduler suggests, and the size that the UNet was trained at.
+fn defaults(card: &ModelCard, sampler: &SamplerInfo, components: &Components) -> Defaults {
+    let (steps, guidance) = scheduler::defaults(sampler);
+    let scale = components.vae.as_ref().map_or(8, DecoderConfig::scale);
+    let size = components
+        .unet
+        .as_ref()
+        .and_then(|unet| unet.sample_size.as_ref());
+    let [height, width] = match size {
+        None => [64, 64],
+        Some(PerLevel::All(side)) => [*side, *side],
+        Some(PerLevel::Each(sides)) => [0, 1].map(|i| sides.get(i).copied().unwrap_or(64)),
+    }
+    .map(|side| u32::try_from(side.saturating_mul(scale)).unwrap_or(u32::MAX));
+    Defaults {
+        steps: card.steps.unwrap_or(steps),
+        guidance: card.guidance.unwrap_or(guidance),
+        width: card.width.unwrap_or(width),
+        height: card.height.unwrap_or(height),
+    }
+}

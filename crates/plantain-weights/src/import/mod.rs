@@ -1,0 +1,201 @@
+//! Import: any supported source becomes one package file.
+
+mod check;
+mod diffusers;
+mod files;
+mod scheduler;
+mod tokenizer;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use plantain_kernels::MappedFile;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::error::{ConvertError, ReadError, TensorProblem};
+use crate::manifest::{Manifest, Provenance, SourceFile};
+use crate::package::{MANIFEST_KEY, Model, TOKENIZER_KEY};
+use crate::tensors::FloatType;
+use crate::write::{OutputTensor, write_safetensors};
+
+pub(crate) use tokenizer::check as check_tokenizer;
+
+/// Opens the diffusers folder `root` in place.
+pub(crate) fn open_diffusers(root: &Path) -> Result<Model, ReadError> {
+    diffusers::open(root)
+}
+
+/// Type of the numbers in a converted package.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TargetType {
+    /// As in the source, tensor by tensor.
+    #[default]
+    Keep,
+    /// 32 bits.
+    F32,
+    /// 16 bits, up to 65504.
+    F16,
+    /// 16 bits, the range of `F32`.
+    Bf16,
+}
+
+impl TargetType {
+    fn of(self, stored: FloatType) -> FloatType {
+        match self {
+            Self::Keep => stored,
+            Self::F32 => FloatType::F32,
+            Self::F16 => FloatType::F16,
+            Self::Bf16 => FloatType::Bf16,
+        }
+    }
+}
+
+/// What to change while converting.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ConvertOptions {
+    /// Type of the numbers.
+    pub dtype: TargetType,
+    /// Leave out what does not fit instead of refusing. A component that lacks a tensor stays
+    /// listed, and loading it fails with the tensor's name.
+    pub allow_partial: bool,
+    /// Name of the model, instead of what the source says.
+    pub name: Option<String>,
+    /// Licence of the weights, instead of what the source says.
+    pub license: Option<String>,
+    /// Description, instead of what the source says.
+    pub description: Option<String>,
+}
+
+/// What a conversion found and did.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ConvertReport {
+    /// The source, as in errors.
+    pub source: String,
+    /// What the package says about its model; without the hashes of the sources when refused.
+    pub manifest: Manifest,
+    /// Tensors written (or to be written).
+    pub tensors: usize,
+    /// Numbers in them.
+    pub parameters: usize,
+    /// Length of the package in bytes; 0 when nothing was written.
+    pub bytes: u64,
+    /// What did not fit, and was left out.
+    pub problems: Vec<TensorProblem>,
+}
+
+/// Converts the model at `source` (a diffusers folder, or a package to be written anew) into the
+/// package `destination`.
+///
+/// Weights are converted and written one tensor at a time, to a temporary file beside the
+/// destination, which is renamed when it is complete. Equal sources give equal packages.
+///
+/// # Errors
+/// When the source cannot be read, when tensors are missing, unused, of another shape, not floats,
+/// not finite or beyond the range of the target type and `allow_partial` is off, when the
+/// destination is part of the source, or when it cannot be written.
+pub fn convert(
+    source: &Path,
+    destination: &Path,
+    options: &ConvertOptions,
+) -> Result<ConvertReport, ConvertError> {
+    let model = Model::open(source)?;
+    refuse_source(&model.files, destination)?;
+    let check::Checked {
+        mut fitting,
+        problems,
+    } = check::check(&model, options.dtype);
+    let mut report = ConvertReport {
+        source: model.tensors.origin().to_string(),
+        manifest: renamed(&model.manifest, options),
+        tensors: fitting.len(),
+        parameters: fitting.iter().map(|t| t.tensor.parameters()).sum(),
+        bytes: 0,
+        problems,
+    };
+    if !report.problems.is_empty() && !options.allow_partial {
+        return Err(ConvertError::Refused(Box::new(report)));
+    }
+    if fitting.is_empty() {
+        let origin = report.source;
+        return Err(ConvertError::Empty { origin });
+    }
+    report.manifest.provenance = provenance(&model, source)?;
+    let mut metadata = BTreeMap::new();
+    let manifest = serde_json::to_string(&report.manifest);
+    let manifest = manifest.map_err(|e| ReadError::json(MANIFEST_KEY, e))?;
+    metadata.insert(MANIFEST_KEY, manifest);
+    if let Some(tokenizer) = &model.tokenizer {
+        metadata.insert(TOKENIZER_KEY, tokenizer.clone());
+    }
+    report.bytes = write(destination, &metadata, &mut fitting)?;
+    Ok(report)
+}
+
+fn write(
+    destination: &Path,
+    metadata: &BTreeMap<&str, String>,
+    tensors: &mut [OutputTensor<'_>],
+) -> Result<u64, ConvertError> {
+    let written = write_safetensors(destination, metadata, tensors);
+    written.map_err(|source| ConvertError::Write {
+        path: destination.to_path_buf(),
+        source,
+    })
+}
+
+/// Refuses to replace a file that is being read.
+fn refuse_source(files: &[PathBuf], destination: &Path) -> Result<(), ConvertError> {
+    let Ok(target) = destination.canonicalize() else {
+        return Ok(());
+    };
+    let same = |file: &PathBuf| file.canonicalize().is_ok_and(|file| file == target);
+    if files.iter().any(same) {
+        let path = destination.to_path_buf();
+        return Err(ConvertError::OverSource { path });
+    }
+    Ok(())
+}
+
+fn renamed(manifest: &Manifest, options: &ConvertOptions) -> Manifest {
+    let mut manifest = manifest.clone();
+    if let Some(name) = &options.name {
+        manifest.name.clone_from(name);
+    }
+    manifest.license = options.license.clone().or(manifest.license);
+    manifest.description = options.description.clone().or(manifest.description);
+    manifest
+}
+
+/// Where the package will come from: the source's files, or for a package where that came from.
+fn provenance(model: &Model, source: &Path) -> Result<Provenance, ReadError> {
+    if source.is_file() {
+        return Ok(model.manifest.provenance.clone());
+    }
+    let mut sources = model
+        .files
+        .iter()
+        .map(|path| source_file(path, source))
+        .collect::<Result<Vec<_>, _>>()?;
+    sources.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(Provenance {
+        layout: model.manifest.provenance.layout.clone(),
+        tool: concat!("plantain ", env!("CARGO_PKG_VERSION")).to_string(),
+        sources,
+    })
+}
+
+fn source_file(path: &Path, root: &Path) -> Result<SourceFile, ReadError> {
+    let file = MappedFile::open(path).map_err(|e| ReadError::io(path, e))?;
+    let within = path.strip_prefix(root).unwrap_or(path);
+    let parts: Vec<_> = within.iter().map(|part| part.to_string_lossy()).collect();
+    Ok(SourceFile {
+        path: parts.join("/"),
+        bytes: file.len() as u64,
+        sha256: Sha256::digest(&*file)
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect(),
+    })
+}

@@ -1,0 +1,145 @@
+//! What `plantain inspect` shows: sizes, types and an estimate of the memory needed.
+
+use std::collections::BTreeMap;
+
+use plantain_nn::{DecoderConfig, UNetConfig};
+
+use crate::manifest::Component;
+use crate::package::Model;
+
+/// The tensors of one component, counted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ComponentSummary {
+    /// Which one.
+    pub component: Component,
+    /// Tensors in the source.
+    pub tensors: usize,
+    /// Numbers in them.
+    pub parameters: u64,
+    /// Bytes they take in the source.
+    pub bytes: u64,
+    /// Tensors per stored type, under its safetensors name.
+    pub types: BTreeMap<String, usize>,
+}
+
+/// Memory that a generation needs, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MemoryEstimate {
+    /// All components as `f32`.
+    pub weights: u64,
+    /// The largest set of intermediate values alive at once.
+    pub activations: u64,
+}
+
+impl MemoryEstimate {
+    /// Both together.
+    pub fn total(&self) -> u64 {
+        self.weights.saturating_add(self.activations)
+    }
+}
+
+impl Model {
+    /// Counts the tensors of every component that the model has.
+    pub fn summary(&self) -> Vec<ComponentSummary> {
+        Component::ALL
+            .into_iter()
+            .filter(|&component| self.manifest().components.has(component))
+            .map(|component| self.summarize(component))
+            .collect()
+    }
+
+    fn summarize(&self, component: Component) -> ComponentSummary {
+        let mut summary = ComponentSummary {
+            component,
+            tensors: 0,
+            parameters: 0,
+            bytes: 0,
+            types: BTreeMap::new(),
+        };
+        let own = |name: &str| {
+            let rest = name.strip_prefix(component.name());
+            rest.is_some_and(|rest| rest.starts_with('.'))
+        };
+        for (_, tensor) in self.tensors().iter().filter(|(name, _)| own(name)) {
+            summary.tensors += 1;
+            summary.parameters += tensor.parameters() as u64;
+            summary.bytes += tensor.bytes().len() as u64;
+            *summary.types.entry(tensor.type_name()).or_default() += 1;
+        }
+        summary
+    }
+
+    /// Estimates the memory for `batch` pictures of `width` x `height` pixels at once (with
+    /// guidance, count each picture twice).
+    ///
+    /// Weights: 4 bytes per parameter of the source. Activations: the larger of
+    ///
+    /// - UNet: the skip connections (each level's channels x area, once per residual block and
+    ///   downsampling) and, at the most demanding level, 14 maps of its width where it has
+    ///   transformers (the gated feed-forward layer holds 8 + 4, its input and residual 2), else 6
+    ///   (a concatenated input of 2 and 4 temporaries);
+    /// - decoder: at the most demanding level, 5 maps of its input's width (input, residual,
+    ///   normalised copy, output, upsampled copy).
+    ///
+    /// A map is 4 bytes x channels x height x width of its level. Scratch space of single
+    /// operations and the program itself are not counted.
+    pub fn estimated_memory(&self, width: u32, height: u32, batch: u32) -> MemoryEstimate {
+        let parameters: u64 = self.summary().iter().map(|s| s.parameters).sum();
+        let components = &self.manifest().components;
+        let pixels = f64::from(width) * f64::from(height);
+        let scale = components.vae.as_ref().map_or(8, DecoderConfig::scale) as f64;
+        let unet = components.unet.as_ref();
+        let unet = unet.map_or(0.0, |unet| unet_values(unet, pixels / (scale * scale)));
+        let decoder = components
+            .vae
+            .as_ref()
+            .map_or(0.0, |vae| decoder_values(vae, pixels));
+        MemoryEstimate {
+            weights: 4 * parameters,
+            activations: (4.0 * f64::from(batch) * unet.max(decoder)) as u64,
+        }
+    }
+}
+
+/// Numbers alive at once in the UNet, for a latent of `area` positions.
+fn unet_values(config: &UNetConfig, area: f64) -> f64 {
+    let channels = &config.block_out_channels;
+    let mut skips = channels[0] as f64 * area;
+    let mut widest = 0f64;
+    for (level, &width) in channels.iter().enumerate() {
+        let area = area / 4f64.powi(level as i32);
+        let last = level + 1 == channels.len();
+        skips += width as f64 * area * config.down_layers(level) as f64;
+        if !last {
+            skips += width as f64 * area / 4.0;
+        }
+        let maps = if config.down_block_types[level].has_attention() {
+            14
+        } else {
+            6
+        };
+        let below = channels[if last { level } else { level + 1 }];
+        widest = widest.max(f64::from(maps) * width.max(below) as f64 * area);
+    }
+    skips + widest
+}
+
+/// Numbers alive at once in the decoder, for a picture of `pixels`.
+fn decoder_values(config: &DecoderConfig, pixels: f64) -> f64 {
+    const MAPS: f64 = 5.0;
+    match config {
+        DecoderConfig::AutoencoderTiny(config) => {
+            MAPS * config.decoder_block_out_channels[0] as f64 * pixels
+        }
+        DecoderConfig::AutoencoderKL(config) => {
+            let channels = &config.block_out_channels;
+            (0..channels.len())
+                .map(|level| {
+                    let below = channels[(level + 1).min(channels.len() - 1)];
+                    let width = channels[level].max(below) as f64;
+                    MAPS * width * pixels / 4f64.powi(level as i32)
+                })
+                .fold(0.0, f64::max)
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! From stored tensors into Burn modules, by module path.
+
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::tensor::{Tensor, TensorData};
+
+use crate::error::{LoadError, TensorProblem};
+use crate::tensors::{TensorSource, ValueError};
+
+/// A float tensor that a module needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExpectedTensor {
+    /// Stable name.
+    pub name: String,
+    /// Shape.
+    pub shape: Vec<usize>,
+}
+
+/// The module path of the parameter being walked over.
+#[derive(Debug)]
+struct ModulePath(Vec<String>);
+
+impl ModulePath {
+    fn below(prefix: &str) -> Self {
+        Self(vec![prefix.to_string()])
+    }
+
+    /// A variant of an enum is no part of the name: the configuration says which one it is.
+    fn enter(&mut self, name: &str, container: &str) {
+        if !container.starts_with("Enum:") {
+            self.0.push(name.to_string());
+        }
+    }
+
+    fn exit(&mut self, container: &str) {
+        if !container.starts_with("Enum:") {
+            self.0.pop();
+        }
+    }
+
+    fn name(&self) -> String {
+        self.0.join(".")
+    }
+}
+
+struct Lister {
+    path: ModulePath,
+    tensors: Vec<ExpectedTensor>,
+}
+
+impl ModuleVisitor for Lister {
+    fn enter_module(&mut self, name: &str, container_type: &str) {
+        self.path.enter(name, container_type);
+    }
+
+    fn exit_module(&mut self, _name: &str, container_type: &str) {
+        self.path.exit(container_type);
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        self.tensors.push(ExpectedTensor {
+            name: self.path.name(),
+            shape: param.lazy_shape().to_vec(),
+        });
+    }
+}
+
+/// The tensors that `module` needs, their names starting with `prefix` and a dot. No parameter is
+/// initialised.
+pub fn expected_tensors<M: Module>(module: &M, prefix: &str) -> Vec<ExpectedTensor> {
+    let mut lister = Lister {
+        path: ModulePath::below(prefix),
+        tensors: Vec::new(),
+    };
+    module.visit(&mut lister);
+    lister.tensors
+}
+
+struct Loader<'a> {
+    path: ModulePath,
+    source: &'a TensorSource,
+    problems: Vec<TensorProblem>,
+}
+
+impl Loader<'_> {
+    /// The numbers for the parameter at the current path.
+    fn values(&self, expected: &[usize]) -> Result<Vec<f32>, TensorProblem> {
+        let name = self.path.name();
+        let Some(tensor) = self.source.get(&name) else {
+            return Err(TensorProblem::Missing {
+                name,
+                shape: expected.to_vec(),
+                suggestion: None,
+            });
+        };
+        if tensor.shape != expected {
+            return Err(TensorProblem::Misshaped {
+                name,
+                expected: expected.to_vec(),
+                found: tensor.shape.to_vec(),
+            });
+        }
+        tensor.to_f32().map_err(|error| match error {
+            ValueError::NotFloat => TensorProblem::NotFloat {
+                name,
+                dtype: tensor.type_name(),
+            },
+            ValueError::NonFinite | ValueError::OutOfRange => TensorProblem::NonFinite { name },
+        })
+    }
+}
+
+impl ModuleMapper for Loader<'_> {
+    fn enter_module(&mut self, name: &str, container_type: &str) {
+        self.path.enter(name, container_type);
+    }
+
+    fn exit_module(&mut self, _name: &str, container_type: &str) {
+        self.path.exit(container_type);
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let shape = param.lazy_shape();
+        match self.values(&shape.to_vec()) {
+            Ok(values) => {
+                let data = TensorData::new(values, shape);
+                let tensor = Tensor::from_data(data, &param.lazy_device());
+                let id = param.id;
+                param.transform_for_load(tensor, id)
+            }
+            Err(problem) => {
+                self.problems.push(problem);
+                param
+            }
+        }
+    }
+}
+
+/// Gives every float parameter of `module` the values that `source` has under `prefix`, a dot and
+/// the parameter's path. Values become `f32`, on the parameter's device; parameter ids stay.
+///
+/// # Errors
+/// [`LoadError::Tensors`] with every tensor that is missing, of another shape, not a float or not
+/// finite; then no module is returned, so no part of a network runs with random weights.
+pub fn load_module<M: Module>(
+    module: M,
+    source: &TensorSource,
+    prefix: &str,
+) -> Result<M, LoadError> {
+    let mut loader = Loader {
+        path: ModulePath::below(prefix),
+        source,
+        problems: Vec::new(),
+    };
+    let module = module.map(&mut loader);
+    if loader.problems.is_empty() {
+        return Ok(module);
+    }
+    Err(LoadError::Tensors {
+        origin: source.origin().to_string(),
+        prefix: prefix.to_string(),
+        problems: loader.problems,
+    })
+}

@@ -1,0 +1,205 @@
+//! The manifest: what a package says about its model.
+
+use std::fmt;
+
+use plantain_nn::{ConfigError, DecoderConfig, RefinerConfig, TextEncoderConfig, UNetConfig};
+use plantain_sampling::{SamplerKind, ScheduleConfig};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// Newest manifest format that this crate reads, and the one it writes.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// A part of a model, also the prefix of its tensors' stable names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Component {
+    /// Prompt to text states.
+    TextEncoder,
+    /// The denoising network.
+    Unet,
+    /// Latent to picture.
+    Vae,
+    /// Latent to cleaner latent.
+    Refiner,
+}
+
+impl Component {
+    /// All, in the order in which a prompt meets them.
+    pub const ALL: [Self; 4] = [Self::TextEncoder, Self::Unet, Self::Refiner, Self::Vae];
+
+    /// Folder name in diffusers layouts and prefix of the stable tensor names.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::TextEncoder => "text_encoder",
+            Self::Unet => "unet",
+            Self::Vae => "vae",
+            Self::Refiner => "refiner",
+        }
+    }
+}
+
+impl fmt::Display for Component {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Configurations of the components that a model has.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Components {
+    /// Prompt to text states.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text_encoder: Option<TextEncoderConfig>,
+    /// The denoising network.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unet: Option<UNetConfig>,
+    /// Latent to picture, with the latent's scaling factors.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vae: Option<DecoderConfig>,
+    /// Latent to cleaner latent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refiner: Option<RefinerConfig>,
+}
+
+impl Components {
+    /// Whether the model has `component`.
+    pub fn has(&self, component: Component) -> bool {
+        match component {
+            Component::TextEncoder => self.text_encoder.is_some(),
+            Component::Unet => self.unet.is_some(),
+            Component::Vae => self.vae.is_some(),
+            Component::Refiner => self.refiner.is_some(),
+        }
+    }
+
+    /// Checks that every component can be computed.
+    ///
+    /// # Errors
+    /// The first key that is contradictory or asks for something not implemented, or a number no
+    /// real network comes near: sizes are multiplied with each other later.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        if let Ok(configs) = serde_json::to_value(self)
+            && let Some(number) = huge(&configs)
+        {
+            return Err(ConfigError::Invalid {
+                component: "model",
+                reason: format!("{number} is beyond every real configuration"),
+            });
+        }
+        if let Some(config) = &self.text_encoder
+            && config.num_hidden_layers > MAX_TEXT_LAYERS
+        {
+            return Err(ConfigError::Invalid {
+                component: "text_encoder",
+                reason: format!(
+                    "`num_hidden_layers` {} is more than {MAX_TEXT_LAYERS}",
+                    config.num_hidden_layers
+                ),
+            });
+        }
+        self.text_encoder
+            .as_ref()
+            .map_or(Ok(()), TextEncoderConfig::validate)?;
+        self.unet.as_ref().map_or(Ok(()), UNetConfig::validate)?;
+        self.vae.as_ref().map_or(Ok(()), DecoderConfig::validate)?;
+        self.refiner
+            .as_ref()
+            .map_or(Ok(()), RefinerConfig::validate)
+    }
+}
+
+/// A configuration must not choose how many layers are allocated; real encoders have 12 to 32.
+const MAX_TEXT_LAYERS: usize = 256;
+
+/// A number above 2^24 in magnitude within `value`.
+fn huge(value: &Value) -> Option<&serde_json::Number> {
+    match value {
+        Value::Number(number) => number
+            .as_f64()
+            .is_none_or(|n| n.abs() > f64::from(1 << 24))
+            .then_some(number),
+        Value::Array(items) => items.iter().find_map(huge),
+        Value::Object(fields) => fields.values().find_map(huge),
+        _ => None,
+    }
+}
+
+/// How prompts become token sequences of the length that the text encoder takes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenizerInfo {
+    /// Token that fills up short prompts. Often the end-of-text token, but 0 in Stable Diffusion 2.
+    pub pad_token_id: u32,
+    /// Length of a full sequence in tokens, start and end included.
+    pub max_length: usize,
+}
+
+/// How to sample.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SamplerInfo {
+    /// The sampler that the model was trained or published for.
+    pub kind: SamplerKind,
+    /// The noise schedule.
+    pub schedule: ScheduleConfig,
+}
+
+/// What a user gets without asking for anything else: what the model was trained for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Defaults {
+    /// Sampler steps.
+    pub steps: u32,
+    /// Classifier-free guidance scale; 1 means none.
+    pub guidance: f32,
+    /// Picture width in pixels.
+    pub width: u32,
+    /// Picture height in pixels.
+    pub height: u32,
+}
+
+/// A file that a model was converted from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceFile {
+    /// Path within the source folder, with `/` between its parts.
+    pub path: String,
+    /// Length in bytes.
+    pub bytes: u64,
+    /// SHA-256 of its contents, in hexadecimal.
+    pub sha256: String,
+}
+
+/// Where a package comes from.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Provenance {
+    /// Layout of the source, such as `diffusers`.
+    pub layout: String,
+    /// Program and version that wrote the package; empty for a source read in place.
+    pub tool: String,
+    /// Files read; empty for a source read in place.
+    pub sources: Vec<SourceFile>,
+}
+
+/// What a package says about its model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// Version of this format.
+    pub format: u32,
+    /// Name of the model.
+    pub name: String,
+    /// SPDX expression or name of the licence of the weights.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub license: Option<String>,
+    /// A sentence or two for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// The networks.
+    pub components: Components,
+    /// Present where the package has a tokenizer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tokenizer: Option<TokenizerInfo>,
+    /// How to sample.
+    pub sampler: SamplerInfo,
+    /// What the model was trained for.
+    pub defaults: Defaults,
+    /// Where the package comes from.
+    pub provenance: Provenance,
+}

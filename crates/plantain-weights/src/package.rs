@@ -1,0 +1,213 @@
+//! Models: a package file, or a diffusers folder read in place.
+
+use std::path::{Path, PathBuf};
+
+use burn::tensor::Device;
+use plantain_nn::{ClipTextModel, Decoder, Refiner, UNet2DConditionModel};
+use serde::Deserialize;
+
+use crate::container::Container;
+use crate::error::{LoadError, ReadError};
+use crate::import;
+use crate::load::{ExpectedTensor, expected_tensors, load_module};
+use crate::manifest::{Component, FORMAT_VERSION, Manifest};
+use crate::tensors::{NamedTensor, TensorSource};
+
+/// Key of the manifest in the `__metadata__` of a package.
+pub const MANIFEST_KEY: &str = "plantain.manifest";
+/// Key of the tokenizer in the `__metadata__` of a package.
+pub const TOKENIZER_KEY: &str = "plantain.tokenizer";
+
+/// A model whose weights stay in their files until a component is loaded.
+#[derive(Debug)]
+pub struct Model {
+    pub(crate) manifest: Manifest,
+    /// In the JSON format of the `tokenizers` crate.
+    pub(crate) tokenizer: Option<String>,
+    pub(crate) tensors: TensorSource,
+    /// Every file that was read; none for bytes in memory.
+    pub(crate) files: Vec<PathBuf>,
+}
+
+impl Model {
+    /// Opens a package file or a diffusers folder. The files are mapped into memory; only their
+    /// headers are read.
+    ///
+    /// # Errors
+    /// When the path is neither, its contents are damaged, or the model is one that this program
+    /// cannot run. Whether all tensors are there shows when a component is loaded.
+    pub fn open(path: &Path) -> Result<Self, ReadError> {
+        let metadata = path.metadata().map_err(|e| ReadError::io(path, e))?;
+        if metadata.is_dir() {
+            return import::open_diffusers(path);
+        }
+        let file = Container::open(path)?;
+        Self::from_container(file, &path.display().to_string(), vec![path.to_path_buf()])
+    }
+
+    /// Opens a package that is part of the program; errors call it `origin`.
+    ///
+    /// # Errors
+    /// When the bytes are not a package, or one of a model that this program cannot run.
+    pub fn from_static(bytes: &'static [u8], origin: &str) -> Result<Self, ReadError> {
+        let file = Container::from_static(bytes, origin)?;
+        Self::from_container(file, origin, Vec::new())
+    }
+
+    fn from_container(
+        mut file: Container,
+        origin: &str,
+        files: Vec<PathBuf>,
+    ) -> Result<Self, ReadError> {
+        let manifest = read_manifest(&file, origin)?;
+        let tokenizer = file.metadata.remove(TOKENIZER_KEY);
+        if let Some(json) = &tokenizer {
+            import::check_tokenizer(json).map_err(|reason| ReadError::Tokenizer {
+                origin: format!("{origin} ({TOKENIZER_KEY})"),
+                reason,
+            })?;
+        }
+        let names = std::mem::take(&mut file.tensors);
+        let named = names.into_iter().map(|(name, stored)| NamedTensor {
+            original: name.clone(),
+            name,
+            stored,
+        });
+        let mut tensors = TensorSource::new(origin.to_string());
+        tensors.add(file, named.collect())?;
+        Ok(Self {
+            manifest,
+            tokenizer,
+            tensors,
+            files,
+        })
+    }
+
+    /// What the model says about itself.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// The tokenizer in the JSON format of the `tokenizers` crate, without padding and truncation;
+    /// `None` when the model has none, so that it cannot be prompted with text.
+    pub fn tokenizer_json(&self) -> Option<&str> {
+        self.tokenizer.as_deref()
+    }
+
+    /// The tensors under their stable names.
+    pub fn tensors(&self) -> &TensorSource {
+        &self.tensors
+    }
+
+    /// Loads the text encoder onto `device`.
+    ///
+    /// # Errors
+    /// When the model has none, or its tensors do not fit.
+    pub fn load_text_encoder(&self, device: &Device) -> Result<ClipTextModel, LoadError> {
+        let config = self.component(
+            Component::TextEncoder,
+            &self.manifest.components.text_encoder,
+        )?;
+        self.load(config.init(device), Component::TextEncoder)
+    }
+
+    /// Loads the denoising network onto `device`.
+    ///
+    /// # Errors
+    /// When the model has none, or its tensors do not fit.
+    pub fn load_unet(&self, device: &Device) -> Result<UNet2DConditionModel, LoadError> {
+        let config = self.component(Component::Unet, &self.manifest.components.unet)?;
+        self.load(config.init(device), Component::Unet)
+    }
+
+    /// Loads the decoder onto `device`.
+    ///
+    /// # Errors
+    /// When the model has none, or its tensors do not fit.
+    pub fn load_decoder(&self, device: &Device) -> Result<Decoder, LoadError> {
+        let config = self.component(Component::Vae, &self.manifest.components.vae)?;
+        self.load(config.init(device), Component::Vae)
+    }
+
+    /// Loads the latent refiner onto `device`; `None` when the model has none.
+    ///
+    /// # Errors
+    /// When its tensors do not fit.
+    pub fn load_refiner(&self, device: &Device) -> Result<Option<Refiner>, LoadError> {
+        let config = self.manifest.components.refiner.as_ref();
+        config
+            .map(|config| self.load(config.init(device), Component::Refiner))
+            .transpose()
+    }
+
+    /// The tensors that the network of `component` needs; none when the model has no such
+    /// component. No parameter is initialised.
+    pub fn expected_tensors(&self, component: Component) -> Vec<ExpectedTensor> {
+        let device = Device::flex();
+        let configs = &self.manifest.components;
+        let name = component.name();
+        let tensors = match component {
+            Component::TextEncoder => {
+                let config = configs.text_encoder.as_ref();
+                config.map(|c| expected_tensors(&c.init(&device), name))
+            }
+            Component::Unet => {
+                let config = configs.unet.as_ref();
+                config.map(|c| expected_tensors(&c.init(&device), name))
+            }
+            Component::Vae => {
+                let config = configs.vae.as_ref();
+                config.map(|c| expected_tensors(&c.init(&device), name))
+            }
+            Component::Refiner => {
+                let config = configs.refiner.as_ref();
+                config.map(|c| expected_tensors(&c.init(&device), name))
+            }
+        };
+        tensors.unwrap_or_default()
+    }
+
+    fn component<'a, C>(
+        &self,
+        component: Component,
+        config: &'a Option<C>,
+    ) -> Result<&'a C, LoadError> {
+        config.as_ref().ok_or_else(|| LoadError::NoComponent {
+            origin: self.tensors.origin().to_string(),
+            component,
+        })
+    }
+
+    fn load<M: burn::module::Module>(&self, module: M, of: Component) -> Result<M, LoadError> {
+        load_module(module, &self.tensors, of.name())
+    }
+}
+
+fn read_manifest(file: &Container, origin: &str) -> Result<Manifest, ReadError> {
+    #[derive(Deserialize)]
+    struct Version {
+        format: u64,
+    }
+    let Some(json) = file.metadata.get(MANIFEST_KEY) else {
+        let origin = origin.to_string();
+        return Err(ReadError::NotAPackage { origin });
+    };
+    let within = || format!("{origin} ({MANIFEST_KEY})");
+    let Version { format } =
+        serde_json::from_str(json).map_err(|e| ReadError::json(within(), e))?;
+    if format > u64::from(FORMAT_VERSION) {
+        return Err(ReadError::NewerFormat {
+            origin: origin.to_string(),
+            found: format,
+            supported: FORMAT_VERSION,
+        });
+    }
+    let manifest: Manifest =
+        serde_json::from_str(json).map_err(|e| ReadError::json(within(), e))?;
+    let checked = manifest.components.validate();
+    checked.map_err(|source| ReadError::Config {
+        origin: within(),
+        source,
+    })?;
+    Ok(manifest)
+}

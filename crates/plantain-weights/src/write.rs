@@ -1,0 +1,155 @@
+//! Writing a package: tensor by tensor into a temporary file that is then renamed.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::tensors::{FloatType, TensorRef};
+
+/// A tensor to be written, converted to `dtype` when its turn comes.
+#[derive(Debug)]
+pub(crate) struct OutputTensor<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) tensor: TensorRef<'a>,
+    pub(crate) dtype: FloatType,
+}
+
+impl OutputTensor<'_> {
+    fn len(&self) -> usize {
+        self.tensor.parameters() * self.dtype.size()
+    }
+
+    fn data(&self) -> io::Result<Cow<'_, [u8]>> {
+        self.tensor.encoded(self.dtype).map_err(|_| {
+            let message = format!("tensor `{}` changed while it was read", self.name);
+            io::Error::new(io::ErrorKind::InvalidData, message)
+        })
+    }
+}
+
+/// Writes a safetensors file at `path`, replacing what is there only when all of it is written.
+/// Equal input gives equal bytes. Returns the length of the file.
+pub(crate) fn write_safetensors(
+    path: &Path,
+    metadata: &BTreeMap<&str, String>,
+    tensors: &mut [OutputTensor<'_>],
+) -> io::Result<u64> {
+    // Wide types first, so that every tensor is aligned to its type.
+    tensors.sort_by_key(|t| (std::cmp::Reverse(t.dtype.size()), t.name));
+    let header = header(metadata, tensors)?;
+    let folder = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".plantain-").suffix(".part");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        // As for any new file: the process's umask applies. The default is readable by the owner only.
+        builder.permissions(std::fs::Permissions::from_mode(0o666));
+    }
+    let file = builder.tempfile_in(folder)?;
+    let mut out = BufWriter::with_capacity(1 << 20, file.as_file());
+    out.write_all(&(header.len() as u64).to_le_bytes())?;
+    out.write_all(&header)?;
+    for tensor in tensors {
+        out.write_all(&tensor.data()?)?;
+    }
+    out.flush()?;
+    drop(out);
+    file.as_file().sync_all()?;
+    let length = file.as_file().metadata()?.len();
+    file.persist(path)?;
+    Ok(length)
+}
+
+/// The JSON header, padded so that the data starts at a multiple of 8 bytes.
+fn header(metadata: &BTreeMap<&str, String>, tensors: &[OutputTensor<'_>]) -> io::Result<Vec<u8>> {
+    let mut entries = BTreeMap::<&str, Value>::new();
+    entries.insert("__metadata__", json!(metadata));
+    let mut offset = 0;
+    for tensor in tensors {
+        let end = offset + tensor.len();
+        entries.insert(
+            tensor.name,
+            json!({
+                "dtype": tensor.dtype.name(),
+                "shape": tensor.tensor.shape,
+                "data_offsets": [offset, end],
+            }),
+        );
+        offset = end;
+    }
+    let mut header = serde_json::to_vec(&entries)?;
+    header.resize(header.len().next_multiple_of(8), b' ');
+    Ok(header)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use proptest::prelude::*;
+    use safetensors::SafeTensors;
+    use safetensors::tensor::{Dtype, TensorView, serialize};
+
+    use super::*;
+    use crate::container::Container;
+    use crate::tensors::{NamedTensor, TensorSource};
+
+    /// The tensors of `bytes` under their own names.
+    fn source(bytes: Vec<u8>) -> TensorSource {
+        let mut file = Container::from_static(bytes.leak(), "the test").unwrap();
+        let tensors = std::mem::take(&mut file.tensors).into_iter();
+        let named = tensors.map(|(name, stored)| NamedTensor {
+            original: name.clone(),
+            name,
+            stored,
+        });
+        let mut source = TensorSource::new("the test".to_string());
+        source.add(file, named.collect()).unwrap();
+        source
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn what_is_written_is_read(
+            shapes in prop::collection::vec((any::<bool>(), prop::collection::vec(0usize..6, 0..4)), 0..6),
+            text in ".{0,40}",
+        ) {
+            let values: Vec<u8> = (0..125u16 * 4).flat_map(|i| (i % 0x7c00).to_le_bytes()).collect();
+            let views = shapes.iter().enumerate().map(|(i, (wide, shape))| {
+                let (dtype, size) = if *wide { (Dtype::F32, 4) } else { (Dtype::F16, 2) };
+                let data = &values[..size * shape.iter().product::<usize>()];
+                (format!("t{i}"), TensorView::new(dtype, shape.clone(), data).unwrap())
+            });
+            let bytes = serialize(views, None).unwrap();
+            let source = source(bytes.clone());
+            let mut outputs: Vec<_> = source
+                .iter()
+                .map(|(name, tensor)| OutputTensor { name, tensor, dtype: tensor.float_type().unwrap() })
+                .collect();
+            let metadata = BTreeMap::from([("key", text.clone())]);
+            let folder = tempfile::TempDir::new().unwrap();
+            let path = folder.path().join("written.safetensors");
+            let length = write_safetensors(&path, &metadata, &mut outputs).unwrap();
+
+            let written = fs::read(&path).unwrap();
+            prop_assert_eq!(length, written.len() as u64);
+            let (header, read) = SafeTensors::read_metadata(&written).unwrap();
+            prop_assert_eq!(header % 8, 0);
+            prop_assert_eq!(&read.metadata().as_ref().unwrap()["key"], &text);
+            let (before, after) = (SafeTensors::deserialize(&bytes).unwrap(), SafeTensors::deserialize(&written).unwrap());
+            prop_assert_eq!(before.len(), after.len());
+            for (name, tensor) in before.iter() {
+                prop_assert_eq!(&after.tensor(name).unwrap(), &tensor);
+            }
+        }
+    }
+}

@@ -1,0 +1,498 @@
+//! diffusers folders, as diffusers and transformers write them, into packages and networks.
+
+mod common;
+
+use std::fs;
+use std::path::Path;
+
+use burn::module::{Module, ModuleVisitor, Param, ParamId};
+use burn::tensor::{Device, Tensor};
+use common::{copy_of, edit_header, edit_json, entry, fixture};
+use plantain_sampling::{PredictionType, SamplerKind};
+use plantain_weights::{
+    Component, ConvertError, ConvertOptions, ConvertReport, FloatType, LoadError, Model,
+    TargetType, TensorProblem, convert, expected_tensors, load_module,
+};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+const UNET_FILE: &str = "unet/diffusion_pytorch_model.fp16.safetensors";
+
+fn converted(source: &Path, options: &ConvertOptions) -> (TempDir, ConvertReport, Model) {
+    let folder = TempDir::new().unwrap();
+    let package = folder.path().join("model.safetensors");
+    let report = convert(source, &package, options).unwrap();
+    let model = Model::open(&package).unwrap();
+    (folder, report, model)
+}
+
+fn refused(source: &Path) -> Vec<TensorProblem> {
+    let folder = TempDir::new().unwrap();
+    let package = folder.path().join("model.safetensors");
+    let error = convert(source, &package, &ConvertOptions::default()).unwrap_err();
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    match error {
+        ConvertError::Refused(report) => report.problems,
+        other => panic!("{other}"),
+    }
+}
+
+#[test]
+fn every_layout_converts_and_loads() {
+    let device = Device::flex();
+    for name in ["modern", "sharded", "turbo"] {
+        let (_folder, report, model) = converted(&fixture(name), &ConvertOptions::default());
+        assert_eq!(report.problems, [], "{name}");
+        assert_eq!(report.tensors, model.tensors().len());
+        assert_eq!(&report.manifest, model.manifest());
+        model.load_unet(&device).unwrap();
+        model.load_decoder(&device).unwrap();
+        assert!(model.load_refiner(&device).unwrap().is_none());
+        assert_eq!(name != "sharded", model.load_text_encoder(&device).is_ok());
+        assert_eq!(name != "sharded", model.tokenizer_json().is_some());
+    }
+}
+
+/// Values and ids of all float parameters, in module order.
+#[derive(Default)]
+struct Values(Vec<(ParamId, Vec<f32>)>);
+
+impl ModuleVisitor for Values {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let values = param.val().into_data().try_to_vec().unwrap();
+        self.0.push((param.id, values));
+    }
+}
+
+#[test]
+fn loaded_parameters_have_the_stored_values() {
+    let model = Model::open(&fixture("modern")).unwrap();
+    let decoder = model.load_decoder(&Device::flex()).unwrap();
+    let expected = expected_tensors(&decoder, "vae");
+    assert_eq!(expected, model.expected_tensors(Component::Vae));
+    let mut loaded = Values::default();
+    decoder.visit(&mut loaded);
+    assert_eq!(loaded.0.len(), expected.len());
+    for ((_, values), tensor) in loaded.0.iter().zip(&expected) {
+        let stored = model.tensors().get(&tensor.name).unwrap();
+        assert_eq!(stored.shape, tensor.shape);
+        let halves = stored.bytes().as_chunks().0.iter();
+        let stored: Vec<f32> = halves
+            .map(|b| half::f16::from_le_bytes(*b).to_f32())
+            .collect();
+        assert_eq!(values, &stored, "{}", tensor.name);
+    }
+    // Loading once more keeps the parameters' ids.
+    let mut again = Values::default();
+    load_module(decoder, model.tensors(), "vae")
+        .unwrap()
+        .visit(&mut again);
+    assert_eq!(loaded.0, again.0);
+}
+
+#[test]
+fn a_folder_read_in_place_equals_its_package() {
+    for name in ["modern", "sharded", "turbo"] {
+        let folder = Model::open(&fixture(name)).unwrap();
+        let (_folder, report, package) = converted(&fixture(name), &ConvertOptions::default());
+        assert_eq!(folder.tokenizer_json(), package.tokenizer_json());
+        assert_eq!(folder.manifest().components, package.manifest().components);
+        assert_eq!(folder.manifest().sampler, package.manifest().sampler);
+        assert_eq!(folder.manifest().defaults, package.manifest().defaults);
+        let needed = Component::ALL.map(|c| package.expected_tensors(c)).concat();
+        assert_eq!(needed.len(), report.tensors);
+        for tensor in needed {
+            let (a, b) = (
+                folder.tensors().get(&tensor.name),
+                package.tensors().get(&tensor.name),
+            );
+            let (a, b) = (a.unwrap(), b.unwrap());
+            assert_eq!(
+                (a.shape, a.float_type(), a.bytes()),
+                (b.shape, b.float_type(), b.bytes())
+            );
+        }
+    }
+}
+
+#[test]
+fn manifest_says_where_the_model_comes_from() {
+    let (_folder, report, _) = converted(&fixture("modern"), &ConvertOptions::default());
+    let provenance = report.manifest.provenance;
+    assert_eq!(provenance.layout, "diffusers");
+    assert!(provenance.tool.starts_with("plantain "));
+    let unet = provenance
+        .sources
+        .iter()
+        .find(|s| s.path == UNET_FILE)
+        .unwrap();
+    assert_eq!(
+        unet.bytes,
+        fs::metadata(fixture("modern").join(UNET_FILE))
+            .unwrap()
+            .len()
+    );
+    assert_eq!(unet.sha256.len(), 64);
+    assert!(
+        provenance
+            .sources
+            .iter()
+            .any(|s| s.path == "tokenizer/vocab.json")
+    );
+}
+
+#[test]
+fn conversion_is_reproducible() {
+    let (first, ..) = converted(&fixture("turbo"), &ConvertOptions::default());
+    let (second, ..) = converted(&fixture("turbo"), &ConvertOptions::default());
+    let read = |folder: &TempDir| fs::read(folder.path().join("model.safetensors")).unwrap();
+    assert!(read(&first) == read(&second));
+}
+
+#[test]
+fn packages_satisfy_the_reference_reader() {
+    let (folder, report, _) = converted(&fixture("modern"), &ConvertOptions::default());
+    let bytes = fs::read(folder.path().join("model.safetensors")).unwrap();
+    let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    assert_eq!(tensors.len(), report.tensors);
+}
+
+#[test]
+fn numbers_convert_between_types() {
+    let name = "unet.conv_in.weight";
+    let wide = ConvertOptions {
+        dtype: TargetType::F32,
+        ..ConvertOptions::default()
+    };
+    let (folder, _, model) = converted(&fixture("modern"), &wide);
+    assert!(
+        model
+            .tensors()
+            .iter()
+            .all(|(_, t)| t.float_type() == Some(FloatType::F32))
+    );
+    let narrow = ConvertOptions {
+        dtype: TargetType::F16,
+        ..ConvertOptions::default()
+    };
+    let (_again, report, back) = converted(&folder.path().join("model.safetensors"), &narrow);
+    let source = Model::open(&fixture("modern")).unwrap();
+    let bytes = |model: &Model| model.tensors().get(name).unwrap().bytes().to_vec();
+    assert_eq!(bytes(&source), bytes(&back));
+    assert_eq!(report.manifest.provenance, model.manifest().provenance);
+    let brain = ConvertOptions {
+        dtype: TargetType::Bf16,
+        ..ConvertOptions::default()
+    };
+    let (_brain, _, model) = converted(&fixture("modern"), &brain);
+    assert!(
+        model
+            .tensors()
+            .iter()
+            .all(|(_, t)| t.float_type() == Some(FloatType::Bf16))
+    );
+}
+
+#[test]
+fn defaults_follow_card_scheduler_and_size() {
+    let modern = Model::open(&fixture("modern")).unwrap();
+    assert_eq!(modern.manifest().name, "modern");
+    assert_eq!(modern.manifest().sampler.kind, SamplerKind::Lcm);
+    let defaults = &modern.manifest().defaults;
+    assert_eq!((defaults.steps, defaults.guidance), (4, 1.0));
+    assert_eq!((defaults.width, defaults.height), (16, 16));
+
+    let sharded = Model::open(&fixture("sharded")).unwrap();
+    assert_eq!(sharded.manifest().sampler.kind, SamplerKind::Ddim);
+    let defaults = &sharded.manifest().defaults;
+    assert_eq!((defaults.steps, defaults.guidance), (20, 7.5));
+
+    let turbo = Model::open(&fixture("turbo")).unwrap();
+    assert_eq!(turbo.manifest().name, "tiny-turbo");
+    assert_eq!(turbo.manifest().license.as_deref(), Some("CC0-1.0"));
+    assert_eq!(turbo.manifest().sampler.kind, SamplerKind::Euler);
+    let defaults = &turbo.manifest().defaults;
+    assert_eq!((defaults.steps, defaults.guidance), (1, 1.0));
+    assert_eq!((defaults.width, defaults.height), (24, 16));
+}
+
+#[test]
+fn schedulers_become_samplers() {
+    let folder = copy_of("modern");
+    let path = folder.path().join("scheduler/scheduler_config.json");
+    for (class, kind) in [
+        ("TCDScheduler", SamplerKind::Tcd),
+        ("EulerAncestralDiscreteScheduler", SamplerKind::EulerA),
+        ("PNDMScheduler", SamplerKind::Ddim),
+        ("FlowMatchEulerDiscreteScheduler", SamplerKind::FlowEuler),
+    ] {
+        edit_json(&path, |config| config["_class_name"] = json!(class));
+        assert_eq!(
+            Model::open(folder.path()).unwrap().manifest().sampler.kind,
+            kind
+        );
+    }
+    fs::write(
+        &path,
+        r#"{"_class_name": "DPMSolverMultistepScheduler", "lambda_min_clipped": -Infinity, "prediction_type": "v_prediction"}"#,
+    )
+    .unwrap();
+    let sampler = Model::open(folder.path())
+        .unwrap()
+        .manifest()
+        .sampler
+        .clone();
+    assert_eq!(sampler.kind, SamplerKind::Dpmpp2m);
+    assert_eq!(sampler.schedule.prediction(), PredictionType::VPrediction);
+    fs::write(&path, r#"{"_class_name": "HeunDiscreteScheduler"}"#).unwrap();
+    let error = Model::open(folder.path()).unwrap_err().to_string();
+    assert!(error.contains("HeunDiscreteScheduler"), "{error}");
+    fs::write(
+        &path,
+        r#"{"_class_name": "DDIMScheduler", "thresholding": true}"#,
+    )
+    .unwrap();
+    let error = Model::open(folder.path()).unwrap_err().to_string();
+    assert!(error.contains("thresholding"), "{error}");
+}
+
+#[test]
+fn tokenizers_agree_with_transformers() {
+    let ids: Value = serde_json::from_slice(&fs::read(fixture("token_ids.json")).unwrap()).unwrap();
+    for (name, folder) in [("end_of_text", "modern"), ("exclamation", "turbo")] {
+        let (_folder, _, model) = converted(&fixture(folder), &ConvertOptions::default());
+        let info = model.manifest().tokenizer.as_ref().unwrap();
+        assert_eq!(json!(info.pad_token_id), ids[name]["pad"]);
+        assert_eq!(info.max_length, 16);
+        let tokenizer: tokenizers::Tokenizer = model.tokenizer_json().unwrap().parse().unwrap();
+        for case in ids[name]["prompts"].as_array().unwrap() {
+            let text = case["text"].as_str().unwrap();
+            let encoded = tokenizer.encode(text, true).unwrap();
+            assert_eq!(json!(encoded.get_ids()), case["ids"], "{name}: {text}");
+        }
+    }
+}
+
+#[test]
+fn a_tokenizer_json_is_kept_without_its_padding() {
+    let (_folder, _, built) = converted(&fixture("modern"), &ConvertOptions::default());
+    let folder = copy_of("modern");
+    let mut tokenizer: Value = serde_json::from_str(built.tokenizer_json().unwrap()).unwrap();
+    tokenizer["truncation"] =
+        json!({"direction": "Right", "max_length": 5, "strategy": "LongestFirst", "stride": 0});
+    let path = folder.path().join("tokenizer/tokenizer.json");
+    fs::write(&path, tokenizer.to_string()).unwrap();
+    fs::remove_file(folder.path().join("tokenizer/vocab.json")).unwrap();
+    let model = Model::open(folder.path()).unwrap();
+    assert_eq!(model.tokenizer_json(), built.tokenizer_json());
+    fs::remove_file(&path).unwrap();
+    let error = Model::open(folder.path()).unwrap_err().to_string();
+    assert!(
+        error.contains("neither tokenizer.json nor vocab.json"),
+        "{error}"
+    );
+}
+
+#[test]
+fn misnamed_tensors_are_reported_with_a_suggestion() {
+    let folder = copy_of("modern");
+    edit_header(&folder.path().join(UNET_FILE), |header| {
+        let tensors = header.as_object_mut().unwrap();
+        let tensor = tensors.remove("conv_norm_out.weight").unwrap();
+        tensors.insert("conv_norm_oot.weight".to_string(), tensor);
+    });
+    let problems = refused(folder.path());
+    let missing = TensorProblem::Missing {
+        name: "unet.conv_norm_out.weight".to_string(),
+        shape: vec![8],
+        suggestion: Some("unet/conv_norm_oot.weight".to_string()),
+    };
+    let unused = TensorProblem::Unused {
+        name: "unet/conv_norm_oot.weight".to_string(),
+        shape: vec![8],
+        suggestion: Some("unet.conv_norm_out.weight".to_string()),
+    };
+    assert_eq!(problems, [missing, unused]);
+
+    let partial = ConvertOptions {
+        allow_partial: true,
+        ..ConvertOptions::default()
+    };
+    let (_partial, report, model) = converted(folder.path(), &partial);
+    assert_eq!(report.problems, problems);
+    let error = model.load_unet(&Device::flex()).unwrap_err();
+    let LoadError::Tensors { problems, .. } = &error else {
+        panic!("{error}")
+    };
+    assert_eq!(problems.len(), 1);
+    assert!(
+        error.to_string().contains("unet.conv_norm_out.weight"),
+        "{error}"
+    );
+    model.load_decoder(&Device::flex()).unwrap();
+}
+
+#[test]
+fn misshaped_tensors_are_reported() {
+    let folder = copy_of("modern");
+    edit_header(&folder.path().join(UNET_FILE), |header| {
+        header["conv_in.weight"]["shape"] = json!([4, 8, 3, 3]);
+    });
+    let problem = TensorProblem::Misshaped {
+        name: "unet.conv_in.weight".to_string(),
+        expected: vec![8, 4, 3, 3],
+        found: vec![4, 8, 3, 3],
+    };
+    assert_eq!(refused(folder.path()), [problem]);
+    let error = Model::open(folder.path())
+        .unwrap()
+        .load_unet(&Device::flex())
+        .unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("[4, 8, 3, 3] instead of [8, 4, 3, 3]"),
+        "{error}"
+    );
+}
+
+#[test]
+fn weights_that_are_not_numbers_are_refused() {
+    let folder = copy_of("modern");
+    let path = folder.path().join(UNET_FILE);
+    let (header, _) = common::split(&fs::read(&path).unwrap());
+    let start = header["conv_in.weight"]["data_offsets"][0]
+        .as_u64()
+        .unwrap() as usize;
+    let mut bytes = fs::read(&path).unwrap();
+    let data = 8 + u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    bytes[data + start..data + start + 2].copy_from_slice(&[0xff, 0x7f]);
+    fs::write(&path, bytes).unwrap();
+    let problem = TensorProblem::NonFinite {
+        name: "unet.conv_in.weight".to_string(),
+    };
+    assert_eq!(refused(folder.path()), [problem]);
+    let error = Model::open(folder.path())
+        .unwrap()
+        .load_unet(&Device::flex())
+        .unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("`unet.conv_in.weight` holds NaN"),
+        "{error}"
+    );
+}
+
+#[test]
+fn integer_weights_are_refused() {
+    let folder = copy_of("modern");
+    edit_header(&folder.path().join(UNET_FILE), |header| {
+        header["conv_in.weight"]["dtype"] = json!("I16");
+    });
+    let problem = TensorProblem::NotFloat {
+        name: "unet.conv_in.weight".to_string(),
+        dtype: "I16".to_string(),
+    };
+    assert_eq!(refused(folder.path()), [problem]);
+}
+
+#[test]
+fn the_source_is_not_overwritten() {
+    let folder = copy_of("modern");
+    let path = folder.path().join(UNET_FILE);
+    let before = fs::read(&path).unwrap();
+    let error = convert(folder.path(), &path, &ConvertOptions::default()).unwrap_err();
+    assert!(matches!(error, ConvertError::OverSource { .. }), "{error}");
+    assert!(before == fs::read(&path).unwrap());
+}
+
+#[test]
+fn a_failed_write_leaves_nothing() {
+    let folder = TempDir::new().unwrap();
+    let occupied = folder.path().join("model.safetensors");
+    fs::create_dir_all(occupied.join("something")).unwrap();
+    let options = ConvertOptions::default();
+    let error = convert(&fixture("modern"), &occupied, &options).unwrap_err();
+    assert!(matches!(error, ConvertError::Write { .. }), "{error}");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    let nowhere = folder.path().join("nowhere/model.safetensors");
+    let error = convert(&fixture("modern"), &nowhere, &options).unwrap_err();
+    assert!(error.to_string().contains("nowhere"), "{error}");
+}
+
+#[test]
+fn options_rename_the_model() {
+    let options = ConvertOptions {
+        name: Some("renamed".to_string()),
+        license: Some("MIT".to_string()),
+        description: Some("Small.".to_string()),
+        ..ConvertOptions::default()
+    };
+    let (_folder, _, model) = converted(&fixture("turbo"), &options);
+    let manifest = model.manifest();
+    assert_eq!(manifest.name, "renamed");
+    assert_eq!(manifest.license.as_deref(), Some("MIT"));
+    assert_eq!(manifest.description.as_deref(), Some("Small."));
+}
+
+#[test]
+fn a_refiner_comes_along() {
+    let folder = copy_of("modern");
+    let refiner = folder.path().join("refiner");
+    fs::create_dir(&refiner).unwrap();
+    let config = json!({"latent_channels": 4, "width": 8, "num_blocks": 1, "norm_num_groups": 4, "sigma": 0.1});
+    fs::write(refiner.join("config.json"), config.to_string()).unwrap();
+    let weights = refiner.join("diffusion_pytorch_model.safetensors");
+    fs::write(&weights, common::safetensors("{}", &[])).unwrap();
+    let expected = Model::open(folder.path())
+        .unwrap()
+        .expected_tensors(Component::Refiner);
+    let (mut header, mut end) = (serde_json::Map::new(), 0);
+    for tensor in &expected {
+        let shape: Vec<u64> = tensor.shape.iter().map(|&d| d as u64).collect();
+        let length = 2 * shape.iter().product::<u64>();
+        let name = tensor.name.strip_prefix("refiner.").unwrap().to_string();
+        header.insert(name, entry("F16", &shape, end, end + length));
+        end += length;
+    }
+    let data = vec![0; end as usize];
+    fs::write(
+        &weights,
+        common::safetensors(&Value::Object(header).to_string(), &data),
+    )
+    .unwrap();
+    let (_folder, _, model) = converted(folder.path(), &ConvertOptions::default());
+    assert!(model.load_refiner(&Device::flex()).unwrap().is_some());
+}
+
+#[test]
+fn summary_counts_parameters_and_estimates_memory() {
+    let model = Model::open(&fixture("modern")).unwrap();
+    let summary = model.summary();
+    let components: Vec<_> = summary.iter().map(|s| s.component).collect();
+    assert_eq!(
+        components,
+        [Component::TextEncoder, Component::Unet, Component::Vae]
+    );
+    for part in &summary {
+        assert_eq!(part.bytes, 2 * part.parameters);
+        assert_eq!(part.types["F16"], part.tensors);
+    }
+    let parameters: u64 = summary.iter().map(|s| s.parameters).sum();
+    let small = model.estimated_memory(16, 16, 1);
+    assert_eq!(small.weights, 4 * parameters);
+    // The UNet at 8x8: skips 8*64 + 8*64 + 8*16 + 16*16, and 14 maps of 16 channels.
+    assert_eq!(
+        small.activations,
+        4 * (8 * 64 + 8 * 64 + 8 * 16 + 16 * 16 + 14 * 16 * 64)
+    );
+    assert_eq!(
+        model.estimated_memory(32, 16, 2).activations,
+        4 * small.activations
+    );
+    assert_eq!(
+        model.estimated_memory(u32::MAX, u32::MAX, u32::MAX).total(),
+        u64::MAX
+    );
+}

@@ -1,0 +1,93 @@
+//! What can go wrong, split by who can mend it.
+
+use std::path::PathBuf;
+
+use plantain_nn::TokenError;
+use plantain_sampling::SamplingError;
+use plantain_weights::{LoadError, ReadError};
+
+/// A failure of the pipeline.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The model cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// A component of the model cannot be loaded.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// The request cannot be met by this model.
+    #[error(transparent)]
+    Request(#[from] RequestError),
+    /// A component computed NaN or infinity.
+    #[error("the {component} produced values that are not finite{detail}; the weights are damaged or do not suit these settings")]
+    NonFinite {
+        /// Component, in words.
+        component: &'static str,
+        /// Where in the run, starting with a space, or empty.
+        detail: String,
+    },
+    /// The device failed to return a result.
+    #[error("the {device} device failed: {reason}")]
+    Device {
+        /// Name of the device.
+        device: String,
+        /// What it said.
+        reason: String,
+    },
+    /// A picture cannot be encoded or written.
+    #[error("cannot write {path}: {reason}")]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the system or the encoder said.
+        reason: String,
+    },
+    /// An observer asked to stop.
+    #[error("cancelled")]
+    Cancelled,
+}
+
+/// A request that does not fit the model.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RequestError {
+    /// The model was converted without a tokenizer.
+    #[error("model `{model}` has no tokenizer, so it cannot be prompted; convert it from a folder that has one")]
+    NoTokenizer {
+        /// Name of the model.
+        model: String,
+    },
+    /// The tokenizer failed.
+    #[error("cannot tokenize the prompt: {0}")]
+    Tokenizer(String),
+    /// The text encoder refused the tokens.
+    #[error(transparent)]
+    Tokens(#[from] TokenError),
+    /// The size cannot be made.
+    #[error("{width}x{height} pixels: {reason}")]
+    Size {
+        /// Width asked for.
+        width: usize,
+        /// Height asked for.
+        height: usize,
+        /// What would do.
+        reason: String,
+    },
+    /// The sampler refused the settings.
+    #[error(transparent)]
+    Sampling(#[from] SamplingError),
+    /// A number is out of range.
+    #[error("{name} {value} is out of range: {expected}")]
+    OutOfRange {
+        /// Name of the setting.
+        name: &'static str,
+        /// Value given.
+        value: String,
+        /// Values that would do.
+        expected: &'static str,
+    },
+    /// The model needs an input that a component trace did not give.
+    #[error("{0}")]
+    Input(String),
+}

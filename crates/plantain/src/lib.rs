@@ -1,0 +1,1 @@
+//! Text in, picture out: the generation pipeline as a library.

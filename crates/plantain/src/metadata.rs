@@ -1,0 +1,205 @@
+//! How a picture was made, in the text form that other programs read.
+//!
+//! The form is the `parameters` text of the AUTOMATIC1111 web UI: the prompt, a line
+//! `Negative prompt: ..` if there is one, and a last line of comma-separated `Key: value` pairs.
+
+use std::fmt::{self, Write};
+
+use plantain_sampling::{Noise, SamplerKind};
+
+use crate::request::Settings;
+
+/// Keyword of the PNG text chunk.
+pub const PNG_KEYWORD: &str = "parameters";
+
+/// How a picture was made.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Parameters {
+    /// What the picture shows.
+    pub prompt: String,
+    /// What it should not show.
+    pub negative_prompt: String,
+    /// Seed of the picture.
+    pub seed: u64,
+    /// Everything else that decides the picture.
+    pub settings: Settings,
+    /// Name of the model.
+    pub model: String,
+}
+
+/// A parameters text that cannot be understood.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ParseError {
+    /// The last line holds no settings.
+    #[error("the last line holds no `Steps: ..` settings")]
+    NoSettings,
+    /// A setting that a command line needs is missing.
+    #[error("the setting `{0}` is missing")]
+    Missing(&'static str),
+    /// A setting has a value that this program does not know.
+    #[error("the setting `{key}` has the value `{value}`, which this program does not know")]
+    Unknown {
+        /// Name of the setting.
+        key: &'static str,
+        /// Its value.
+        value: String,
+    },
+}
+
+const NEGATIVE: &str = "Negative prompt: ";
+
+impl fmt::Display for Parameters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let settings = &self.settings;
+        writeln!(f, "{}", self.prompt)?;
+        if !self.negative_prompt.is_empty() {
+            writeln!(f, "{NEGATIVE}{}", self.negative_prompt)?;
+        }
+        write!(
+            f,
+            "Steps: {}, Sampler: {}, CFG scale: {}, Seed: {}, Size: {}x{}, Model: {}, Refiner: {}, RNG: {}, Version: plantain {}",
+            settings.steps,
+            settings.sampler,
+            settings.guidance,
+            self.seed,
+            settings.width,
+            settings.height,
+            self.model,
+            if settings.refine { "on" } else { "off" },
+            Noise::NAME,
+            env!("CARGO_PKG_VERSION"),
+        )
+    }
+}
+
+impl Parameters {
+    /// Reads a text written by [`fmt::Display`].
+    ///
+    /// # Errors
+    /// When it has no settings line, or one that this program cannot repeat.
+    pub fn parse(text: &str) -> Result<Self, ParseError> {
+        let (body, last) = text.trim_end().rsplit_once('\n').unwrap_or(("", text));
+        if !last.starts_with("Steps: ") {
+            return Err(ParseError::NoSettings);
+        }
+        let (prompt, negative_prompt) = match body.rsplit_once(&format!("\n{NEGATIVE}")) {
+            Some((prompt, negative)) => (prompt, negative),
+            None => (body, ""),
+        };
+        let size = value(last, "Size")?;
+        let (width, height) = size.split_once('x').ok_or_else(|| unknown("Size", size))?;
+        Ok(Self {
+            prompt: prompt.to_string(),
+            negative_prompt: negative_prompt.to_string(),
+            seed: number(last, "Seed")?,
+            settings: Settings {
+                steps: number(last, "Steps")?,
+                guidance: number(last, "CFG scale")?,
+                width: width.parse().map_err(|_| unknown("Size", size))?,
+                height: height.parse().map_err(|_| unknown("Size", size))?,
+                sampler: number::<SamplerKind>(last, "Sampler")?,
+                refine: value(last, "Refiner").is_ok_and(|refiner| refiner == "on"),
+            },
+            model: value(last, "Model")?.to_string(),
+        })
+    }
+
+    /// The command that makes the picture again, quoted for a POSIX shell. The model is named in a
+    /// comment, because where it lies is not known.
+    pub fn command_line(&self) -> String {
+        let settings = &self.settings;
+        let mut line = format!("plantain generate {}", quote(&self.prompt));
+        if !self.negative_prompt.is_empty() {
+            let _ = write!(line, " --negative {}", quote(&self.negative_prompt));
+        }
+        let _ = write!(
+            line,
+            " --seed {} --steps {} --guidance {} --size {}x{} --sampler {}",
+            self.seed,
+            settings.steps,
+            settings.guidance,
+            settings.width,
+            settings.height,
+            settings.sampler
+        );
+        if !settings.refine {
+            line.push_str(" --no-refine");
+        }
+        let _ = write!(line, "  # model: {}", self.model.replace('\n', " "));
+        line
+    }
+}
+
+fn value<'a>(settings: &'a str, key: &'static str) -> Result<&'a str, ParseError> {
+    settings
+        .split(", ")
+        .find_map(|pair| pair.strip_prefix(key)?.strip_prefix(": "))
+        .ok_or(ParseError::Missing(key))
+}
+
+fn number<T: std::str::FromStr>(settings: &str, key: &'static str) -> Result<T, ParseError> {
+    let text = value(settings, key)?;
+    text.parse().map_err(|_| unknown(key, text))
+}
+
+fn unknown(key: &'static str, value: &str) -> ParseError {
+    ParseError::Unknown {
+        key,
+        value: value.to_string(),
+    }
+}
+
+/// In single quotes, each single quote inside written as `'\''`.
+fn quote(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parameters() -> Parameters {
+        Parameters {
+            prompt: "a fox, it's red, Steps: 3".into(),
+            negative_prompt: "snow".into(),
+            seed: u64::MAX,
+            settings: Settings {
+                steps: 8,
+                guidance: 3.5,
+                width: 128,
+                height: 64,
+                sampler: SamplerKind::FlowEuler,
+                refine: false,
+            },
+            model: "plantain-2-lite".into(),
+        }
+    }
+
+    #[test]
+    fn the_text_reads_back() {
+        let mut expected = parameters();
+        assert_eq!(Parameters::parse(&expected.to_string()), Ok(expected.clone()));
+        expected.negative_prompt.clear();
+        expected.prompt = "two\nlines ü".into();
+        assert_eq!(Parameters::parse(&expected.to_string()), Ok(expected.clone()));
+        expected.prompt.clear();
+        assert_eq!(Parameters::parse(&expected.to_string()), Ok(expected));
+    }
+
+    #[test]
+    fn foreign_texts_are_refused() {
+        assert_eq!(Parameters::parse("a fox"), Err(ParseError::NoSettings));
+        let foreign = "a fox\nSteps: 20, Sampler: UniPC, CFG scale: 7, Seed: 1, Size: 8x8, Model: m";
+        assert!(matches!(
+            Parameters::parse(foreign),
+            Err(ParseError::Unknown { key: "Sampler", .. })
+        ));
+    }
+
+    #[test]
+    fn the_command_line_is_quoted() {
+        let line = parameters().command_line();
+        assert!(line.starts_with(r"plantain generate 'a fox, it'\''s red, Steps: 3' --negative 'snow'"));
+        assert!(line.contains("--no-refine"));
+    }
+}

@@ -1,0 +1,58 @@
+//! Watching and stopping a run.
+
+use std::ops::ControlFlow;
+
+/// Something that happened during a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// A component is about to be loaded.
+    Loading {
+        /// Name of the component.
+        component: &'static str,
+    },
+    /// The prompt is about to be encoded.
+    Encoding,
+    /// A sampling step is about to begin.
+    Step {
+        /// Picture of the run, from 0.
+        picture: usize,
+        /// Step, from 0.
+        step: usize,
+        /// Number of steps.
+        steps: usize,
+    },
+    /// The latent is about to be refined.
+    Refining {
+        /// Picture of the run, from 0.
+        picture: usize,
+    },
+    /// The latent is about to be decoded.
+    Decoding {
+        /// Picture of the run, from 0.
+        picture: usize,
+    },
+}
+
+/// Receives the events of a run, between the pieces of work; `Break` stops the run with
+/// [`Error::Cancelled`](crate::Error::Cancelled).
+pub trait Observer {
+    /// Called before each piece of work.
+    fn event(&mut self, event: Event) -> ControlFlow<()>;
+}
+
+impl<F: FnMut(Event) -> ControlFlow<()>> Observer for F {
+    fn event(&mut self, event: Event) -> ControlFlow<()> {
+        self(event)
+    }
+}
+
+/// Watches nothing.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Unobserved;
+
+impl Observer for Unobserved {
+    fn event(&mut self, _event: Event) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+}

@@ -1,0 +1,245 @@
+//! Finished pictures: encoding, writing, reading the parameters back.
+
+use std::fs::File;
+use std::io::{self, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use image::codecs::jpeg::JpegEncoder;
+use image::codecs::webp::WebPEncoder;
+use image::{ExtendedColorType, ImageEncoder, RgbImage};
+
+use crate::error::Error;
+use crate::metadata::{PNG_KEYWORD, ParseError, Parameters};
+
+/// File format of a picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// Lossless; carries the generation parameters.
+    Png,
+    /// Lossy, at quality 92.
+    Jpeg,
+    /// Lossless.
+    WebP,
+}
+
+/// A name that is no known format.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("there is no picture format `{0}`; choose png, jpeg or webp")]
+pub struct UnknownFormat(String);
+
+impl Format {
+    /// Every format.
+    pub const ALL: [Self; 3] = [Self::Png, Self::Jpeg, Self::WebP];
+
+    /// Name on the command line and usual file extension.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Png => "png",
+            Self::Jpeg => "jpeg",
+            Self::WebP => "webp",
+        }
+    }
+
+    /// The format that the extension of `path` names, if any.
+    pub fn of_path(path: &Path) -> Option<Self> {
+        path.extension()?.to_str()?.to_ascii_lowercase().parse().ok()
+    }
+}
+
+impl FromStr for Format {
+    type Err = UnknownFormat;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        match name {
+            "png" => Ok(Self::Png),
+            "jpeg" | "jpg" => Ok(Self::Jpeg),
+            "webp" => Ok(Self::WebP),
+            _ => Err(UnknownFormat(name.to_string())),
+        }
+    }
+}
+
+/// A finished picture.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Picture {
+    /// The pixels.
+    pub image: RgbImage,
+    /// How it was made.
+    pub parameters: Parameters,
+}
+
+impl Picture {
+    /// From decoder output in -1 to 1, `[3, height, width]`, and `[width, height]`.
+    pub(crate) fn new(
+        (values, [width, height]): (Vec<f32>, [usize; 2]),
+        parameters: Parameters,
+    ) -> Result<Self, Error> {
+        let plane = width * height;
+        let byte = |v: f32| (v.clamp(-1.0, 1.0) * 127.5 + 127.5).round() as u8;
+        let pixels = (0..plane)
+            .flat_map(|i| [0, 1, 2].map(|channel| byte(values[channel * plane + i])))
+            .collect();
+        let image = RgbImage::from_raw(width as u32, height as u32, pixels);
+        let image = image.ok_or_else(|| Error::NonFinite {
+            component: "decoder",
+            detail: format!(": {} values for {width}x{height} pixels", values.len()),
+        })?;
+        Ok(Self { image, parameters })
+    }
+
+    /// The bytes of a file in `format`.
+    ///
+    /// # Errors
+    /// When the encoder fails.
+    pub fn encode(&self, format: Format) -> Result<Vec<u8>, String> {
+        let (width, height) = self.image.dimensions();
+        let (pixels, color) = (self.image.as_raw(), ExtendedColorType::Rgb8);
+        let mut out = Vec::new();
+        match format {
+            Format::Png => self.encode_png(&mut out).map_err(|e| e.to_string())?,
+            Format::Jpeg => JpegEncoder::new_with_quality(&mut out, 92)
+                .write_image(pixels, width, height, color)
+                .map_err(|e| e.to_string())?,
+            Format::WebP => WebPEncoder::new_lossless(&mut out)
+                .write_image(pixels, width, height, color)
+                .map_err(|e| e.to_string())?,
+        }
+        Ok(out)
+    }
+
+    fn encode_png(&self, out: &mut Vec<u8>) -> Result<(), png::EncodingError> {
+        let (width, height) = self.image.dimensions();
+        let mut encoder = png::Encoder::new(out, width, height);
+        encoder.set_color(png::ColorType::Rgb);
+        encoder.set_depth(png::BitDepth::Eight);
+        let text = self.parameters.to_string();
+        // Plain text chunks are Latin-1; like other writers, use the Unicode kind only where needed.
+        let keyword = PNG_KEYWORD.to_string();
+        if text.chars().all(|c| u32::from(c) < 256) {
+            encoder.add_text_chunk(keyword, text)?;
+        } else {
+            encoder.add_itxt_chunk(keyword, text)?;
+        }
+        encoder.write_header()?.write_image_data(self.image.as_raw())
+    }
+
+    /// Writes a file in `format`: first under a temporary name in the same folder, then renamed, so
+    /// that no reader ever sees half a picture.
+    ///
+    /// # Errors
+    /// When the folder cannot be written to or the disk is full; then nothing is left behind.
+    pub fn save(&self, path: &Path, format: Format) -> Result<(), Error> {
+        let failed = |reason: String| Error::Write {
+            path: path.to_path_buf(),
+            reason,
+        };
+        let bytes = self.encode(format).map_err(failed)?;
+        write_atomically(path, &bytes).map_err(|e| failed(e.to_string()))
+    }
+}
+
+/// Writes `bytes` to a temporary file beside `path`, then renames it.
+///
+/// # Errors
+/// Those of the file system; then nothing is left behind.
+pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    if path.is_dir() {
+        return Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a folder"));
+    }
+    let folder = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    {
+        // Temporary files are private by default; a picture gets what the umask allows.
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(std::fs::Permissions::from_mode(0o666));
+    }
+    let mut file = builder.prefix(".plantain-").tempfile_in(folder)?;
+    file.write_all(bytes)?;
+    file.persist(path).map_err(|e| e.error)?;
+    Ok(())
+}
+
+/// Why no parameters can be read from a file.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum InfoError {
+    /// The file cannot be opened.
+    #[error("cannot open {path}: {source}")]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The file is no PNG.
+    #[error("{path} is not a readable PNG ({reason}); only PNG files carry generation parameters")]
+    NotPng {
+        /// The file.
+        path: PathBuf,
+        /// What the decoder said.
+        reason: String,
+    },
+    /// The PNG carries no parameters.
+    #[error("{path} carries no `parameters` text; it was not made by this program, or its metadata was removed")]
+    NoParameters {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The text is of another program.
+    #[error("the parameters of {path} cannot be repeated: {source}\n{text}")]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// The text as found.
+        text: String,
+        /// What is wrong with it.
+        source: ParseError,
+    },
+}
+
+/// Reads back how the PNG at `path` was made.
+///
+/// # Errors
+/// When the file cannot be opened, is no PNG, or carries no parameters of this program.
+pub fn read_parameters(path: &Path) -> Result<Parameters, InfoError> {
+    let file = File::open(path).map_err(|source| InfoError::Open {
+        path: path.to_path_buf(),
+        source,
+    })?;
+    let not_png = |e: png::DecodingError| InfoError::NotPng {
+        path: path.to_path_buf(),
+        reason: e.to_string(),
+    };
+    let mut reader = png::Decoder::new(BufReader::new(file))
+        .read_info()
+        .map_err(not_png)?;
+    // Text may also follow the pixels.
+    reader.finish().map_err(not_png)?;
+    let text = parameters_text(reader.info()).ok_or_else(|| InfoError::NoParameters {
+        path: path.to_path_buf(),
+    })?;
+    Parameters::parse(&text).map_err(|source| InfoError::Foreign {
+        path: path.to_path_buf(),
+        text,
+        source,
+    })
+}
+
+fn parameters_text(info: &png::Info<'_>) -> Option<String> {
+    let plain = info.uncompressed_latin1_text.iter();
+    let unicode = info.utf8_text.iter();
+    plain
+        .filter(|chunk| chunk.keyword == PNG_KEYWORD)
+        .map(|chunk| chunk.text.clone())
+        .chain(
+            unicode
+                .filter(|chunk| chunk.keyword == PNG_KEYWORD)
+                .filter_map(|chunk| chunk.get_text().ok()),
+        )
+        .next()
+}
