@@ -1,3 +1,38 @@
 //! The `plantain` command.
 
-fn main() {}
+mod args;
+mod commands;
+mod failure;
+mod interrupt;
+mod progress;
+mod tensors;
+mod version;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Args, Command};
+use failure::Failure;
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    interrupt::install();
+    match run(args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+fn run(args: Args) -> Result<(), Failure> {
+    match args.command {
+        Command::Generate(args) => commands::generate::run(*args),
+        Command::Info(args) => commands::info::run(&args),
+        Command::Convert(args) => commands::convert::run(args),
+        Command::Inspect(args) => commands::inspect::run(&args),
+        Command::Trace(args) => commands::trace::run(&args),
+        Command::Devices => commands::devices::run(),
+        Command::Styles => commands::styles::run(),
+        Command::Completions { shell } => commands::completions::run(shell),
+    }
+}

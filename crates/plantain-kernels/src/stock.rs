@@ -26,10 +26,7 @@ pub(crate) fn linear<B: Backend>(
     let weight = B::float_reshape(weight, Shape::new([1, out_features, in_features]));
     let y = B::float_matmul(x, B::float_swap_dims(weight, 1, 2));
     match bias {
-        Some(bias) => B::float_add(
-            y,
-            B::float_reshape(bias, Shape::new([1, 1, out_features])),
-        ),
+        Some(bias) => B::float_add(y, B::float_reshape(bias, Shape::new([1, 1, out_features]))),
         None => y,
     }
 }

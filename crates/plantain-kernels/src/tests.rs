@@ -4,8 +4,8 @@ use burn::backend::{Backend, TensorMetadata, tensor::FloatTensor};
 use burn::backend::{Flex, NdArray};
 use burn::tensor::{Shape, TensorData};
 
-use crate::{Bias, KernelBackend};
 use crate::stock;
+use crate::{Bias, KernelBackend};
 
 /// Products of up to 2,000 terms of unit variance summed in another order differ by a few ulp of
 /// the result's norm.
@@ -20,11 +20,16 @@ fn values(count: usize, seed: u32) -> Vec<f32> {
         state ^= state << 5;
         state as f32 / u32::MAX as f32 - 0.5
     };
-    (0..count).map(|_| (next() + next() + next()) * 2.0).collect()
+    (0..count)
+        .map(|_| (next() + next() + next()) * 2.0)
+        .collect()
 }
 
 fn tensor<B: Backend>(shape: &[usize], seed: u32) -> FloatTensor<B> {
-    let data = TensorData::new(values(shape.iter().product(), seed), Shape::from(shape.to_vec()));
+    let data = TensorData::new(
+        values(shape.iter().product(), seed),
+        Shape::from(shape.to_vec()),
+    );
     B::float_from_data(data, &B::Device::default())
 }
 
@@ -43,12 +48,27 @@ fn assert_close<B: Backend>(what: &str, actual: FloatTensor<B>, expected: FloatT
         .map(|(a, b)| f64::from(a - b).powi(2))
         .sum();
     let relative = (error / norm).sqrt();
-    assert!(relative < TOLERANCE, "{what}: relative L2 error {relative:e}");
+    assert!(
+        relative < TOLERANCE,
+        "{what}: relative L2 error {relative:e}"
+    );
 }
 
 fn convolutions<B: KernelBackend>() {
     // [batch, in, out, height, width, kernel, stride, padding]
-    for (i, [batch, inputs, outputs, height, width, kernel, stride, padding]) in [
+    for (
+        i,
+        [
+            batch,
+            inputs,
+            outputs,
+            height,
+            width,
+            kernel,
+            stride,
+            padding,
+        ],
+    ) in [
         [1, 3, 5, 7, 9, 3, 1, 1],
         [2, 16, 8, 12, 10, 3, 1, 1],
         [1, 8, 8, 11, 13, 3, 2, 1],
@@ -117,9 +137,12 @@ fn norms<B: KernelBackend>() {
 }
 
 fn attentions<B: KernelBackend>() {
-    for [batch, queries, keys, heads, head_dim] in
-        [[1, 5, 5, 2, 4], [2, 130, 77, 3, 8], [1, 64, 64, 1, 40], [1, 77, 77, 2, 16]]
-    {
+    for [batch, queries, keys, heads, head_dim] in [
+        [1, 5, 5, 2, 4],
+        [2, 130, 77, 3, 8],
+        [1, 64, 64, 1, 40],
+        [1, 77, 77, 2, 16],
+    ] {
         let width = heads * head_dim;
         let query = || tensor::<B>(&[batch, queries, width], 10);
         let (key, value) = (

@@ -19,7 +19,9 @@ pub enum TokenError {
         vocab_size: usize,
     },
     /// A sequence that is empty or longer than the position table, or rows of unequal length.
-    #[error("a prompt of {length} tokens; this text encoder takes 1 to {max}, the same for every prompt of a batch")]
+    #[error(
+        "a prompt of {length} tokens; this text encoder takes 1 to {max}, the same for every prompt of a batch"
+    )]
     BadLength {
         /// Length found.
         length: usize,
@@ -158,7 +160,12 @@ impl ClipTextModel {
     /// Common length of the rows.
     fn check(&self, input_ids: &[Vec<i64>]) -> Result<usize, TokenError> {
         let [vocab_size, _] = self.embeddings.token_embedding.weight.lazy_shape().dims();
-        let [max, _] = self.embeddings.position_embedding.weight.lazy_shape().dims();
+        let [max, _] = self
+            .embeddings
+            .position_embedding
+            .weight
+            .lazy_shape()
+            .dims();
         let tokens = input_ids.first().map_or(0, Vec::len);
         for row in input_ids {
             if row.len() != tokens || tokens == 0 || tokens > max {

@@ -203,6 +203,5 @@ fn to_rows(x: Tensor<4>) -> Tensor<3> {
 /// The reverse of [`to_rows`].
 fn to_map(x: Tensor<3>, height: usize, width: usize) -> Tensor<4> {
     let [batch, _, channels] = x.dims();
-    x.swap_dims(1, 2)
-        .reshape([batch, channels, height, width])
+    x.swap_dims(1, 2).reshape([batch, channels, height, width])
 }

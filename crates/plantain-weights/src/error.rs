@@ -215,6 +215,9 @@ pub enum ConvertError {
         /// The destination.
         path: PathBuf,
     },
+    /// The caller asked to stop; nothing was written.
+    #[error("cancelled")]
+    Cancelled,
     /// The destination cannot be written; nothing is left of the attempt.
     #[error("cannot write {}: {source}; nothing is left of it", path.display())]
     Write {

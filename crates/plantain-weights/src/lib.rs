@@ -10,6 +10,7 @@
 //! [`Manifest`] as JSON under [`MANIFEST_KEY`] and, for models with a tokenizer, that as JSON of
 //! the `tokenizers` crate under [`TOKENIZER_KEY`].
 
+mod atomic;
 mod container;
 mod error;
 mod import;
@@ -21,6 +22,7 @@ mod package;
 mod tensors;
 mod write;
 
+pub use atomic::write_atomically;
 pub use error::{ConvertError, LoadError, ReadError, TensorProblem};
 pub use import::{ConvertOptions, ConvertReport, TargetType, convert};
 pub use inspect::{ComponentSummary, MemoryEstimate};

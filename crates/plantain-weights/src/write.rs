@@ -7,6 +7,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use crate::atomic::write_atomically;
 use crate::tensors::{FloatType, TensorRef};
 
 /// A tensor to be written, converted to `dtype` when its turn comes.
@@ -31,40 +32,31 @@ impl OutputTensor<'_> {
 }
 
 /// Writes a safetensors file at `path`, replacing what is there only when all of it is written.
-/// Equal input gives equal bytes. Returns the length of the file.
+/// Equal input gives equal bytes. `cancelled` is asked before each tensor and ends the writing with
+/// [`io::ErrorKind::Interrupted`]. Returns the length of the file.
 pub(crate) fn write_safetensors(
     path: &Path,
     metadata: &BTreeMap<&str, String>,
     tensors: &mut [OutputTensor<'_>],
+    cancelled: &dyn Fn() -> bool,
 ) -> io::Result<u64> {
     // Wide types first, so that every tensor is aligned to its type.
     tensors.sort_by_key(|t| (std::cmp::Reverse(t.dtype.size()), t.name));
     let header = header(metadata, tensors)?;
-    let folder = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".plantain-").suffix(".part");
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        // As for any new file: the process's umask applies. The default is readable by the owner only.
-        builder.permissions(std::fs::Permissions::from_mode(0o666));
-    }
-    let file = builder.tempfile_in(folder)?;
-    let mut out = BufWriter::with_capacity(1 << 20, file.as_file());
-    out.write_all(&(header.len() as u64).to_le_bytes())?;
-    out.write_all(&header)?;
-    for tensor in tensors {
-        out.write_all(&tensor.data()?)?;
-    }
-    out.flush()?;
-    drop(out);
-    file.as_file().sync_all()?;
-    let length = file.as_file().metadata()?.len();
-    file.persist(path)?;
-    Ok(length)
+    let data: usize = tensors.iter().map(OutputTensor::len).sum();
+    write_atomically(path, |file| {
+        let mut out = BufWriter::with_capacity(1 << 20, file);
+        out.write_all(&(header.len() as u64).to_le_bytes())?;
+        out.write_all(&header)?;
+        for tensor in tensors {
+            if cancelled() {
+                return Err(io::ErrorKind::Interrupted.into());
+            }
+            out.write_all(&tensor.data()?)?;
+        }
+        out.flush()
+    })?;
+    Ok((8 + header.len() + data) as u64)
 }
 
 /// The JSON header, padded so that the data starts at a multiple of 8 bytes.
@@ -138,7 +130,7 @@ mod tests {
             let metadata = BTreeMap::from([("key", text.clone())]);
             let folder = tempfile::TempDir::new().unwrap();
             let path = folder.path().join("written.safetensors");
-            let length = write_safetensors(&path, &metadata, &mut outputs).unwrap();
+            let length = write_safetensors(&path, &metadata, &mut outputs, &|| false).unwrap();
 
             let written = fs::read(&path).unwrap();
             prop_assert_eq!(length, written.len() as u64);

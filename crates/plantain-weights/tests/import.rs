@@ -21,7 +21,7 @@ const UNET_FILE: &str = "unet/diffusion_pytorch_model.fp16.safetensors";
 fn converted(source: &Path, options: &ConvertOptions) -> (TempDir, ConvertReport, Model) {
     let folder = TempDir::new().unwrap();
     let package = folder.path().join("model.safetensors");
-    let report = convert(source, &package, options).unwrap();
+    let report = convert(source, &package, options, &|| false).unwrap();
     let model = Model::open(&package).unwrap();
     (folder, report, model)
 }
@@ -29,7 +29,7 @@ fn converted(source: &Path, options: &ConvertOptions) -> (TempDir, ConvertReport
 fn refused(source: &Path) -> Vec<TensorProblem> {
     let folder = TempDir::new().unwrap();
     let package = folder.path().join("model.safetensors");
-    let error = convert(source, &package, &ConvertOptions::default()).unwrap_err();
+    let error = convert(source, &package, &ConvertOptions::default(), &|| false).unwrap_err();
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     match error {
         ConvertError::Refused(report) => report.problems,
@@ -402,7 +402,7 @@ fn the_source_is_not_overwritten() {
     let folder = copy_of("modern");
     let path = folder.path().join(UNET_FILE);
     let before = fs::read(&path).unwrap();
-    let error = convert(folder.path(), &path, &ConvertOptions::default()).unwrap_err();
+    let error = convert(folder.path(), &path, &ConvertOptions::default(), &|| false).unwrap_err();
     assert!(matches!(error, ConvertError::OverSource { .. }), "{error}");
     assert!(before == fs::read(&path).unwrap());
 }
@@ -413,11 +413,11 @@ fn a_failed_write_leaves_nothing() {
     let occupied = folder.path().join("model.safetensors");
     fs::create_dir_all(occupied.join("something")).unwrap();
     let options = ConvertOptions::default();
-    let error = convert(&fixture("modern"), &occupied, &options).unwrap_err();
+    let error = convert(&fixture("modern"), &occupied, &options, &|| false).unwrap_err();
     assert!(matches!(error, ConvertError::Write { .. }), "{error}");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     let nowhere = folder.path().join("nowhere/model.safetensors");
-    let error = convert(&fixture("modern"), &nowhere, &options).unwrap_err();
+    let error = convert(&fixture("modern"), &nowhere, &options, &|| false).unwrap_err();
     assert!(error.to_string().contains("nowhere"), "{error}");
 }
 

@@ -17,7 +17,13 @@ use tempfile::TempDir;
 static PACKAGE: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("model.safetensors");
-    convert(&fixture("modern"), &path, &ConvertOptions::default()).unwrap();
+    convert(
+        &fixture("modern"),
+        &path,
+        &ConvertOptions::default(),
+        &|| false,
+    )
+    .unwrap();
     fs::read(path).unwrap()
 });
 

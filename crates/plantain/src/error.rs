@@ -20,7 +20,9 @@ pub enum Error {
     #[error(transparent)]
     Request(#[from] RequestError),
     /// A component computed NaN or infinity.
-    #[error("the {component} produced values that are not finite{detail}; the weights are damaged or do not suit these settings")]
+    #[error(
+        "the {component} produced values that are not finite{detail}; the weights are damaged or do not suit these settings"
+    )]
     NonFinite {
         /// Component, in words.
         component: &'static str,
@@ -53,7 +55,9 @@ pub enum Error {
 #[non_exhaustive]
 pub enum RequestError {
     /// The model was converted without a tokenizer.
-    #[error("model `{model}` has no tokenizer, so it cannot be prompted; convert it from a folder that has one")]
+    #[error(
+        "model `{model}` has no tokenizer, so it cannot be prompted; convert it from a folder that has one"
+    )]
     NoTokenizer {
         /// Name of the model.
         model: String,

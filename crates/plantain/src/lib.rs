@@ -1,1 +1,48 @@
-//! Text in, picture out: the generation pipeline as a library.
+//! Text in, picture out.
+//!
+//! ```no_run
+//! use std::path::Path;
+//! use plantain::{DeviceChoice, Format, Pipeline, Request, Unobserved};
+//!
+//! let model = plantain::default_model()?;
+//! let pipeline = Pipeline::load(&model, DeviceChoice::Auto, &mut Unobserved)?;
+//! let pictures = pipeline.generate(&Request::new("a red fox, 3d render"), &mut Unobserved)?;
+//! pictures[0].save(Path::new("fox.png"), Format::Png)?;
+//! # Ok::<(), plantain::Error>(())
+//! ```
+//!
+//! [`Pipeline`] holds a loaded model; a [`Request`] is a prompt with settings; an [`Observer`]
+//! watches the run and may stop it. Nothing here prints, reads the clock or touches the network.
+
+mod device;
+mod error;
+mod metadata;
+mod observer;
+mod picture;
+mod pipeline;
+mod prompt;
+mod request;
+pub mod style;
+pub mod trace;
+
+pub use device::{DeviceChoice, UnknownDevice};
+pub use error::{Error, RequestError};
+pub use metadata::{PNG_KEYWORD, Parameters, ParseError};
+pub use observer::{Event, Observer, Unobserved};
+pub use picture::{Format, InfoError, Picture, UnknownFormat, read_parameters};
+pub use pipeline::Pipeline;
+pub use plantain_kernels::cpu::features as cpu_features;
+pub use plantain_sampling::SamplerKind;
+pub use plantain_weights as weights;
+pub use plantain_weights::Model;
+pub use request::{MAX_SIDE, Request, Settings};
+
+/// The model that is part of this library.
+///
+/// # Errors
+/// When the library was built around a damaged file.
+#[cfg(feature = "embedded-model")]
+pub fn default_model() -> Result<Model, plantain_weights::ReadError> {
+    static BYTES: &[u8] = include_bytes!("../../../weights/plantain-2-lite.safetensors");
+    Model::from_static(BYTES, "the built-in model")
+}

@@ -178,10 +178,16 @@ mod tests {
     #[test]
     fn the_text_reads_back() {
         let mut expected = parameters();
-        assert_eq!(Parameters::parse(&expected.to_string()), Ok(expected.clone()));
+        assert_eq!(
+            Parameters::parse(&expected.to_string()),
+            Ok(expected.clone())
+        );
         expected.negative_prompt.clear();
         expected.prompt = "two\nlines ü".into();
-        assert_eq!(Parameters::parse(&expected.to_string()), Ok(expected.clone()));
+        assert_eq!(
+            Parameters::parse(&expected.to_string()),
+            Ok(expected.clone())
+        );
         expected.prompt.clear();
         assert_eq!(Parameters::parse(&expected.to_string()), Ok(expected));
     }
@@ -189,7 +195,8 @@ mod tests {
     #[test]
     fn foreign_texts_are_refused() {
         assert_eq!(Parameters::parse("a fox"), Err(ParseError::NoSettings));
-        let foreign = "a fox\nSteps: 20, Sampler: UniPC, CFG scale: 7, Seed: 1, Size: 8x8, Model: m";
+        let foreign =
+            "a fox\nSteps: 20, Sampler: UniPC, CFG scale: 7, Seed: 1, Size: 8x8, Model: m";
         assert!(matches!(
             Parameters::parse(foreign),
             Err(ParseError::Unknown { key: "Sampler", .. })
@@ -199,7 +206,9 @@ mod tests {
     #[test]
     fn the_command_line_is_quoted() {
         let line = parameters().command_line();
-        assert!(line.starts_with(r"plantain generate 'a fox, it'\''s red, Steps: 3' --negative 'snow'"));
+        assert!(
+            line.starts_with(r"plantain generate 'a fox, it'\''s red, Steps: 3' --negative 'snow'")
+        );
         assert!(line.contains("--no-refine"));
     }
 }

@@ -8,9 +8,10 @@ use std::str::FromStr;
 use image::codecs::jpeg::JpegEncoder;
 use image::codecs::webp::WebPEncoder;
 use image::{ExtendedColorType, ImageEncoder, RgbImage};
+use plantain_weights::write_atomically;
 
 use crate::error::Error;
-use crate::metadata::{PNG_KEYWORD, ParseError, Parameters};
+use crate::metadata::{PNG_KEYWORD, Parameters, ParseError};
 
 /// File format of a picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +44,11 @@ impl Format {
 
     /// The format that the extension of `path` names, if any.
     pub fn of_path(path: &Path) -> Option<Self> {
-        path.extension()?.to_str()?.to_ascii_lowercase().parse().ok()
+        path.extension()?
+            .to_str()?
+            .to_ascii_lowercase()
+            .parse()
+            .ok()
     }
 }
 
@@ -121,7 +126,9 @@ impl Picture {
         } else {
             encoder.add_itxt_chunk(keyword, text)?;
         }
-        encoder.write_header()?.write_image_data(self.image.as_raw())
+        encoder
+            .write_header()?
+            .write_image_data(self.image.as_raw())
     }
 
     /// Writes a file in `format`: first under a temporary name in the same folder, then renamed, so
@@ -135,33 +142,8 @@ impl Picture {
             reason,
         };
         let bytes = self.encode(format).map_err(failed)?;
-        write_atomically(path, &bytes).map_err(|e| failed(e.to_string()))
+        write_atomically(path, |mut file| file.write_all(&bytes)).map_err(|e| failed(e.to_string()))
     }
-}
-
-/// Writes `bytes` to a temporary file beside `path`, then renames it.
-///
-/// # Errors
-/// Those of the file system; then nothing is left behind.
-pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    if path.is_dir() {
-        return Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a folder"));
-    }
-    let folder = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    let mut builder = tempfile::Builder::new();
-    #[cfg(unix)]
-    {
-        // Temporary files are private by default; a picture gets what the umask allows.
-        use std::os::unix::fs::PermissionsExt;
-        builder.permissions(std::fs::Permissions::from_mode(0o666));
-    }
-    let mut file = builder.prefix(".plantain-").tempfile_in(folder)?;
-    file.write_all(bytes)?;
-    file.persist(path).map_err(|e| e.error)?;
-    Ok(())
 }
 
 /// Why no parameters can be read from a file.
@@ -185,7 +167,9 @@ pub enum InfoError {
         reason: String,
     },
     /// The PNG carries no parameters.
-    #[error("{path} carries no `parameters` text; it was not made by this program, or its metadata was removed")]
+    #[error(
+        "{path} carries no `parameters` text; it was not made by this program, or its metadata was removed"
+    )]
     NoParameters {
         /// The file.
         path: PathBuf,

@@ -242,7 +242,7 @@ impl From<TextStates> for TextInput {
 /// A prompt with its way of being guided.
 #[derive(Debug, Clone)]
 pub(crate) struct Guided {
-    prompt: TextInput,
+    pub(crate) prompt: TextInput,
     /// Evaluated beside the prompt when there is one.
     negative: Option<TextInput>,
     scale: f64,
@@ -315,8 +315,8 @@ impl Denoiser {
     ) -> Result<Vec<f32>, Error> {
         let schedule = &manifest.sampler.schedule;
         let options = SamplerOptions::default();
-        let mut sampler = Sampler::new(run.kind, schedule, run.steps, options)
-            .map_err(RequestError::from)?;
+        let mut sampler =
+            Sampler::new(run.kind, schedule, run.steps, options).map_err(RequestError::from)?;
         let denoise = |info: StepInfo<'_>, latent: &[f32]| {
             before_step(info.index)?;
             let sample = self.tensor(latent.to_vec(), run.shape);
@@ -332,14 +332,12 @@ impl Denoiser {
     /// One guided evaluation: prompt and negative prompt go through the network as one batch.
     fn guided(&self, sample: Tensor<4>, timestep: f32, text: &Guided) -> Result<Vec<f32>, Error> {
         let Some(negative) = &text.negative else {
-            let output = self.evaluate(sample, timestep, &text.prompt, &text.timestep_cond);
-            return read(output);
+            let condition = text.timestep_cond.as_ref();
+            let timesteps = vec![timestep; sample.dims()[0]];
+            return read(self.evaluate(sample, &timesteps, &text.prompt, condition));
         };
         let both = TextInput {
-            states: Tensor::cat(
-                vec![negative.states.clone(), text.prompt.states.clone()],
-                0,
-            ),
+            states: Tensor::cat(vec![negative.states.clone(), text.prompt.states.clone()], 0),
             pooled: match (&negative.pooled, &text.prompt.pooled) {
                 (Some(negative), Some(prompt)) => {
                     Some(Tensor::cat(vec![negative.clone(), prompt.clone()], 0))
@@ -348,27 +346,27 @@ impl Denoiser {
             },
         };
         let twice = Tensor::cat(vec![sample.clone(), sample], 0);
-        let output = read(self.evaluate(twice, timestep, &both, &None))?;
+        let timesteps = vec![timestep; twice.dims()[0]];
+        let output = read(self.evaluate(twice, &timesteps, &both, None))?;
         let (unconditional, conditional) = output.split_at(output.len() / 2);
         let scale = text.scale as f32;
         Ok(guide(unconditional, conditional, scale).map_err(RequestError::from)?)
     }
 
+    /// One evaluation of the network, with a timestep per sample.
     pub(crate) fn evaluate(
         &self,
         sample: Tensor<4>,
-        timestep: f32,
+        timesteps: &[f32],
         text: &TextInput,
-        timestep_cond: &Option<Tensor<2>>,
+        timestep_cond: Option<&Tensor<2>>,
     ) -> Tensor<4> {
-        let [batch, ..] = sample.dims();
         let conditioning = Conditioning {
             encoder_hidden_states: text.states.clone(),
             class_labels: text.pooled.clone().filter(|_| self.takes_pooled),
-            timestep_cond: timestep_cond.clone(),
+            timestep_cond: timestep_cond.cloned(),
         };
-        self.unet
-            .forward(sample, &vec![timestep; batch], &conditioning)
+        self.unet.forward(sample, timesteps, &conditioning)
     }
 }
 
@@ -399,7 +397,7 @@ pub(crate) fn read<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>, Error>
     let device = format!("{:?}", tensor.device());
     let failed = |reason: String| Error::Device { device, reason };
     let data = tensor.try_into_data();
-    match data.map(|data| data.into_vec::<f32>()) {
+    match data.map(|data| data.try_into_vec::<f32>()) {
         Ok(Ok(values)) => Ok(values),
         Ok(Err(error)) => Err(failed(format!("{error:?}"))),
         Err(error) => Err(failed(format!("{error:?}"))),

@@ -67,7 +67,11 @@ impl Request {
         let [width, height] = self
             .size
             .unwrap_or([defaults.width as usize, defaults.height as usize]);
-        let scale = manifest.components.vae.as_ref().map_or(8, |vae| vae.scale());
+        let scale = manifest
+            .components
+            .vae
+            .as_ref()
+            .map_or(8, |vae| vae.scale());
         check_size(width, height, scale)?;
         let steps = self.steps.unwrap_or(defaults.steps as usize);
         if steps == 0 {

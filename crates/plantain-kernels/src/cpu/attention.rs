@@ -38,14 +38,15 @@ pub fn attention(query: &[f32], key: &[f32], value: &[f32], shape: &AttentionSha
         let query = &query[sample * shape.queries * width..][..shape.queries * width];
         let key = &key[sample * shape.keys * width..][..shape.keys * width];
         let value = &value[sample * shape.keys * width..][..shape.keys * width];
-        out.par_chunks_mut(BLOCK * width)
-            .enumerate()
-            .for_each_init(Vec::new, |scores, (block, out)| {
+        out.par_chunks_mut(BLOCK * width).enumerate().for_each_init(
+            Vec::new,
+            |scores, (block, out)| {
                 let first = block * BLOCK;
                 for head in 0..shape.heads {
                     attend(query, key, value, shape, head, first, scores, out);
                 }
-            });
+            },
+        );
     }
     out
 }

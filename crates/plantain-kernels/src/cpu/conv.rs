@@ -145,7 +145,8 @@ fn gather(image: &[f32], shape: &ConvShape, range: Range<usize>, columns: &mut [
         .enumerate()
         .for_each(|(row, out)| {
             let (channel, tap) = (row / taps, row % taps);
-            let plane = &image[channel * shape.height * shape.width..][..shape.height * shape.width];
+            let plane =
+                &image[channel * shape.height * shape.width..][..shape.height * shape.width];
             let (ky, kx) = (tap / shape.kernel_width, tap % shape.kernel_width);
             gather_tap(plane, shape, ky, kx, range.clone(), out);
         });

@@ -2,7 +2,10 @@
 
 pub mod attention;
 pub mod conv;
+mod features;
 pub mod gemm;
 mod math;
 pub mod norm;
 pub mod resample;
+
+pub use features::features;

@@ -341,7 +341,10 @@ impl UNetConfig {
                 .iter()
                 .all(|b| matches!(b, BlockType::CrossAttnUpBlock2D | BlockType::UpBlock2D))
         {
-            return Err(invalid(NAME, "a down block among the up blocks, or the reverse"));
+            return Err(invalid(
+                NAME,
+                "a down block among the up blocks, or the reverse",
+            ));
         }
         let lists = [
             ("layers_per_block", self.layers_per_block.fits(levels)),
@@ -349,7 +352,9 @@ impl UNetConfig {
             ("attention_head_dim", self.attention_head_dim.fits(levels)),
             (
                 "num_attention_heads",
-                self.num_attention_heads.as_ref().is_none_or(|n| n.fits(levels)),
+                self.num_attention_heads
+                    .as_ref()
+                    .is_none_or(|n| n.fits(levels)),
             ),
         ];
         for (key, fits) in lists {
@@ -369,22 +374,38 @@ impl UNetConfig {
         }
         for (level, &channels) in self.block_out_channels.iter().enumerate() {
             let (groups, heads) = (self.norm_num_groups, self.heads(level));
-            if groups == 0 || heads == 0 || channels == 0 || channels % groups != 0 || channels % heads != 0 {
+            if groups == 0
+                || heads == 0
+                || channels == 0
+                || channels % groups != 0
+                || channels % heads != 0
+            {
                 return Err(invalid(
                     NAME,
-                    format!("level {level}: {channels} channels do not divide into {groups} groups and {heads} heads"),
+                    format!(
+                        "level {level}: {channels} channels do not divide into {groups} groups and {heads} heads"
+                    ),
                 ));
             }
             if self.down_layers(level) == 0 || self.down_layers(level) > 64 {
-                return Err(invalid(NAME, format!("level {level}: `layers_per_block` must be 1 to 64")));
+                return Err(invalid(
+                    NAME,
+                    format!("level {level}: `layers_per_block` must be 1 to 64"),
+                ));
             }
         }
         self.validate_transformer_layers()?;
         if self.in_channels == 0 || self.out_channels == 0 || self.text_dim() == 0 {
-            return Err(invalid(NAME, "`in_channels`, `out_channels` and `cross_attention_dim` must be positive"));
+            return Err(invalid(
+                NAME,
+                "`in_channels`, `out_channels` and `cross_attention_dim` must be positive",
+            ));
         }
         if self.class_embed_type.is_some() && self.projection_class_embeddings_input_dim.is_none() {
-            return Err(invalid(NAME, "`class_embed_type` is projection, but `projection_class_embeddings_input_dim` is missing"));
+            return Err(invalid(
+                NAME,
+                "`class_embed_type` is projection, but `projection_class_embeddings_input_dim` is missing",
+            ));
         }
         Ok(())
     }
@@ -410,7 +431,9 @@ impl UNetConfig {
             if !down || !up {
                 return Err(invalid(
                     NAME,
-                    format!("level {level}: `transformer_layers_per_block` must give 1 to 64 layers for each block"),
+                    format!(
+                        "level {level}: `transformer_layers_per_block` must give 1 to 64 layers for each block"
+                    ),
                 ));
             }
         }

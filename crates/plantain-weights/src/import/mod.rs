@@ -7,6 +7,7 @@ mod scheduler;
 mod tokenizer;
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use plantain_kernels::MappedFile;
@@ -91,6 +92,8 @@ pub struct ConvertReport {
 /// Weights are converted and written one tensor at a time, to a temporary file beside the
 /// destination, which is renamed when it is complete. Equal sources give equal packages.
 ///
+/// `cancelled` is asked before each tensor is written; when it says so, nothing stays behind.
+///
 /// # Errors
 /// When the source cannot be read, when tensors are missing, unused, of another shape, not floats,
 /// not finite or beyond the range of the target type and `allow_partial` is off, when the
@@ -99,6 +102,7 @@ pub fn convert(
     source: &Path,
     destination: &Path,
     options: &ConvertOptions,
+    cancelled: &dyn Fn() -> bool,
 ) -> Result<ConvertReport, ConvertError> {
     let model = Model::open(source)?;
     refuse_source(&model.files, destination)?;
@@ -129,7 +133,7 @@ pub fn convert(
     if let Some(tokenizer) = &model.tokenizer {
         metadata.insert(TOKENIZER_KEY, tokenizer.clone());
     }
-    report.bytes = write(destination, &metadata, &mut fitting)?;
+    report.bytes = write(destination, &metadata, &mut fitting, cancelled)?;
     Ok(report)
 }
 
@@ -137,11 +141,15 @@ fn write(
     destination: &Path,
     metadata: &BTreeMap<&str, String>,
     tensors: &mut [OutputTensor<'_>],
+    cancelled: &dyn Fn() -> bool,
 ) -> Result<u64, ConvertError> {
-    let written = write_safetensors(destination, metadata, tensors);
-    written.map_err(|source| ConvertError::Write {
-        path: destination.to_path_buf(),
-        source,
+    let written = write_safetensors(destination, metadata, tensors, cancelled);
+    written.map_err(|source| match source.kind() {
+        io::ErrorKind::Interrupted => ConvertError::Cancelled,
+        _ => ConvertError::Write {
+            path: destination.to_path_buf(),
+            source,
+        },
     })
 }
 

@@ -1,0 +1,304 @@
+//! What is typed on the command line, and its checks that need no model.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+use plantain::trace::TraceComponent;
+use plantain::{DeviceChoice, Format, SamplerKind};
+
+use crate::version;
+
+/// Text in, picture out: offline, private, on the CPU.
+#[derive(Debug, Parser)]
+#[command(
+    name = "plantain",
+    version,
+    long_version = version::long(),
+    arg_required_else_help = true,
+    after_help = "Example: plantain generate \"a red fox, 3d render, on a teal background\" -o fox.png"
+)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Draw pictures from a text
+    Generate(Box<GenerateArgs>),
+    /// Show how a picture was made, as the command that makes it again
+    Info(InfoArgs),
+    /// Convert a diffusers folder into one model file
+    Convert(ConvertArgs),
+    /// Show what a model is made of
+    Inspect(InspectArgs),
+    /// Run one component of a model on given tensors, to check it against a reference
+    Trace(TraceArgs),
+    /// List the devices that models can run on
+    Devices,
+    /// List the named styles
+    Styles,
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct GenerateArgs {
+    /// What the picture shows; `-` reads it from standard input
+    pub(crate) prompt: String,
+
+    /// Where to write [default: plantain-SEED.png]; with several pictures, the seed is added to the
+    /// name
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+
+    /// Number of pictures; picture k uses seed + k
+    #[arg(short = 'n', long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) count: u32,
+
+    /// Seed of the first picture; the same seed gives the same picture [default: random]
+    #[arg(long)]
+    pub(crate) seed: Option<u64>,
+
+    /// Sampling steps [default: what the model was trained for]
+    #[arg(long)]
+    pub(crate) steps: Option<usize>,
+
+    /// How strictly to follow the prompt; 1 means no guidance [default: the model's]
+    #[arg(long)]
+    pub(crate) guidance: Option<f64>,
+
+    /// What the picture should not show
+    #[arg(
+        long,
+        value_name = "TEXT",
+        default_value = "",
+        hide_default_value = true
+    )]
+    pub(crate) negative: String,
+
+    /// Width and height in pixels, such as 512x512 [default: the model's]
+    #[arg(long, value_name = "WxH", conflicts_with = "aspect")]
+    pub(crate) size: Option<Size>,
+
+    /// Shape of the picture, such as 16:9, with about as many pixels as the model's default
+    #[arg(long, value_name = "W:H")]
+    pub(crate) aspect: Option<Aspect>,
+
+    /// Sampler [default: the model's]: lcm, tcd, euler, euler-a, ddim, dpmpp-2m, flow-euler
+    #[arg(long, value_name = "NAME")]
+    pub(crate) sampler: Option<SamplerKind>,
+
+    /// Named style, see `plantain styles`
+    #[arg(long, value_name = "NAME")]
+    pub(crate) style: Option<String>,
+
+    /// Model file or diffusers folder [default: the built-in model]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) model: Option<PathBuf>,
+
+    /// Where to run: auto, flex, ndarray
+    #[arg(long, value_name = "NAME", default_value_t = DeviceChoice::Auto)]
+    pub(crate) device: DeviceChoice,
+
+    /// Leave out the latent refiner
+    #[arg(long)]
+    pub(crate) no_refine: bool,
+
+    /// File format: png, jpeg, webp [default: by the extension of the output, else png]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) format: Option<Format>,
+
+    /// Print one JSON object per picture instead of text
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// Print nothing but errors
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct InfoArgs {
+    /// A PNG made by this program
+    pub(crate) file: PathBuf,
+
+    /// Print the text as stored in the file instead of a command
+    #[arg(long)]
+    pub(crate) raw: bool,
+}
+
+/// Type of the numbers in a converted model.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Dtype {
+    F32,
+    F16,
+    Bf16,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ConvertArgs {
+    /// A diffusers folder, or a model file to write anew
+    pub(crate) source: PathBuf,
+
+    /// The model file to write, such as model.safetensors
+    pub(crate) destination: PathBuf,
+
+    /// Type of the numbers [default: as in the source]
+    #[arg(long)]
+    pub(crate) dtype: Option<Dtype>,
+
+    /// Leave out tensors that do not fit instead of refusing
+    #[arg(long)]
+    pub(crate) allow_partial: bool,
+
+    /// Name of the model [default: the source's]
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+
+    /// Licence of the weights [default: the source's]
+    #[arg(long)]
+    pub(crate) license: Option<String>,
+
+    /// A sentence about the model [default: the source's]
+    #[arg(long)]
+    pub(crate) description: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct InspectArgs {
+    /// Model file or diffusers folder [default: the built-in model]
+    pub(crate) model: Option<PathBuf>,
+
+    /// Picture size to estimate the memory for [default: the model's]
+    #[arg(long, value_name = "WxH")]
+    pub(crate) size: Option<Size>,
+
+    /// Print the manifest as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct TraceArgs {
+    /// Model file or diffusers folder [default: the built-in model]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) model: Option<PathBuf>,
+
+    /// text-encoder, unet, refiner, decoder or sampler
+    #[arg(long, value_name = "NAME")]
+    pub(crate) component: TraceComponent,
+
+    /// Safetensors file with the inputs
+    #[arg(long, value_name = "FILE")]
+    pub(crate) inputs: PathBuf,
+
+    /// Safetensors file to write
+    #[arg(long, value_name = "FILE")]
+    pub(crate) output: PathBuf,
+
+    /// Where to run: auto, flex, ndarray
+    #[arg(long, value_name = "NAME", default_value_t = DeviceChoice::Auto)]
+    pub(crate) device: DeviceChoice,
+
+    /// Sampler, for the component `sampler` [default: the model's]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) sampler: Option<SamplerKind>,
+
+    /// Steps, for the component `sampler` [default: the model's]
+    #[arg(long)]
+    pub(crate) steps: Option<usize>,
+
+    /// Guidance scale, for the component `sampler` [default: 1, or the model's where negative
+    /// states are given]
+    #[arg(long)]
+    pub(crate) guidance: Option<f64>,
+}
+
+/// Width and height in pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Size {
+    pub(crate) width: usize,
+    pub(crate) height: usize,
+}
+
+impl FromStr for Size {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (width, height) = pair(text, 'x', "a size such as 512x512")?;
+        Ok(Self { width, height })
+    }
+}
+
+/// Shape of a picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Aspect {
+    width: usize,
+    height: usize,
+}
+
+impl FromStr for Aspect {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        const WIDEST: usize = 8;
+        let (width, height) = pair(text, ':', "a shape such as 16:9")?;
+        if width > WIDEST * height || height > WIDEST * width {
+            return Err(format!("{text} is narrower than {WIDEST}:1"));
+        }
+        Ok(Self { width, height })
+    }
+}
+
+impl Aspect {
+    /// The size of this shape with about as many pixels as `size`, in multiples of `multiple`.
+    pub(crate) fn size(self, size: [usize; 2], multiple: usize) -> [usize; 2] {
+        let ratio = self.width as f64 / self.height as f64;
+        let area = (size[0] * size[1]) as f64;
+        let round = |side: f64| ((side / multiple as f64).round() as usize).max(1) * multiple;
+        [round((area * ratio).sqrt()), round((area / ratio).sqrt())]
+    }
+}
+
+fn pair(text: &str, separator: char, expected: &str) -> Result<(usize, usize), String> {
+    let numbers = text.split_once(separator).and_then(|(a, b)| {
+        let (a, b) = (a.trim().parse().ok()?, b.trim().parse().ok()?);
+        (a > 0 && b > 0 && a <= 1 << 16 && b <= 1 << 16).then_some((a, b))
+    });
+    numbers.ok_or_else(|| format!("`{text}` is not {expected}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn sizes_and_shapes() {
+        assert_eq!(
+            "64x32".parse(),
+            Ok(Size {
+                width: 64,
+                height: 32
+            })
+        );
+        for bad in ["64", "64x", "0x8", "-8x8", "axb", "99999999999x8"] {
+            assert!(bad.parse::<Size>().is_err(), "{bad}");
+        }
+        assert!("100:1".parse::<Aspect>().is_err());
+        let wide: Aspect = "16:9".parse().unwrap();
+        assert_eq!(wide.size([512, 512], 8), [680, 384]);
+        assert_eq!(wide.size([128, 128], 16), [176, 96]);
+    }
+}

@@ -1,0 +1,43 @@
+//! `plantain convert`
+
+use plantain::weights::{ConvertOptions, TargetType, convert};
+
+use crate::args::{ConvertArgs, Dtype};
+use crate::commands::inspect::megabytes;
+use crate::failure::Failure;
+use crate::interrupt;
+
+pub(crate) fn run(args: ConvertArgs) -> Result<(), Failure> {
+    let options = ConvertOptions {
+        dtype: match args.dtype {
+            None => TargetType::Keep,
+            Some(Dtype::F32) => TargetType::F32,
+            Some(Dtype::F16) => TargetType::F16,
+            Some(Dtype::Bf16) => TargetType::Bf16,
+        },
+        allow_partial: args.allow_partial,
+        name: args.name,
+        license: args.license,
+        description: args.description,
+    };
+    let report = convert(
+        &args.source,
+        &args.destination,
+        &options,
+        &interrupt::requested,
+    )?;
+    for problem in &report.problems {
+        eprintln!("left out: {problem}");
+    }
+    if report.manifest.tokenizer.is_none() {
+        eprintln!("note: the source has no tokenizer; the model can be traced, but not prompted");
+    }
+    println!(
+        "{}: {} tensors, {:.1} M parameters, {}",
+        args.destination.display(),
+        report.tensors,
+        report.parameters as f64 / 1e6,
+        megabytes(report.bytes)
+    );
+    Ok(())
+}

@@ -1,0 +1,232 @@
+//! `plantain generate`
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use plantain::{Format, Model, Picture, Pipeline, Request, style};
+use serde_json::json;
+
+use crate::args::GenerateArgs;
+use crate::commands::open_model;
+use crate::failure::Failure;
+use crate::progress::Progress;
+
+/// Longest prompt read from standard input, in bytes; text encoders take a few hundred at most.
+const MAX_PROMPT: u64 = 1 << 20;
+
+pub(crate) fn run(args: GenerateArgs) -> Result<(), Failure> {
+    let output = Output::new(&args)?;
+    let prompt = read_prompt(&args.prompt)?;
+    let started = Instant::now();
+    let model = open_model(args.model.as_deref())?;
+    let request = request(&args, prompt, &model)?;
+    request
+        .settings(model.manifest())
+        .map_err(plantain::Error::from)?;
+
+    let mut progress = Progress::new(request.count, args.quiet || args.json);
+    let outcome = draw(&args, &model, &request, &output, &mut progress, started);
+    progress.finish();
+    outcome
+}
+
+fn draw(
+    args: &GenerateArgs,
+    model: &Model,
+    request: &Request,
+    output: &Output,
+    progress: &mut Progress,
+    mut started: Instant,
+) -> Result<(), Failure> {
+    let pipeline = Pipeline::load(model, args.device, progress)?;
+    if !args.quiet {
+        warn(&pipeline, request, progress)?;
+    }
+    let reporter = Reporter {
+        json: args.json,
+        quiet: args.quiet,
+        device: pipeline.device().name(),
+    };
+    let bar = progress.clone_bar();
+    pipeline.generate_each(request, progress, |picture| {
+        let path = output.path(picture.parameters.seed, request.count);
+        picture.save(&path, output.format)?;
+        bar.suspend(|| reporter.report(&path, &picture, started.elapsed().as_secs_f64()));
+        started = Instant::now();
+        Ok(())
+    })?;
+    Ok(())
+}
+
+fn request(args: &GenerateArgs, prompt: String, model: &Model) -> Result<Request, Failure> {
+    let (prompt, negative_prompt) = match &args.style {
+        Some(name) => {
+            let style = style::find(name).map_err(|e| Failure::new(e.to_string()))?;
+            let negative = style.negative_prompt(&args.negative);
+            (style.prompt(&prompt), negative)
+        }
+        None => (prompt, args.negative.clone()),
+    };
+    let manifest = model.manifest();
+    let default = [
+        manifest.defaults.width as usize,
+        manifest.defaults.height as usize,
+    ];
+    // Two latent pixels: sizes that halve once stay exact.
+    let multiple = 2 * manifest
+        .components
+        .vae
+        .as_ref()
+        .map_or(8, |vae| vae.scale());
+    let size = match (args.size, args.aspect) {
+        (Some(size), _) => Some([size.width, size.height]),
+        (None, Some(aspect)) => Some(aspect.size(default, multiple)),
+        (None, None) => None,
+    };
+    Ok(Request {
+        prompt,
+        negative_prompt,
+        seed: args.seed.unwrap_or_else(random_seed),
+        count: args.count as usize,
+        steps: args.steps,
+        guidance: args.guidance,
+        size,
+        sampler: args.sampler,
+        skip_refiner: args.no_refine,
+    })
+}
+
+/// Short enough to be read and typed.
+fn random_seed() -> u64 {
+    u64::from(rand::random::<u32>())
+}
+
+fn read_prompt(prompt: &str) -> Result<String, Failure> {
+    if prompt != "-" {
+        return Ok(prompt.to_string());
+    }
+    let mut text = String::new();
+    std::io::stdin()
+        .take(MAX_PROMPT)
+        .read_to_string(&mut text)
+        .map_err(|e| Failure::new(format!("cannot read the prompt from standard input: {e}")))?;
+    Ok(text.trim().to_string())
+}
+
+fn warn(pipeline: &Pipeline, request: &Request, progress: &Progress) -> Result<(), Failure> {
+    for warning in request.warnings(pipeline.manifest()) {
+        progress.line(&format!("warning: {warning}"));
+    }
+    let dropped = pipeline.dropped_tokens(&request.prompt)?;
+    if dropped > 0 {
+        progress.line(&format!(
+            "warning: the prompt is too long for this model; its last {dropped} tokens are ignored"
+        ));
+    }
+    Ok(())
+}
+
+/// Where pictures go.
+struct Output {
+    path: Option<PathBuf>,
+    format: Format,
+}
+
+impl Output {
+    fn new(args: &GenerateArgs) -> Result<Self, Failure> {
+        let path = args.output.clone();
+        let by_name = path.as_deref().and_then(Format::of_path);
+        if let (Some(path), Some(by_name), Some(format)) = (&path, by_name, args.format)
+            && by_name != format
+        {
+            return Err(Failure::new(format!(
+                "--format {} contradicts the name {}",
+                format.name(),
+                path.display()
+            ))
+            .help("leave --format out, or change the extension"));
+        }
+        let extension = path.as_deref().and_then(Path::extension);
+        if let (Some(extension), None, None) = (extension, by_name, args.format) {
+            return Err(Failure::new(format!(
+                "the extension .{} names no picture format",
+                extension.display()
+            ))
+            .help("use .png, .jpg or .webp, or say --format"));
+        }
+        if let Some(path) = &path {
+            check_folder(path)?;
+        }
+        Ok(Self {
+            path,
+            format: args.format.or(by_name).unwrap_or(Format::Png),
+        })
+    }
+
+    /// The file of the picture with `seed`, which goes into the name where there are several.
+    fn path(&self, seed: u64, count: usize) -> PathBuf {
+        let extension = self.format.name();
+        match &self.path {
+            None => PathBuf::from(format!("plantain-{seed}.{extension}")),
+            Some(path) if count == 1 => path.clone(),
+            Some(path) => {
+                let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+                let extension = path
+                    .extension()
+                    .map_or(extension.into(), |e| e.to_string_lossy());
+                path.with_file_name(format!("{stem}-{seed}.{extension}"))
+            }
+        }
+    }
+}
+
+/// Finds out before the work whether there is a folder to write to.
+fn check_folder(path: &Path) -> Result<(), Failure> {
+    let folder = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    if folder.is_dir() {
+        return Ok(());
+    }
+    Err(
+        Failure::new(format!("there is no folder {}", folder.display()))
+            .help("create it, or choose another place with --output"),
+    )
+}
+
+/// Tells about finished pictures on standard output.
+struct Reporter {
+    json: bool,
+    quiet: bool,
+    device: &'static str,
+}
+
+impl Reporter {
+    fn report(&self, path: &Path, picture: &Picture, seconds: f64) {
+        let parameters = &picture.parameters;
+        let settings = &parameters.settings;
+        if self.json {
+            let object = json!({
+                "path": path,
+                "seed": parameters.seed,
+                "seconds": (seconds * 1000.0).round() / 1000.0,
+                "prompt": parameters.prompt,
+                "negative_prompt": parameters.negative_prompt,
+                "width": settings.width,
+                "height": settings.height,
+                "steps": settings.steps,
+                "guidance": settings.guidance,
+                "sampler": settings.sampler.name(),
+                "refined": settings.refine,
+                "model": parameters.model,
+                "device": self.device,
+            });
+            println!("{object}");
+        } else if !self.quiet {
+            let seed = parameters.seed;
+            println!("{}  seed {seed}  {seconds:.2} s", path.display());
+        }
+    }
+}

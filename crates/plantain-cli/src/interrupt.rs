@@ -1,0 +1,20 @@
+//! Ctrl-C: the run stops at the next step and leaves nothing half-written.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
+/// Starts to watch for Ctrl-C. The second one ends the program at once.
+pub(crate) fn install() {
+    // Without a handler Ctrl-C ends the program at once, which is the next best thing.
+    let _ = ctrlc::set_handler(|| {
+        if INTERRUPTED.swap(true, Ordering::SeqCst) {
+            std::process::exit(130);
+        }
+    });
+}
+
+/// Whether Ctrl-C was pressed.
+pub(crate) fn requested() -> bool {
+    INTERRUPTED.load(Ordering::SeqCst)
+}

@@ -1,0 +1,87 @@
+//! The progress bar of a run.
+
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use plantain::{Event, Observer};
+
+use crate::interrupt;
+
+/// Shows the events of a run on standard error, if that is a terminal, and stops it on Ctrl-C.
+pub(crate) struct Progress {
+    bar: ProgressBar,
+    pictures: usize,
+}
+
+impl Progress {
+    /// For a run of `pictures` pictures; invisible if `hidden`.
+    pub(crate) fn new(pictures: usize, hidden: bool) -> Self {
+        let bar = if hidden {
+            ProgressBar::hidden()
+        } else {
+            ProgressBar::no_length()
+        };
+        let style = ProgressStyle::with_template("{spinner} {msg} {wide_bar} {pos}/{len}");
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        bar.enable_steady_tick(Duration::from_millis(100));
+        Self { bar, pictures }
+    }
+
+    /// Takes the bar away.
+    pub(crate) fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+
+    /// Prints a line to standard error without disturbing the bar.
+    pub(crate) fn line(&self, text: &str) {
+        self.bar.suspend(|| eprintln!("{text}"));
+    }
+
+    /// A handle for printing while the bar is lent to a run.
+    pub(crate) fn clone_bar(&self) -> ProgressBar {
+        self.bar.clone()
+    }
+
+    fn of(&self, picture: usize) -> String {
+        if self.pictures > 1 {
+            format!("picture {}/{}: ", picture + 1, self.pictures)
+        } else {
+            String::new()
+        }
+    }
+}
+
+impl Observer for Progress {
+    fn event(&mut self, event: Event) -> ControlFlow<()> {
+        match event {
+            Event::Loading { component } => self.bar.set_message(format!("loading {component}")),
+            Event::Encoding => self.bar.set_message("reading the prompt"),
+            Event::Step {
+                picture,
+                step,
+                steps,
+            } => {
+                self.bar.set_length(steps as u64);
+                self.bar.set_position(step as u64);
+                self.bar
+                    .set_message(format!("{}sampling", self.of(picture)));
+            }
+            Event::Refining { picture } => {
+                self.bar
+                    .set_message(format!("{}refining", self.of(picture)));
+            }
+            Event::Decoding { picture } => {
+                self.bar.set_position(self.bar.length().unwrap_or(0));
+                self.bar
+                    .set_message(format!("{}decoding", self.of(picture)));
+            }
+            _ => {}
+        }
+        if interrupt::requested() {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
+    }
+}

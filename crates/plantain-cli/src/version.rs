@@ -1,0 +1,19 @@
+//! What `plantain --version` says.
+
+/// Version, build and the CPU features that the kernels use on this machine.
+pub(crate) fn long() -> &'static str {
+    let commit = option_env!("PLANTAIN_COMMIT").unwrap_or("unknown");
+    let features = plantain::cpu_features();
+    let text = format!(
+        "{}\nbuild: {commit}, {}\nCPU features in use: {}",
+        env!("CARGO_PKG_VERSION"),
+        env!("PLANTAIN_TARGET"),
+        if features.is_empty() {
+            "none beyond the baseline".to_string()
+        } else {
+            features.join(", ")
+        }
+    );
+    // clap keeps the text for the life of the program.
+    text.leak()
+}
