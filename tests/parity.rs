@@ -1,0 +1,172 @@
+//! Every network and every sampler against diffusers and transformers, on every device.
+//!
+//! The models in `fixtures/networks` are small, have random weights and were written, with the
+//! numbers expected of them, by `reference/networks.py`.
+
+use std::path::{Path, PathBuf};
+
+use plantain::trace::{HostTensor, SamplerTrace, Tensors, TraceComponent, trace};
+use plantain::{DeviceChoice, Model, SamplerKind};
+use safetensors::SafeTensors;
+
+/// Sums of up to a few hundred products in another order, through up to thirty layers: about
+/// 1e-6 in practice.
+const NETWORK_TOLERANCE: f64 = 2e-5;
+/// Four evaluations, each fed with the last one's error.
+const SAMPLER_TOLERANCE: f64 = 1e-4;
+
+const DEVICES: [DeviceChoice; 2] = [DeviceChoice::NdArray, DeviceChoice::Flex];
+
+fn fixture(model: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../tests/fixtures/networks")
+        .join(model)
+}
+
+struct Fixture {
+    model: Model,
+    expected: Tensors,
+}
+
+impl Fixture {
+    fn open(name: &str) -> Self {
+        let folder = fixture(name);
+        let bytes = std::fs::read(folder.join("expected.safetensors")).unwrap();
+        let file = SafeTensors::deserialize(&bytes).unwrap();
+        let expected = file.iter().map(|(name, view)| {
+            let values = view
+                .data()
+                .chunks_exact(4)
+                .map(|b| f32::from_le_bytes(b.try_into().unwrap()))
+                .collect();
+            let shape = view.shape().to_vec();
+            (name.to_string(), HostTensor { shape, values })
+        });
+        Self {
+            expected: expected.collect(),
+            model: Model::open(&folder).unwrap(),
+        }
+    }
+
+    /// The tensors whose names start with `prefix`, without it.
+    fn under(&self, prefix: &str) -> Tensors {
+        self.expected
+            .iter()
+            .filter_map(|(name, tensor)| Some((name.strip_prefix(prefix)?.into(), tensor.clone())))
+            .collect()
+    }
+
+    fn check_component(&self, component: TraceComponent) {
+        let inputs = self.under(&format!("{component}.in."));
+        let expected = self.under(&format!("{component}.out."));
+        assert!(!expected.is_empty(), "the fixture has nothing for {component}");
+        for device in DEVICES {
+            let settings = SamplerTrace::default();
+            let actual = trace(&self.model, component, &inputs, device, settings).unwrap();
+            for (name, expected) in &expected {
+                let what = format!("{component} {name} on {device}");
+                assert_close(&what, &actual[name], expected, NETWORK_TOLERANCE);
+            }
+        }
+    }
+
+    fn check_sampler(&self, kind: SamplerKind) {
+        let inputs = self.under("sampler.in.");
+        let expected = self.under(&format!("sampler.{kind}."));
+        let settings = SamplerTrace {
+            sampler: Some(kind),
+            steps: Some(4),
+            guidance: Some(1.0),
+        };
+        for device in DEVICES {
+            let component = TraceComponent::Sampler;
+            let actual = trace(&self.model, component, &inputs, device, settings).unwrap();
+            assert_eq!(actual["timesteps"], expected["timesteps"], "{kind}");
+            let what = format!("{kind} on {device}");
+            let (actual, expected) = (&actual["latent"], &expected["latent"]);
+            assert_close(&what, actual, expected, SAMPLER_TOLERANCE);
+        }
+    }
+}
+
+fn assert_close(what: &str, actual: &HostTensor, expected: &HostTensor, tolerance: f64) {
+    assert_eq!(actual.shape, expected.shape, "{what}");
+    let norm: f64 = expected.values.iter().map(|v| f64::from(*v).powi(2)).sum();
+    let pairs = actual.values.iter().zip(&expected.values);
+    let error: f64 = pairs.map(|(a, b)| f64::from(a - b).powi(2)).sum();
+    let relative = (error / norm).sqrt();
+    assert!(relative < tolerance, "{what}: relative L2 error {relative:e}");
+}
+
+#[test]
+fn text_encoders_match_transformers() {
+    for model in ["sd1", "sd2", "distilled", "own"] {
+        Fixture::open(model).check_component(TraceComponent::TextEncoder);
+    }
+}
+
+#[test]
+fn unets_match_diffusers() {
+    for model in ["sd1", "sd2", "distilled", "own"] {
+        Fixture::open(model).check_component(TraceComponent::Unet);
+    }
+}
+
+#[test]
+fn decoders_match_diffusers() {
+    for model in ["sd1", "sd2", "distilled", "own"] {
+        Fixture::open(model).check_component(TraceComponent::Decoder);
+    }
+}
+
+#[test]
+fn the_refiner_matches_its_reference() {
+    Fixture::open("own").check_component(TraceComponent::Refiner);
+}
+
+#[test]
+fn samplers_match_diffusers() {
+    let sd1 = Fixture::open("sd1");
+    for kind in SamplerKind::ALL {
+        if kind != SamplerKind::FlowEuler {
+            sd1.check_sampler(kind);
+        }
+    }
+    Fixture::open("sd2").check_sampler(SamplerKind::Ddim);
+    Fixture::open("own").check_sampler(SamplerKind::FlowEuler);
+}
+
+#[test]
+fn guidance_combines_both_evaluations() {
+    let own = Fixture::open("own");
+    let mut inputs = own.under("sampler.in.");
+    let run = |inputs: &Tensors, guidance| {
+        let settings = SamplerTrace {
+            sampler: None,
+            steps: Some(1),
+            guidance: Some(guidance),
+        };
+        let component = TraceComponent::Sampler;
+        let outputs = trace(&own.model, component, inputs, DeviceChoice::Flex, settings);
+        outputs.unwrap()["latent"].clone()
+    };
+    let conditional = run(&inputs, 1.0);
+    let prompt = inputs["encoder_hidden_states"].clone();
+    let shifted = HostTensor {
+        values: prompt.values.iter().map(|v| v + 0.5).collect(),
+        ..prompt.clone()
+    };
+    let labels = inputs["class_labels"].clone();
+    inputs.insert("negative_class_labels".into(), labels);
+    inputs.insert("negative_encoder_hidden_states".into(), shifted.clone());
+    let guided = run(&inputs, 3.0);
+    inputs.insert("encoder_hidden_states".into(), shifted);
+    let unconditional = run(&inputs, 1.0);
+    // One flow-matching step is linear in the model's output, so guidance acts on its result too.
+    let values = unconditional.values.iter().zip(&conditional.values);
+    let expected = HostTensor {
+        values: values.map(|(u, c)| u + 3.0 * (c - u)).collect(),
+        ..conditional
+    };
+    assert_close("guided step", &guided, &expected, NETWORK_TOLERANCE);
+}
