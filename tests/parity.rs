@@ -59,7 +59,10 @@ impl Fixture {
     fn check_component(&self, component: TraceComponent) {
         let inputs = self.under(&format!("{component}.in."));
         let expected = self.under(&format!("{component}.out."));
-        assert!(!expected.is_empty(), "the fixture has nothing for {component}");
+        assert!(
+            !expected.is_empty(),
+            "the fixture has nothing for {component}"
+        );
         for device in DEVICES {
             let settings = SamplerTrace::default();
             let actual = trace(&self.model, component, &inputs, device, settings).unwrap();
@@ -95,7 +98,10 @@ fn assert_close(what: &str, actual: &HostTensor, expected: &HostTensor, toleranc
     let pairs = actual.values.iter().zip(&expected.values);
     let error: f64 = pairs.map(|(a, b)| f64::from(a - b).powi(2)).sum();
     let relative = (error / norm).sqrt();
-    assert!(relative < tolerance, "{what}: relative L2 error {relative:e}");
+    assert!(
+        relative < tolerance,
+        "{what}: relative L2 error {relative:e}"
+    );
 }
 
 #[test]

@@ -163,7 +163,6 @@ MODELS = {
             down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
             up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
             time_cond_proj_dim=10,
-            downsample_padding=0,
         ),
         "vae": lambda: AutoencoderTiny(
             encoder_block_out_channels=(8, 8, 8),

@@ -62,15 +62,15 @@ pub(crate) struct GenerateArgs {
     pub(crate) count: u32,
 
     /// Seed of the first picture; the same seed gives the same picture [default: random]
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     pub(crate) seed: Option<u64>,
 
     /// Sampling steps [default: what the model was trained for]
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     pub(crate) steps: Option<usize>,
 
     /// How strictly to follow the prompt; 1 means no guidance [default: the model's]
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     pub(crate) guidance: Option<f64>,
 
     /// What the picture should not show
@@ -211,12 +211,12 @@ pub(crate) struct TraceArgs {
     pub(crate) sampler: Option<SamplerKind>,
 
     /// Steps, for the component `sampler` [default: the model's]
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     pub(crate) steps: Option<usize>,
 
     /// Guidance scale, for the component `sampler` [default: 1, or the model's where negative
     /// states are given]
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     pub(crate) guidance: Option<f64>,
 }
 
@@ -249,7 +249,7 @@ impl FromStr for Aspect {
     fn from_str(text: &str) -> Result<Self, String> {
         const WIDEST: usize = 8;
         let (width, height) = pair(text, ':', "a shape such as 16:9")?;
-        if width > WIDEST * height || height > WIDEST * width {
+        if width.div_ceil(WIDEST) > height || height.div_ceil(WIDEST) > width {
             return Err(format!("{text} is narrower than {WIDEST}:1"));
         }
         Ok(Self { width, height })
@@ -268,8 +268,8 @@ impl Aspect {
 
 fn pair(text: &str, separator: char, expected: &str) -> Result<(usize, usize), String> {
     let numbers = text.split_once(separator).and_then(|(a, b)| {
-        let (a, b) = (a.trim().parse().ok()?, b.trim().parse().ok()?);
-        (a > 0 && b > 0 && a <= 1 << 16 && b <= 1 << 16).then_some((a, b))
+        let side = |text: &str| text.trim().parse::<u32>().ok().filter(|side| *side > 0);
+        Some((side(a)? as usize, side(b)? as usize))
     });
     numbers.ok_or_else(|| format!("`{text}` is not {expected}"))
 }
@@ -296,7 +296,9 @@ mod tests {
         for bad in ["64", "64x", "0x8", "-8x8", "axb", "99999999999x8"] {
             assert!(bad.parse::<Size>().is_err(), "{bad}");
         }
-        assert!("100:1".parse::<Aspect>().is_err());
+        assert!("8:1".parse::<Aspect>().is_ok());
+        assert!("9:1".parse::<Aspect>().is_err());
+        assert!("1:4294967295".parse::<Aspect>().is_err());
         let wide: Aspect = "16:9".parse().unwrap();
         assert_eq!(wide.size([512, 512], 8), [680, 384]);
         assert_eq!(wide.size([128, 128], 16), [176, 96]);

@@ -1,13 +1,19 @@
 //! Failures as the user sees them: one sentence, and what to do about it.
 
 use std::fmt;
+use std::io;
 use std::process::ExitCode;
 
 use plantain::weights::{ConvertError, LoadError, ReadError};
 use plantain::{Error, InfoError, RequestError};
 
+use crate::out;
+
 /// Exit code of a run that was interrupted, as shells have it for SIGINT.
 const INTERRUPTED: u8 = 130;
+
+/// Exit code of a run whose output nobody reads any more, as shells have it for SIGPIPE.
+const UNREAD: u8 = 141;
 
 /// Why the command failed.
 #[derive(Debug)]
@@ -40,10 +46,25 @@ impl Failure {
         }
     }
 
+    /// A failure to write to standard output.
+    pub(crate) fn output(error: &io::Error) -> Self {
+        let failure = Self::new(format!("cannot write to standard output: {error}"));
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Self {
+                code: UNREAD,
+                ..failure
+            },
+            _ => failure,
+        }
+    }
+
     /// Prints the failure to standard error.
     pub(crate) fn report(self) -> ExitCode {
         let code = ExitCode::from(self.code);
-        eprintln!("{:?}", miette::Report::new(self));
+        // A reader who left, as `head` does, wants to hear no more.
+        if self.code != UNREAD {
+            out::note(format_args!("{:?}", miette::Report::new(self)));
+        }
         code
     }
 }

@@ -1,6 +1,9 @@
 //! Ctrl-C: the run stops at the next step and leaves nothing half-written.
 
+use std::io::IsTerminal;
 use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::out;
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
@@ -10,6 +13,10 @@ pub(crate) fn install() {
     let _ = ctrlc::set_handler(|| {
         if INTERRUPTED.swap(true, Ordering::SeqCst) {
             std::process::exit(130);
+        }
+        // A step may take long, and silence would look like a hang.
+        if std::io::stderr().is_terminal() {
+            out::note("\nstopping after this step; Ctrl-C again stops at once");
         }
     });
 }

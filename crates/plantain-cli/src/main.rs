@@ -4,6 +4,7 @@ mod args;
 mod commands;
 mod failure;
 mod interrupt;
+mod out;
 mod progress;
 mod tensors;
 mod version;
@@ -17,7 +18,6 @@ use failure::Failure;
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    interrupt::install();
     match run(args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
@@ -26,7 +26,7 @@ fn main() -> ExitCode {
 
 fn run(args: Args) -> Result<(), Failure> {
     match args.command {
-        Command::Generate(args) => commands::generate::run(*args),
+        Command::Generate(args) => commands::generate::run(&args),
         Command::Info(args) => commands::info::run(&args),
         Command::Convert(args) => commands::convert::run(args),
         Command::Inspect(args) => commands::inspect::run(&args),

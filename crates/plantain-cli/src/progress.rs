@@ -7,6 +7,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use plantain::{Event, Observer};
 
 use crate::interrupt;
+use crate::out;
 
 /// Shows the events of a run on standard error, if that is a terminal, and stops it on Ctrl-C.
 pub(crate) struct Progress {
@@ -35,7 +36,7 @@ impl Progress {
 
     /// Prints a line to standard error without disturbing the bar.
     pub(crate) fn line(&self, text: &str) {
-        self.bar.suspend(|| eprintln!("{text}"));
+        self.bar.suspend(|| out::note(text));
     }
 
     /// A handle for printing while the bar is lent to a run.

@@ -26,7 +26,8 @@ pub(crate) fn convolution<T: HostTensor>(
     padding: usize,
 ) -> T {
     let [batch, in_channels, height, width] = x.dims();
-    let [out_channels, _, kernel_height, kernel_width] = weight.dims();
+    let [out_channels, weight_channels, kernel_height, kernel_width] = weight.dims();
+    assert_eq!(in_channels, weight_channels, "channels of the convolution");
     let shape = ConvShape {
         batch,
         in_channels,

@@ -84,16 +84,13 @@ impl ResnetBlock {
 #[derive(Module, Debug)]
 pub struct Downsample {
     conv: Conv2d,
-    #[module(skip)]
-    padding: usize,
 }
 
 impl Downsample {
-    /// With `padding` 0 the picture is padded by one row below and one column on the right instead.
-    pub fn new(channels: usize, padding: usize, device: &Device) -> Self {
+    /// Keeps the number of channels.
+    pub fn new(channels: usize, device: &Device) -> Self {
         Self {
-            conv: Conv2d::new(channels, channels, 3, 2, padding, device),
-            padding,
+            conv: Conv2d::new(channels, channels, 3, 2, 1, device),
         }
     }
 
@@ -101,11 +98,6 @@ impl Downsample {
     /// - `x`: `[batch, channels, height, width]`
     /// - result: `[batch, channels, ceil(height / 2), ceil(width / 2)]`
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let x = if self.padding == 0 {
-            x.pad((0, 1, 0, 1), 0.0)
-        } else {
-            x
-        };
         self.conv.forward(x)
     }
 }

@@ -167,12 +167,13 @@ impl ClipTextModel {
             .lazy_shape()
             .dims();
         let tokens = input_ids.first().map_or(0, Vec::len);
+        let bad_length = |length| TokenError::BadLength { length, max };
+        if tokens == 0 || tokens > max {
+            return Err(bad_length(tokens));
+        }
         for row in input_ids {
-            if row.len() != tokens || tokens == 0 || tokens > max {
-                return Err(TokenError::BadLength {
-                    length: row.len(),
-                    max,
-                });
+            if row.len() != tokens {
+                return Err(bad_length(row.len()));
             }
             let known = |id: &i64| usize::try_from(*id).is_ok_and(|id| id < vocab_size);
             if let Some(id) = row.iter().find(|id| !known(id)) {
@@ -265,7 +266,12 @@ mod tests {
         let model = config.init(&Device::flex());
         let unknown = model.forward(&[vec![1, 10]]).unwrap_err();
         assert!(matches!(unknown, TokenError::UnknownToken { id: 10, .. }));
-        for rows in [vec![vec![0; 5]], vec![vec![]], vec![vec![1, 2], vec![1]]] {
+        for rows in [
+            vec![vec![0; 5]],
+            vec![],
+            vec![vec![]],
+            vec![vec![1, 2], vec![1]],
+        ] {
             let error = model.forward(&rows).unwrap_err();
             assert!(matches!(error, TokenError::BadLength { .. }), "{rows:?}");
         }

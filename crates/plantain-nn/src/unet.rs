@@ -4,7 +4,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
 use crate::blocks::{Downsample, ResnetBlock, ResnetBlockConfig, Upsample};
-use crate::config::{BlockType, UNetConfig};
+use crate::config::UNetConfig;
 use crate::embedding::{TimestepEmbedding, sinusoidal};
 use crate::layers::{Conv2d, GroupNorm};
 use crate::transformer::{SpatialTransformer, SpatialTransformerConfig};
@@ -130,7 +130,7 @@ impl UNetConfig {
                 .map(|i| self.transformer(level, self.down_transformer_layers(level, i), device))
                 .collect(),
             downsamplers: (level + 1 < channels.len())
-                .then(|| Downsample::new(output, self.downsample_padding, device))
+                .then(|| Downsample::new(output, device))
                 .into_iter()
                 .collect(),
         }
@@ -160,7 +160,7 @@ impl UNetConfig {
         let (output, blocks) = (channels[level], self.down_layers(level) + 1);
         let previous = channels[(level + 1).min(channels.len() - 1)];
         let skip = channels[level.saturating_sub(1)];
-        let attends = matches!(self.up_block_types[index], BlockType::CrossAttnUpBlock2D);
+        let attends = self.up_block_types[index].has_attention();
         UpBlock {
             resnets: (0..blocks)
                 .map(|i| {

@@ -87,17 +87,6 @@ impl Components {
                 reason: format!("{number} is beyond every real configuration"),
             });
         }
-        if let Some(config) = &self.text_encoder
-            && config.num_hidden_layers > MAX_TEXT_LAYERS
-        {
-            return Err(ConfigError::Invalid {
-                component: "text_encoder",
-                reason: format!(
-                    "`num_hidden_layers` {} is more than {MAX_TEXT_LAYERS}",
-                    config.num_hidden_layers
-                ),
-            });
-        }
         self.text_encoder
             .as_ref()
             .map_or(Ok(()), TextEncoderConfig::validate)?;
@@ -107,10 +96,54 @@ impl Components {
             .as_ref()
             .map_or(Ok(()), RefinerConfig::validate)
     }
-}
 
-/// A configuration must not choose how many layers are allocated; real encoders have 12 to 32.
-const MAX_TEXT_LAYERS: usize = 256;
+    /// Checks that the components that are present fit each other, which a run through all of them
+    /// needs and a single one does not.
+    ///
+    /// # Errors
+    /// Which sizes differ, naming both keys.
+    pub fn check_fit(&self) -> Result<(), ConfigError> {
+        let Some(unet) = &self.unet else {
+            return Ok(());
+        };
+        let latent = unet.in_channels;
+        let refiner = self.refiner.as_ref();
+        let text = self.text_encoder.as_ref().map(|text| text.hidden_size);
+        let pairs = [
+            ("out_channels of the unet", Some(unet.out_channels), latent),
+            (
+                "latent_channels of the vae",
+                self.vae.as_ref().map(DecoderConfig::latent_channels),
+                latent,
+            ),
+            (
+                "latent_channels of the refiner",
+                refiner.map(|refiner| refiner.latent_channels),
+                latent,
+            ),
+            ("hidden_size of the text encoder", text, unet.text_dim()),
+            (
+                "projection_class_embeddings_input_dim of the unet",
+                unet.class_labels_dim(),
+                text.unwrap_or(unet.text_dim()),
+            ),
+        ];
+        for (key, found, expected) in pairs {
+            if let Some(found) = found
+                && found != expected
+            {
+                return Err(ConfigError::Invalid {
+                    component: "model",
+                    reason: format!(
+                        "{key} is {found}, but the other components need {expected} (the unet has `in_channels` {latent} and `cross_attention_dim` {})",
+                        unet.text_dim()
+                    ),
+                });
+            }
+        }
+        Ok(())
+    }
+}
 
 /// A number above 2^24 in magnitude within `value`.
 fn huge(value: &Value) -> Option<&serde_json::Number> {
@@ -149,7 +182,7 @@ pub struct Defaults {
     /// Sampler steps.
     pub steps: u32,
     /// Classifier-free guidance scale; 1 means none.
-    pub guidance: f32,
+    pub guidance: f64,
     /// Picture width in pixels.
     pub width: u32,
     /// Picture height in pixels.

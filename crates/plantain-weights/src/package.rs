@@ -209,5 +209,17 @@ fn read_manifest(file: &Container, origin: &str) -> Result<Manifest, ReadError> 
         origin: within(),
         source,
     })?;
+    if let (Some(tokenizer), Some(text)) = (&manifest.tokenizer, &manifest.components.text_encoder)
+        && !(2..=text.max_position_embeddings).contains(&tokenizer.max_length)
+    {
+        let reason = format!(
+            "the tokenizer's `max_length` {} is not within 2 and the text encoder's `max_position_embeddings` {}",
+            tokenizer.max_length, text.max_position_embeddings
+        );
+        return Err(ReadError::Tokenizer {
+            origin: within(),
+            reason,
+        });
+    }
     Ok(manifest)
 }

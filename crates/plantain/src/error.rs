@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use plantain_nn::TokenError;
+use plantain_nn::{ConfigError, TokenError};
 use plantain_sampling::SamplingError;
 use plantain_weights::{LoadError, ReadError};
 
@@ -78,6 +78,9 @@ pub enum RequestError {
         /// What would do.
         reason: String,
     },
+    /// The components of the model do not fit each other.
+    #[error("the components of this model do not fit each other: {0}")]
+    Components(ConfigError),
     /// The sampler refused the settings.
     #[error(transparent)]
     Sampling(#[from] SamplingError),

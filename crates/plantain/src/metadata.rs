@@ -64,7 +64,8 @@ impl fmt::Display for Parameters {
             self.seed,
             settings.width,
             settings.height,
-            self.model,
+            // In a line of pairs.
+            self.model.replace(['\n', ','], " "),
             if settings.refine { "on" } else { "off" },
             Noise::NAME,
             env!("CARGO_PKG_VERSION"),
@@ -108,9 +109,14 @@ impl Parameters {
     /// comment, because where it lies is not known.
     pub fn command_line(&self) -> String {
         let settings = &self.settings;
-        let mut line = format!("plantain generate {}", quote(&self.prompt));
+        let mut line = "plantain generate".to_string();
+        // Such a prompt would be taken for an option.
+        let hyphen = self.prompt.starts_with('-');
+        if !hyphen {
+            let _ = write!(line, " {}", quote(&self.prompt));
+        }
         if !self.negative_prompt.is_empty() {
-            let _ = write!(line, " --negative {}", quote(&self.negative_prompt));
+            let _ = write!(line, " --negative={}", quote(&self.negative_prompt));
         }
         let _ = write!(
             line,
@@ -124,6 +130,9 @@ impl Parameters {
         );
         if !settings.refine {
             line.push_str(" --no-refine");
+        }
+        if hyphen {
+            let _ = write!(line, " -- {}", quote(&self.prompt));
         }
         let _ = write!(line, "  # model: {}", self.model.replace('\n', " "));
         line
@@ -207,8 +216,11 @@ mod tests {
     fn the_command_line_is_quoted() {
         let line = parameters().command_line();
         assert!(
-            line.starts_with(r"plantain generate 'a fox, it'\''s red, Steps: 3' --negative 'snow'")
+            line.starts_with(r"plantain generate 'a fox, it'\''s red, Steps: 3' --negative='snow'")
         );
         assert!(line.contains("--no-refine"));
+        let mut hyphen = parameters();
+        hyphen.prompt = "-n".into();
+        assert!(hyphen.command_line().contains(" --no-refine -- '-n'  #"));
     }
 }

@@ -45,6 +45,7 @@ impl Pipeline {
         let device = device.resolve();
         let burn_device = device.device();
         let tokenizer = PromptTokenizer::new(model)?;
+        check_fit(model)?;
         let mut loading = |component| notify(observer, Event::Loading { component });
         loading("text encoder")?;
         let text_encoder = model.load_text_encoder(&burn_device)?;
@@ -137,7 +138,7 @@ impl Pipeline {
         if embeds_guidance(&self.manifest) {
             return Ok(self.denoiser.embedded(prompt.into(), settings.guidance));
         }
-        let negative = if settings.guidance == 1.0 {
+        let negative = if settings.guidance <= 1.0 {
             None
         } else {
             Some(states(&request.negative_prompt)?.into())
@@ -205,7 +206,10 @@ impl Pipeline {
         notify(observer, Event::Decoding { picture })?;
         let vae = self.manifest.components.vae.as_ref();
         let (scaling, shift) = vae.map_or((1.0, 0.0), |vae| vae.scaling());
-        let image = self.decoder.forward(latent / scaling + shift);
+        let latent = latent / scaling + shift;
+        // The tiny decoder saturates, so it would hide an infinity.
+        read_finite(latent.clone(), "decoder input", "")?;
+        let image = self.decoder.forward(latent);
         let [_, _, height, width] = image.dims();
         Ok((read_finite(image, "decoder", "")?, [width, height]))
     }
@@ -219,6 +223,12 @@ impl Pipeline {
             model: self.manifest.name.clone(),
         }
     }
+}
+
+/// Refuses a model whose components do not fit each other.
+pub(crate) fn check_fit(model: &Model) -> Result<(), Error> {
+    let fit = model.manifest().components.check_fit();
+    Ok(fit.map_err(RequestError::Components)?)
 }
 
 /// The text side of one evaluation.

@@ -34,8 +34,13 @@ impl PromptTokenizer {
                 model: manifest.name.clone(),
             });
         };
-        let tokenizer =
+        let mut tokenizer =
             Tokenizer::from_bytes(json).map_err(|e| RequestError::Tokenizer(e.to_string()))?;
+        // Length and padding are decided here, whatever the stored tokenizer says.
+        tokenizer.with_padding(None);
+        tokenizer
+            .with_truncation(None)
+            .map_err(|e| RequestError::Tokenizer(e.to_string()))?;
         Ok(Self {
             tokenizer,
             pad_token_id: info.pad_token_id,

@@ -1,12 +1,12 @@
 //! What a user asks for, and what that means for a given model.
 
-use plantain_sampling::SamplerKind;
+use plantain_sampling::{Sampler, SamplerKind, SamplerOptions};
 use plantain_weights::Manifest;
 
 use crate::error::RequestError;
 
 /// Largest side of a picture, in pixels.
-pub const MAX_SIDE: usize = 4096;
+pub const MAX_SIDE: usize = 2048;
 
 /// A text and the settings to draw it with; what is `None` comes from the model's manifest.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -21,7 +21,7 @@ pub struct Request {
     pub count: usize,
     /// Sampling steps.
     pub steps: Option<usize>,
-    /// Classifier-free guidance scale; 1 means none.
+    /// Classifier-free guidance scale; 1 or less means none.
     pub guidance: Option<f64>,
     /// Width and height in pixels.
     pub size: Option<[usize; 2]>,
@@ -61,7 +61,7 @@ impl Request {
     /// Fills in the defaults of `manifest` and checks the result.
     ///
     /// # Errors
-    /// When a number is out of range or the size cannot be made.
+    /// When a number is out of range, the size cannot be made, or the sampler does not suit the model.
     pub fn settings(&self, manifest: &Manifest) -> Result<Settings, RequestError> {
         let defaults = &manifest.defaults;
         let [width, height] = self
@@ -71,7 +71,7 @@ impl Request {
             .components
             .vae
             .as_ref()
-            .map_or(8, |vae| vae.scale());
+            .map_or(8, plantain_nn::DecoderConfig::scale);
         check_size(width, height, scale)?;
         let steps = self.steps.unwrap_or(defaults.steps as usize);
         if steps == 0 {
@@ -81,20 +81,17 @@ impl Request {
                 expected: "at least 1",
             });
         }
-        let guidance = self.guidance.unwrap_or(f64::from(defaults.guidance));
-        if !(0.0..=100.0).contains(&guidance) {
-            return Err(RequestError::OutOfRange {
-                name: "guidance",
-                value: guidance.to_string(),
-                expected: "0 to 100, where 1 means none",
-            });
-        }
+        let guidance = self.guidance.unwrap_or(defaults.guidance);
+        check_guidance(guidance)?;
+        let sampler = self.sampler.unwrap_or(manifest.sampler.kind);
+        let options = SamplerOptions::default();
+        Sampler::new(sampler, &manifest.sampler.schedule, steps, options)?;
         Ok(Settings {
             steps,
             guidance,
             width,
             height,
-            sampler: self.sampler.unwrap_or(manifest.sampler.kind),
+            sampler,
             refine: !self.skip_refiner && manifest.components.refiner.is_some(),
         })
     }
@@ -104,7 +101,7 @@ impl Request {
         let defaults = &manifest.defaults;
         let mut warnings = Vec::new();
         let embeds_guidance = embeds_guidance(manifest);
-        let guidance = self.guidance.unwrap_or(f64::from(defaults.guidance));
+        let guidance = self.guidance.unwrap_or(defaults.guidance);
         if defaults.guidance <= 1.0 && guidance > 1.0 && !embeds_guidance {
             warnings.push(format!(
                 "`{}` was distilled to run without guidance; a guidance scale of {guidance} doubles the time and usually spoils the picture",
@@ -125,6 +122,14 @@ impl Request {
                 manifest.name, trained[0], trained[1], size[0], size[1]
             ));
         }
+        if let Some(sampler) = self.sampler
+            && sampler != manifest.sampler.kind
+        {
+            warnings.push(format!(
+                "`{}` was made for the sampler {}; {sampler} may give worse pictures",
+                manifest.name, manifest.sampler.kind
+            ));
+        }
         if let Some(steps) = self.steps
             && steps > 4 * defaults.steps as usize
         {
@@ -141,6 +146,17 @@ impl Request {
 pub(crate) fn embeds_guidance(manifest: &Manifest) -> bool {
     let unet = manifest.components.unet.as_ref();
     unet.is_some_and(|unet| unet.time_cond_proj_dim.is_some())
+}
+
+pub(crate) fn check_guidance(guidance: f64) -> Result<(), RequestError> {
+    if (0.0..=100.0).contains(&guidance) {
+        return Ok(());
+    }
+    Err(RequestError::OutOfRange {
+        name: "guidance",
+        value: guidance.to_string(),
+        expected: "0 to 100, where 1 or less means none",
+    })
 }
 
 fn check_size(width: usize, height: usize, scale: usize) -> Result<(), RequestError> {

@@ -20,9 +20,9 @@ use plantain_weights::Model;
 
 use crate::device::DeviceChoice;
 use crate::error::{Error, RequestError};
-use crate::pipeline::{Denoiser, Guided, SamplingRun, TextInput, read};
+use crate::pipeline::{Denoiser, Guided, SamplingRun, TextInput, check_fit, read, read_finite};
 use crate::prompt::PromptTokenizer;
-use crate::request::embeds_guidance;
+use crate::request::{check_guidance, embeds_guidance};
 
 /// A tensor on the host.
 #[derive(Debug, Clone, PartialEq)]
@@ -131,6 +131,11 @@ fn text_encoder(model: &Model, inputs: &Inputs<'_>) -> Result<Tensors, Error> {
         [length] | [_, length] if length > 0 => length,
         _ => return Err(misshaped("input_ids", "[batch, tokens]", &ids.shape)),
     };
+    if let Some(id) = ids.values.iter().find(|id| id.fract() != 0.0) {
+        return Err(input(format!(
+            "`input_ids` holds {id}, which is no token id"
+        )));
+    }
     let rows: Vec<Vec<i64>> = ids
         .values
         .chunks(length)
@@ -144,6 +149,7 @@ fn text_encoder(model: &Model, inputs: &Inputs<'_>) -> Result<Tensors, Error> {
 }
 
 fn unet(model: &Model, inputs: &Inputs<'_>) -> Result<Tensors, Error> {
+    let denoiser = Denoiser::load(model, inputs.device)?;
     let sample = inputs.tensor::<4>("sample")?;
     let [batch, ..] = sample.dims();
     let timesteps = match inputs.get("timestep")?.values[..] {
@@ -164,7 +170,6 @@ fn unet(model: &Model, inputs: &Inputs<'_>) -> Result<Tensors, Error> {
         Some(width) => inputs.optional_rows("timestep_cond", [batch, width])?,
         None => None,
     };
-    let denoiser = Denoiser::load(model, inputs.device)?;
     let predicted = denoiser.evaluate(sample, &timesteps, &text, timestep_cond.as_ref());
     output("sample", predicted)
 }
@@ -196,7 +201,9 @@ fn decoder(model: &Model, inputs: &Inputs<'_>) -> Result<Tensors, Error> {
 }
 
 fn sampler(model: &Model, inputs: &Inputs<'_>, trace: SamplerTrace) -> Result<Tensors, Error> {
+    check_fit(model)?;
     let manifest = model.manifest();
+    let denoiser = Denoiser::load(model, inputs.device)?;
     let noise = inputs.tensor::<4>("noise")?;
     let shape = noise.dims();
     let config = manifest.components.unet.clone().unwrap_or_default();
@@ -216,11 +223,8 @@ fn sampler(model: &Model, inputs: &Inputs<'_>, trace: SamplerTrace) -> Result<Te
     let count: usize = shape.iter().product();
     let step_noise = step_noise(&plan, inputs, count)?;
     let text = guided_text(model, inputs, shape[0], trace)?;
-    let denoiser = Denoiser::load(model, inputs.device)?;
     let text = if embeds_guidance(manifest) {
-        let guidance = trace
-            .guidance
-            .unwrap_or(f64::from(manifest.defaults.guidance));
+        let guidance = trace.guidance.unwrap_or(manifest.defaults.guidance);
         denoiser.embedded(text.prompt, guidance)
     } else {
         text
@@ -281,18 +285,30 @@ fn guided_text(
         .tensors
         .contains_key("negative_encoder_hidden_states");
     let default = if given {
-        f64::from(model.manifest().defaults.guidance)
+        model.manifest().defaults.guidance
     } else {
         1.0
     };
     let guidance = trace.guidance.unwrap_or(default);
-    let negative = if guidance == 1.0 || embeds_guidance(model.manifest()) {
+    check_guidance(guidance)?;
+    let negative = if guidance <= 1.0 || embeds_guidance(model.manifest()) {
         None
     } else if given {
         Some(inputs.text("negative_", batch, model)?)
     } else {
         Some(empty_prompt(model, inputs.device, batch)?)
     };
+    if let Some(negative) = &negative
+        && negative.states.dims() != prompt.states.dims()
+    {
+        let expected = format!("{:?}, as the prompt's", prompt.states.dims());
+        let found = negative.states.dims();
+        return Err(misshaped(
+            "negative_encoder_hidden_states",
+            &expected,
+            &found,
+        ));
+    }
     Ok(Guided::new(prompt, negative, guidance))
 }
 
@@ -385,7 +401,7 @@ fn check_channels(name: &str, shape: [usize; 4], channels: usize) -> Result<(), 
 
 fn output<const D: usize>(name: &str, tensor: Tensor<D>) -> Result<Tensors, Error> {
     let shape = tensor.dims().to_vec();
-    let values = read(tensor)?;
+    let values = read_finite(tensor, "traced component", "")?;
     Ok(Tensors::from([(name.into(), HostTensor { shape, values })]))
 }
 

@@ -5,13 +5,10 @@ use clap_complete::Shell;
 
 use crate::args::Args;
 use crate::failure::Failure;
+use crate::out;
 
 pub(crate) fn run(shell: Shell) -> Result<(), Failure> {
-    clap_complete::generate(
-        shell,
-        &mut Args::command(),
-        "plantain",
-        &mut std::io::stdout(),
-    );
-    Ok(())
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Args::command(), "plantain", &mut script);
+    out::write(&script)
 }

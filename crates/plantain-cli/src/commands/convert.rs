@@ -6,6 +6,7 @@ use crate::args::{ConvertArgs, Dtype};
 use crate::commands::inspect::megabytes;
 use crate::failure::Failure;
 use crate::interrupt;
+use crate::out;
 
 pub(crate) fn run(args: ConvertArgs) -> Result<(), Failure> {
     let options = ConvertOptions {
@@ -20,6 +21,7 @@ pub(crate) fn run(args: ConvertArgs) -> Result<(), Failure> {
         license: args.license,
         description: args.description,
     };
+    interrupt::install();
     let report = convert(
         &args.source,
         &args.destination,
@@ -27,17 +29,16 @@ pub(crate) fn run(args: ConvertArgs) -> Result<(), Failure> {
         &interrupt::requested,
     )?;
     for problem in &report.problems {
-        eprintln!("left out: {problem}");
+        out::note(format_args!("left out: {problem}"));
     }
     if report.manifest.tokenizer.is_none() {
-        eprintln!("note: the source has no tokenizer; the model can be traced, but not prompted");
+        out::note("note: the source has no tokenizer; the model can be traced, but not prompted");
     }
-    println!(
+    out::line(format_args!(
         "{}: {} tensors, {:.1} M parameters, {}",
         args.destination.display(),
         report.tensors,
         report.parameters as f64 / 1e6,
         megabytes(report.bytes)
-    );
-    Ok(())
+    ))
 }

@@ -3,6 +3,7 @@
 use plantain::DeviceChoice;
 
 use crate::failure::Failure;
+use crate::out;
 
 pub(crate) fn run() -> Result<(), Failure> {
     for device in DeviceChoice::ALL {
@@ -10,7 +11,11 @@ pub(crate) fn run() -> Result<(), Failure> {
             DeviceChoice::Auto => format!(" (now {})", device.resolve()),
             _ => String::new(),
         };
-        println!("{:8} {}{now}", device.name(), device.description());
+        out::line(format_args!(
+            "{:8} {}{now}",
+            device.name(),
+            device.description()
+        ))?;
     }
     Ok(())
 }

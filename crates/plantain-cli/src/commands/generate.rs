@@ -10,23 +10,27 @@ use serde_json::json;
 use crate::args::GenerateArgs;
 use crate::commands::open_model;
 use crate::failure::Failure;
+use crate::interrupt;
+use crate::out;
 use crate::progress::Progress;
 
 /// Longest prompt read from standard input, in bytes; text encoders take a few hundred at most.
 const MAX_PROMPT: u64 = 1 << 20;
 
-pub(crate) fn run(args: GenerateArgs) -> Result<(), Failure> {
-    let output = Output::new(&args)?;
+pub(crate) fn run(args: &GenerateArgs) -> Result<(), Failure> {
+    let output = Output::new(args)?;
     let prompt = read_prompt(&args.prompt)?;
+    // Not before: while a prompt is typed, Ctrl-C ends the program at once.
+    interrupt::install();
     let started = Instant::now();
     let model = open_model(args.model.as_deref())?;
-    let request = request(&args, prompt, &model)?;
+    let request = request(args, prompt, &model)?;
     request
         .settings(model.manifest())
         .map_err(plantain::Error::from)?;
 
     let mut progress = Progress::new(request.count, args.quiet || args.json);
-    let outcome = draw(&args, &model, &request, &output, &mut progress, started);
+    let outcome = draw(args, &model, &request, &output, &mut progress, started);
     progress.finish();
     outcome
 }
@@ -49,14 +53,22 @@ fn draw(
         device: pipeline.device().name(),
     };
     let bar = progress.clone_bar();
-    pipeline.generate_each(request, progress, |picture| {
+    let mut unheard = None;
+    let outcome = pipeline.generate_each(request, progress, |picture| {
         let path = output.path(picture.parameters.seed, request.count);
         picture.save(&path, output.format)?;
-        bar.suspend(|| reporter.report(&path, &picture, started.elapsed().as_secs_f64()));
+        bar.suspend(|| reporter.report(&path, &picture, started.elapsed().as_secs_f64()))
+            .map_err(|failure| {
+                unheard = Some(failure);
+                plantain::Error::Cancelled
+            })?;
         started = Instant::now();
         Ok(())
-    })?;
-    Ok(())
+    });
+    match unheard {
+        Some(failure) => Err(failure),
+        None => Ok(outcome?),
+    }
 }
 
 fn request(args: &GenerateArgs, prompt: String, model: &Model) -> Result<Request, Failure> {
@@ -74,11 +86,10 @@ fn request(args: &GenerateArgs, prompt: String, model: &Model) -> Result<Request
         manifest.defaults.height as usize,
     ];
     // Two latent pixels: sizes that halve once stay exact.
-    let multiple = 2 * manifest
-        .components
-        .vae
-        .as_ref()
-        .map_or(8, |vae| vae.scale());
+    let multiple = match &manifest.components.vae {
+        Some(vae) => 2 * vae.scale(),
+        None => 16,
+    };
     let size = match (args.size, args.aspect) {
         (Some(size), _) => Some([size.width, size.height]),
         (None, Some(aspect)) => Some(aspect.size(default, multiple)),
@@ -106,11 +117,20 @@ fn read_prompt(prompt: &str) -> Result<String, Failure> {
     if prompt != "-" {
         return Ok(prompt.to_string());
     }
-    let mut text = String::new();
+    let failed = |reason: String| {
+        Failure::new(format!(
+            "cannot read the prompt from standard input: {reason}"
+        ))
+    };
+    let mut bytes = Vec::new();
     std::io::stdin()
-        .take(MAX_PROMPT)
-        .read_to_string(&mut text)
-        .map_err(|e| Failure::new(format!("cannot read the prompt from standard input: {e}")))?;
+        .take(MAX_PROMPT + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|e| failed(e.to_string()))?;
+    if bytes.len() as u64 > MAX_PROMPT {
+        return Err(failed("it is longer than 1 MiB".into()));
+    }
+    let text = String::from_utf8(bytes).map_err(|_| failed("it is not UTF-8 text".into()))?;
     Ok(text.trim().to_string())
 }
 
@@ -118,11 +138,17 @@ fn warn(pipeline: &Pipeline, request: &Request, progress: &Progress) -> Result<(
     for warning in request.warnings(pipeline.manifest()) {
         progress.line(&format!("warning: {warning}"));
     }
-    let dropped = pipeline.dropped_tokens(&request.prompt)?;
-    if dropped > 0 {
-        progress.line(&format!(
-            "warning: the prompt is too long for this model; its last {dropped} tokens are ignored"
-        ));
+    let texts = [
+        ("prompt", &request.prompt),
+        ("negative prompt", &request.negative_prompt),
+    ];
+    for (what, text) in texts {
+        let dropped = pipeline.dropped_tokens(text)?;
+        if dropped > 0 {
+            progress.line(&format!(
+                "warning: the {what} is too long for this model; its last {dropped} tokens are ignored"
+            ));
+        }
     }
     Ok(())
 }
@@ -156,7 +182,7 @@ impl Output {
             .help("use .png, .jpg or .webp, or say --format"));
         }
         if let Some(path) = &path {
-            check_folder(path)?;
+            check_place(path)?;
         }
         Ok(Self {
             path,
@@ -181,8 +207,16 @@ impl Output {
     }
 }
 
-/// Finds out before the work whether there is a folder to write to.
-fn check_folder(path: &Path) -> Result<(), Failure> {
+/// Finds out before the work whether there is a place to write to.
+fn check_place(path: &Path) -> Result<(), Failure> {
+    if path == Path::new("-") {
+        return Err(Failure::new("pictures do not go to standard output")
+            .help("name a file with --output, such as fox.png"));
+    }
+    if path.is_dir() {
+        return Err(Failure::new(format!("{} is a folder", path.display()))
+            .help("name a file in it with --output, such as fox.png"));
+    }
     let folder = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
@@ -204,7 +238,7 @@ struct Reporter {
 }
 
 impl Reporter {
-    fn report(&self, path: &Path, picture: &Picture, seconds: f64) {
+    fn report(&self, path: &Path, picture: &Picture, seconds: f64) -> Result<(), Failure> {
         let parameters = &picture.parameters;
         let settings = &parameters.settings;
         if self.json {
@@ -223,10 +257,15 @@ impl Reporter {
                 "model": parameters.model,
                 "device": self.device,
             });
-            println!("{object}");
-        } else if !self.quiet {
+            out::line(object)
+        } else if self.quiet {
+            Ok(())
+        } else {
             let seed = parameters.seed;
-            println!("{}  seed {seed}  {seconds:.2} s", path.display());
+            out::line(format_args!(
+                "{}  seed {seed}  {seconds:.2} s",
+                path.display()
+            ))
         }
     }
 }

@@ -2,13 +2,13 @@
 
 use crate::args::InfoArgs;
 use crate::failure::Failure;
+use crate::out;
 
 pub(crate) fn run(args: &InfoArgs) -> Result<(), Failure> {
     let parameters = plantain::read_parameters(&args.file)?;
     if args.raw {
-        println!("{parameters}");
+        out::line(parameters)
     } else {
-        println!("{}", parameters.command_line());
+        out::line(parameters.command_line())
     }
-    Ok(())
 }

@@ -53,6 +53,9 @@ impl ConvShape {
 /// - `weight`: `[out_channels, in_channels, kernel_height, kernel_width]`
 /// - `bias`: `[out_channels]`
 /// - result: `[batch, out_channels, out_height, out_width]`
+///
+/// # Panics
+/// When a slice is shorter than `shape` says, or the kernel is larger than the padded picture.
 pub fn conv2d(x: &[f32], weight: &[f32], bias: Option<&[f32]>, shape: &ConvShape) -> Vec<f32> {
     let pixels = shape.out_height() * shape.out_width();
     let depth = shape.in_channels * shape.kernel_height * shape.kernel_width;
@@ -107,32 +110,33 @@ fn convolve_image(
     let pixels = shape.out_height() * shape.out_width();
     let depth = weight.row_stride;
     let tile = (COLUMN_ELEMENTS / depth).clamp(64, pixels.max(64));
-    COLUMNS.with_borrow_mut(|columns| {
-        for start in (0..pixels).step_by(tile) {
-            let range = start..pixels.min(start + tile);
-            let len = range.len();
-            if columns.len() < depth * len {
-                columns.resize(depth * len, 0.0);
-            }
-            let columns = &mut columns[..depth * len];
-            gather(image, shape, range, columns);
-            let columns = MatRef {
-                data: columns,
-                row_stride: len,
-                col_stride: 1,
-            };
-            product(
-                [shape.out_channels, len, depth],
-                &mut out[start..],
-                pixels,
-                has_bias,
-                weight,
-                columns,
-                1.0,
-                Threads::All,
-            );
+    // Taken, not borrowed: while this thread waits for others, rayon may give it another convolution.
+    let mut scratch = COLUMNS.take();
+    for start in (0..pixels).step_by(tile) {
+        let range = start..pixels.min(start + tile);
+        let len = range.len();
+        if scratch.len() < depth * len {
+            scratch.resize(depth * len, 0.0);
         }
-    });
+        let columns = &mut scratch[..depth * len];
+        gather(image, shape, range, columns);
+        let columns = MatRef {
+            data: columns,
+            row_stride: len,
+            col_stride: 1,
+        };
+        product(
+            [shape.out_channels, len, depth],
+            &mut out[start..],
+            pixels,
+            has_bias,
+            weight,
+            columns,
+            1.0,
+            Threads::All,
+        );
+    }
+    COLUMNS.set(scratch);
 }
 
 /// Writes the columns of the output pixels `range`: row `(channel, ky, kx)` of `columns` holds, for

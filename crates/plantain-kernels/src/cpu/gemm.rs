@@ -29,7 +29,7 @@ pub enum Threads {
 /// - `out`: `[m, n]`, its rows `out_row_stride` elements apart
 ///
 /// # Panics
-/// When a matrix does not lie within its slice.
+/// When a matrix does not lie within its slice, or rows of `out` overlap.
 #[allow(clippy::too_many_arguments)]
 pub fn product(
     [m, n, k]: [usize; 3],
@@ -44,8 +44,13 @@ pub fn product(
     if m == 0 || n == 0 {
         return;
     }
+    // Index of the last element; the sum must not wrap, or the checks below would mean nothing.
     let last = |rows: usize, cols: usize, row_stride: usize, col_stride: usize| {
-        (rows.max(1) - 1) * row_stride + (cols.max(1) - 1) * col_stride
+        let row = (rows - 1).checked_mul(row_stride);
+        let col = (cols - 1).checked_mul(col_stride);
+        row.zip(col)
+            .and_then(|(row, col)| row.checked_add(col))
+            .expect("the extent of a matrix overflows")
     };
     assert!(n <= out_row_stride || m == 1, "rows of `out` overlap");
     assert!(last(m, n, out_row_stride, 1) < out.len(), "`out` too short");

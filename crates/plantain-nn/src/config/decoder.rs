@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ConfigError, invalid, unsupported};
+use super::{ConfigError, MAX_LEVELS, invalid, unsupported};
 
 /// The decoder half of `AutoencoderKL` (source: diffusers `autoencoder_kl.py`, `vae.py`).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -133,14 +133,21 @@ impl DecoderConfig {
     /// # Errors
     /// The first key that is contradictory or asks for something not implemented.
     pub fn validate(&self) -> Result<(), ConfigError> {
+        let (scaling, shift) = self.scaling();
+        if !(1e-6..=1e6).contains(&scaling) || !(-1e6..=1e6).contains(&shift) {
+            return Err(invalid(
+                "vae",
+                format!(
+                    "`scaling_factor` {scaling} and `shift_factor` {shift} are no plausible scaling"
+                ),
+            ));
+        }
         match self {
             Self::AutoencoderKL(c) => c.validate(),
             Self::AutoencoderTiny(c) => c.validate(),
         }
     }
 }
-
-const MAX_LEVELS: usize = 8;
 
 impl KlDecoderConfig {
     fn validate(&self) -> Result<(), ConfigError> {

@@ -40,6 +40,9 @@ pub enum ConfigError {
     },
 }
 
+/// Most levels of a network: 256 times smaller at the coarsest is more than any model has.
+const MAX_LEVELS: usize = 8;
+
 fn unsupported(
     component: &'static str,
     key: &'static str,

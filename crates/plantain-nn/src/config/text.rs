@@ -1,6 +1,6 @@
 //! Configuration of the text encoder.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{ConfigError, invalid};
 
@@ -36,6 +36,7 @@ pub struct TextEncoderConfig {
     pub layer_norm_eps: f64,
     /// End-of-text token: its state is the pooled one. The value 2 (an old default that stands in
     /// many published configurations) means the highest token id instead, as in transformers.
+    #[serde(deserialize_with = "eos_token")]
     pub eos_token_id: i64,
 }
 
@@ -55,6 +56,25 @@ impl Default for TextEncoderConfig {
     }
 }
 
+/// transformers also writes `null`, or a list of which the first counts.
+fn eos_token<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Eos {
+        One(i64),
+        Several(Vec<i64>),
+    }
+    let default = TextEncoderConfig::default().eos_token_id;
+    Ok(match Option::<Eos>::deserialize(deserializer)? {
+        Some(Eos::One(id)) => id,
+        Some(Eos::Several(ids)) => ids.first().copied().unwrap_or(default),
+        None => default,
+    })
+}
+
+/// More layers than any text encoder of this family has.
+const MAX_LAYERS: usize = 256;
+
 impl TextEncoderConfig {
     /// Checks that this crate can compute the model.
     ///
@@ -68,6 +88,15 @@ impl TextEncoderConfig {
             self.num_attention_heads,
             self.max_position_embeddings,
         ];
+        if self.num_hidden_layers > MAX_LAYERS {
+            return Err(invalid(
+                "text_encoder",
+                format!(
+                    "`num_hidden_layers` {} is more than {MAX_LAYERS}",
+                    self.num_hidden_layers
+                ),
+            ));
+        }
         if sizes.contains(&0) || !self.hidden_size.is_multiple_of(self.num_attention_heads) {
             return Err(invalid(
                 "text_encoder",

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ConfigError, PerLevel, invalid, unsupported};
+use super::{ConfigError, MAX_LEVELS, PerLevel, invalid, unsupported};
 
 /// How many transformer layers an attention block has: one number, one per level, or one per block.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,7 +72,7 @@ pub struct UNetConfig {
     pub cross_attention_dim: PerLevel<usize>,
     /// Heads per level (diffusers' historic name: the value is the number of heads).
     pub attention_head_dim: PerLevel<usize>,
-    /// Heads per level, where given instead of `attention_head_dim`.
+    /// Only `null` is supported, as in diffusers.
     pub num_attention_heads: Option<PerLevel<usize>>,
     /// Transformer layers per attention block.
     pub transformer_layers_per_block: TransformerLayers,
@@ -95,7 +95,7 @@ pub struct UNetConfig {
     pub class_embed_type: Option<String>,
     /// Width of `class_labels` when `class_embed_type` is `projection`.
     pub projection_class_embeddings_input_dim: Option<usize>,
-    /// Padding of the downsampling convolutions.
+    /// Only 1 is supported.
     pub downsample_padding: usize,
     /// Divisor of the residual sum in the mid block.
     pub mid_block_scale_factor: f64,
@@ -105,6 +105,16 @@ pub struct UNetConfig {
     pub addition_embed_type: Option<String>,
     /// Only `null` is supported.
     pub encoder_hid_dim_type: Option<String>,
+    /// Only `null` is supported.
+    pub time_embedding_act_fn: Option<String>,
+    /// Only `null` is supported.
+    pub timestep_post_act: Option<String>,
+    /// Only `null` is supported.
+    pub encoder_hid_dim: Option<usize>,
+    /// Only `null` is supported.
+    pub time_embedding_dim: Option<usize>,
+    /// Only `default` is supported.
+    pub attention_type: String,
     /// Only `null` is supported.
     pub num_class_embeds: Option<usize>,
     /// Only `positional` is supported.
@@ -165,6 +175,11 @@ impl Default for UNetConfig {
             act_fn: "silu".into(),
             addition_embed_type: None,
             encoder_hid_dim_type: None,
+            time_embedding_act_fn: None,
+            timestep_post_act: None,
+            encoder_hid_dim: None,
+            time_embedding_dim: None,
+            attention_type: "default".into(),
             num_class_embeds: None,
             time_embedding_type: "positional".into(),
             resnet_time_scale_shift: "default".into(),
@@ -186,11 +201,7 @@ impl UNetConfig {
 
     /// Attention heads at `level`, finest level 0. Valid after [`Self::validate`].
     pub fn heads(&self, level: usize) -> usize {
-        self.num_attention_heads
-            .as_ref()
-            .unwrap_or(&self.attention_head_dim)
-            .get(level)
-            .unwrap_or(1)
+        self.attention_head_dim.get(level).unwrap_or(1)
     }
 
     /// Width of the text states. Valid after [`Self::validate`].
@@ -244,6 +255,8 @@ impl UNetConfig {
         let only_none = [
             ("addition_embed_type", &self.addition_embed_type),
             ("encoder_hid_dim_type", &self.encoder_hid_dim_type),
+            ("time_embedding_act_fn", &self.time_embedding_act_fn),
+            ("timestep_post_act", &self.timestep_post_act),
         ];
         for (key, value) in only_none {
             if let Some(value) = value {
@@ -283,6 +296,7 @@ impl UNetConfig {
                 &self.resnet_time_scale_shift,
                 &["default"],
             ),
+            ("attention_type", &self.attention_type, &["default"]),
         ];
         for (key, value, accepted) in only {
             if !accepted.contains(&value) {
@@ -299,18 +313,22 @@ impl UNetConfig {
             ("center_input_sample", self.center_input_sample),
             ("class_embeddings_concat", self.class_embeddings_concat),
             ("num_class_embeds", self.num_class_embeds.is_some()),
+            ("num_attention_heads", self.num_attention_heads.is_some()),
+            ("encoder_hid_dim", self.encoder_hid_dim.is_some()),
+            ("time_embedding_dim", self.time_embedding_dim.is_some()),
         ];
         for (key, value) in flags {
             if value {
                 return Err(unsupported(NAME, key, value, "not available"));
             }
         }
-        for (key, value) in [
-            ("conv_in_kernel", self.conv_in_kernel),
-            ("conv_out_kernel", self.conv_out_kernel),
+        for (key, value, supported, only) in [
+            ("conv_in_kernel", self.conv_in_kernel, 3, "only 3"),
+            ("conv_out_kernel", self.conv_out_kernel, 3, "only 3"),
+            ("downsample_padding", self.downsample_padding, 1, "only 1"),
         ] {
-            if value != 3 {
-                return Err(unsupported(NAME, key, value, "only 3"));
+            if value != supported {
+                return Err(unsupported(NAME, key, value, only));
             }
         }
         Ok(())
@@ -320,13 +338,14 @@ impl UNetConfig {
         const NAME: &str = "unet";
         let levels = self.block_out_channels.len();
         if levels == 0
+            || levels > MAX_LEVELS
             || self.down_block_types.len() != levels
             || self.up_block_types.len() != levels
         {
             return Err(invalid(
                 NAME,
                 format!(
-                    "`block_out_channels` has {levels} levels, `down_block_types` {}, `up_block_types` {}; they must agree and not be empty",
+                    "`block_out_channels` has {levels} levels, `down_block_types` {}, `up_block_types` {}; they must agree, and be 1 to {MAX_LEVELS}",
                     self.down_block_types.len(),
                     self.up_block_types.len()
                 ),
@@ -350,12 +369,6 @@ impl UNetConfig {
             ("layers_per_block", self.layers_per_block.fits(levels)),
             ("cross_attention_dim", self.cross_attention_dim.fits(levels)),
             ("attention_head_dim", self.attention_head_dim.fits(levels)),
-            (
-                "num_attention_heads",
-                self.num_attention_heads
-                    .as_ref()
-                    .is_none_or(|n| n.fits(levels)),
-            ),
         ];
         for (key, fits) in lists {
             if !fits {
@@ -401,6 +414,12 @@ impl UNetConfig {
                 "`in_channels`, `out_channels` and `cross_attention_dim` must be positive",
             ));
         }
+        if self.time_cond_proj_dim == Some(0) || self.class_labels_dim() == Some(0) {
+            return Err(invalid(
+                NAME,
+                "`time_cond_proj_dim` and `projection_class_embeddings_input_dim` must be positive",
+            ));
+        }
         if self.class_embed_type.is_some() && self.projection_class_embeddings_input_dim.is_none() {
             return Err(invalid(
                 NAME,
@@ -423,7 +442,7 @@ impl UNetConfig {
         }
         for level in 0..levels {
             let blocks = self.down_layers(level);
-            let enough = |layers: Option<usize>| layers.is_some_and(|n| (1..=64).contains(&n));
+            let enough = |layers: Option<usize>| layers.is_some_and(|n| (1..=16).contains(&n));
             let down = (0..blocks).all(|block| enough(down.get(level, block)));
             let up = up.is_none_or(|up| {
                 (0..=blocks).all(|block| enough(up.get(levels - 1 - level, block)))
@@ -432,7 +451,7 @@ impl UNetConfig {
                 return Err(invalid(
                     NAME,
                     format!(
-                        "level {level}: `transformer_layers_per_block` must give 1 to 64 layers for each block"
+                        "level {level}: `transformer_layers_per_block` must give 1 to 16 layers for each block"
                     ),
                 ));
             }

@@ -36,7 +36,7 @@ struct ModelCard {
     description: Option<String>,
     sampler: Option<SamplerKind>,
     steps: Option<u32>,
-    guidance: Option<f32>,
+    guidance: Option<f64>,
     width: Option<u32>,
     height: Option<u32>,
 }
@@ -210,7 +210,7 @@ fn folder_name(root: &Path) -> String {
 
 /// What the card says, then what the scheduler suggests, and the size that the UNet was trained at.
 fn defaults(card: &ModelCard, sampler: &SamplerInfo, components: &Components) -> Defaults {
-    let (steps, guidance) = scheduler::defaults(sampler);
+    let (steps, guidance) = scheduler::defaults(sampler, components);
     let scale = components.vae.as_ref().map_or(8, DecoderConfig::scale);
     let size = components
         .unet

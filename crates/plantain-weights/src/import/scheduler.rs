@@ -6,17 +6,20 @@ use plantain_sampling::{SamplerKind, ScheduleConfig, TimestepSpacing};
 
 use super::files::read_text;
 use crate::error::ReadError;
-use crate::manifest::SamplerInfo;
+use crate::manifest::{Components, SamplerInfo};
 
-/// diffusers' scheduler classes and their sampler here. PNDM's models are those of DDIM; its own
-/// method has no place at few steps.
-const SCHEDULERS: [(&str, SamplerKind); 8] = [
+/// diffusers' scheduler classes and their sampler here. A model brings its noise schedule, not its
+/// method: classes without a sampler of their own here become the nearest one.
+const SCHEDULERS: [(&str, SamplerKind); 11] = [
     ("LCMScheduler", SamplerKind::Lcm),
     ("TCDScheduler", SamplerKind::Tcd),
     ("EulerDiscreteScheduler", SamplerKind::Euler),
     ("EulerAncestralDiscreteScheduler", SamplerKind::EulerA),
     ("DDIMScheduler", SamplerKind::Ddim),
     ("PNDMScheduler", SamplerKind::Ddim),
+    ("DDPMScheduler", SamplerKind::Ddim),
+    ("UniPCMultistepScheduler", SamplerKind::Dpmpp2m),
+    ("DEISMultistepScheduler", SamplerKind::Dpmpp2m),
     ("DPMSolverMultistepScheduler", SamplerKind::Dpmpp2m),
     ("FlowMatchEulerDiscreteScheduler", SamplerKind::FlowEuler),
 ];
@@ -54,11 +57,15 @@ pub(super) fn read(folder: &Path) -> Result<SamplerInfo, ReadError> {
     })
 }
 
-const KNOWN: &str = "LCM, TCD, EulerDiscrete, EulerAncestralDiscrete, DDIM, PNDM, DPMSolverMultistep or FlowMatchEulerDiscrete";
+const KNOWN: &str = "LCM, TCD, EulerDiscrete, EulerAncestralDiscrete, DDIM, DDPM, PNDM, DPMSolverMultistep, DEISMultistep, UniPCMultistep or FlowMatchEulerDiscrete";
 
 /// Steps and guidance for models that do not say what they were trained for.
-pub(super) fn defaults(sampler: &SamplerInfo) -> (u32, f32) {
+pub(super) fn defaults(sampler: &SamplerInfo, components: &Components) -> (u32, f64) {
+    let unet = components.unet.as_ref();
+    let embeds_guidance = unet.is_some_and(|unet| unet.time_cond_proj_dim.is_some());
     match sampler.kind {
+        // What diffusers' pipeline for latent consistency models tells the network.
+        SamplerKind::Lcm if embeds_guidance => (4, 8.5),
         SamplerKind::Lcm | SamplerKind::Tcd => (4, 1.0),
         SamplerKind::FlowEuler => (8, 3.0),
         // How Turbo models are published.

@@ -1,0 +1,14 @@
+//! The command from outside: what it writes, prints, refuses and leaves behind.
+
+mod support;
+
+mod built_in;
+mod convert;
+mod info;
+mod models;
+mod outputs;
+mod pictures;
+mod prompts;
+mod requests;
+mod shell;
+mod trace;
