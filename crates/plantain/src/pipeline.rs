@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use plantain_nn::{
-    ClipTextModel, Conditioning, Decoder, Refiner, TextStates, UNet2DConditionModel,
+    ClipTextModel, Conditioning, Decoder, DecoderConfig, Refiner, TextStates, UNet2DConditionModel,
     guidance_scale_embedding,
 };
 use plantain_sampling::{
@@ -184,7 +184,7 @@ impl Pipeline {
     /// `[1, channels, height, width]`
     fn latent_shape(&self, settings: &Settings) -> [usize; 4] {
         let vae = self.manifest.components.vae.as_ref();
-        let scale = vae.map_or(8, |vae| vae.scale());
+        let scale = vae.map_or(8, DecoderConfig::scale);
         let channels = self.denoiser.channels;
         [1, channels, settings.height / scale, settings.width / scale]
     }
@@ -205,7 +205,7 @@ impl Pipeline {
         }
         notify(observer, Event::Decoding { picture })?;
         let vae = self.manifest.components.vae.as_ref();
-        let (scaling, shift) = vae.map_or((1.0, 0.0), |vae| vae.scaling());
+        let (scaling, shift) = vae.map_or((1.0, 0.0), DecoderConfig::scaling);
         let latent = latent / scaling + shift;
         // The tiny decoder saturates, so it would hide an infinity.
         read_finite(latent.clone(), "decoder input", "")?;
@@ -407,7 +407,7 @@ pub(crate) fn read<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>, Error>
     let device = format!("{:?}", tensor.device());
     let failed = |reason: String| Error::Device { device, reason };
     let data = tensor.try_into_data();
-    match data.map(|data| data.try_into_vec::<f32>()) {
+    match data.map(TensorData::try_into_vec::<f32>) {
         Ok(Ok(values)) => Ok(values),
         Ok(Err(error)) => Err(failed(format!("{error:?}"))),
         Err(error) => Err(failed(format!("{error:?}"))),
