@@ -4,6 +4,12 @@ use std::process::Command;
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
+    for moved in ["HEAD", "logs/HEAD"] {
+        let path = format!("../../.git/{moved}");
+        if std::path::Path::new(&path).exists() {
+            println!("cargo::rerun-if-changed={path}");
+        }
+    }
     let describe = ["describe", "--always", "--dirty", "--abbrev=9"];
     let output = Command::new("git").args(describe).output();
     // Built from an archive there is no repository, and nothing to record.

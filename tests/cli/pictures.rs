@@ -53,9 +53,11 @@ fn devices_agree_within_a_few_grey_levels() {
         for device in ["flex", "ndarray"] {
             let name = format!("{device}.png");
             let args = [
-                "--device", device, "--seed", "3", "--steps", steps, "-o", &name,
+                "--device", device, "--seed", "3", "--steps", steps, "-o", &name, "--json",
             ];
-            place.draw_from("a fox", &fixture(model), &args).succeeded();
+            let drawn = place.draw_from("a fox", &fixture(model), &args).succeeded();
+            let said = format!("\"device\":\"{device}\"");
+            assert!(drawn.stdout.contains(&said), "{drawn:?}");
         }
         let (flex, ndarray) = (place.image("flex.png"), place.image("ndarray.png"));
         let pairs = flex.as_raw().iter().zip(ndarray.as_raw());

@@ -199,7 +199,7 @@ pub enum ConvertError {
     Read(#[from] ReadError),
     /// The source does not fit the networks it declares; nothing was written.
     #[error(
-        "{} problems in {}: {}; nothing was written (allow a partial package to leave these tensors out)",
+        "{} of the tensors in {} do not fit: {}; nothing was written",
         .0.problems.len(), .0.source, list(&.0.problems)
     )]
     Refused(Box<ConvertReport>),
@@ -219,7 +219,7 @@ pub enum ConvertError {
     #[error("cancelled")]
     Cancelled,
     /// The destination cannot be written; nothing is left of the attempt.
-    #[error("cannot write {}: {source}; nothing is left of it", path.display())]
+    #[error("cannot write {}: {source}", path.display())]
     Write {
         /// The destination.
         path: PathBuf,

@@ -32,4 +32,5 @@ pub use manifest::{
     TokenizerInfo,
 };
 pub use package::{MANIFEST_KEY, Model, TOKENIZER_KEY};
+pub use plantain_nn::DecoderConfig;
 pub use tensors::{FloatType, TensorRef, TensorSource};

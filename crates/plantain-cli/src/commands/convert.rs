@@ -1,6 +1,6 @@
 //! `plantain convert`
 
-use plantain::weights::{ConvertOptions, TargetType, convert};
+use plantain::weights::{ConvertError, ConvertOptions, TargetType, convert};
 
 use crate::args::{ConvertArgs, Dtype};
 use crate::commands::inspect::megabytes;
@@ -27,7 +27,16 @@ pub(crate) fn run(args: ConvertArgs) -> Result<(), Failure> {
         &args.destination,
         &options,
         &interrupt::requested,
-    )?;
+    );
+    let report = match report {
+        Err(ConvertError::Refused(report)) => {
+            for problem in &report.problems {
+                out::note(problem);
+            }
+            return Err(ConvertError::Refused(report).into());
+        }
+        report => report?,
+    };
     for problem in &report.problems {
         out::note(format_args!("left out: {problem}"));
     }

@@ -1,7 +1,7 @@
 //! `plantain inspect`
 
 use plantain::Model;
-use plantain::weights::ComponentSummary;
+use plantain::weights::{Component, ComponentSummary, Components, DecoderConfig};
 
 use crate::args::InspectArgs;
 use crate::commands::open_model;
@@ -17,13 +17,20 @@ pub(crate) fn run(args: &InspectArgs) -> Result<(), Failure> {
     describe(&model)?;
     for component in model.summary() {
         list(&component)?;
+        out::line(format_args!(
+            "  {:13} {}",
+            "",
+            outline(&model.manifest().components, component.component)
+        ))?;
     }
     let defaults = &model.manifest().defaults;
     let (width, height) = match args.size {
         Some(size) => (size.width as u32, size.height as u32),
         None => (defaults.width, defaults.height),
     };
-    let memory = model.estimated_memory(width, height, 1);
+    // Guidance evaluates the prompt and the negative prompt as one batch.
+    let batch = if defaults.guidance > 1.0 { 2 } else { 1 };
+    let memory = model.estimated_memory(width, height, batch);
     out::line(format_args!(
         "memory at {width}x{height}: about {} ({} weights as f32, {} intermediate values)",
         megabytes(memory.total()),
@@ -83,6 +90,46 @@ fn list(component: &ComponentSummary) -> Result<(), Failure> {
         megabytes(component.bytes),
         types.join(", ")
     ))
+}
+
+/// The configuration of one component in a line; `--json` has all of it.
+fn outline(components: &Components, component: Component) -> String {
+    let text = match component {
+        Component::TextEncoder => components.text_encoder.as_ref().map(|text| {
+            format!(
+                "{} layers of width {}, {} heads",
+                text.num_hidden_layers, text.hidden_size, text.num_attention_heads
+            )
+        }),
+        Component::Unet => components.unet.as_ref().map(|unet| {
+            format!(
+                "channels {:?}, text width {}{}",
+                unet.block_out_channels,
+                unet.text_dim(),
+                unet.mid_block_type
+                    .as_ref()
+                    .map_or(", no mid block", |_| "")
+            )
+        }),
+        Component::Vae => components.vae.as_ref().map(|vae| {
+            let kind = match vae {
+                DecoderConfig::AutoencoderKL(_) => "AutoencoderKL",
+                DecoderConfig::AutoencoderTiny(_) => "AutoencoderTiny",
+            };
+            let channels = vae.latent_channels();
+            format!(
+                "{kind}, {channels} latent channels, {} times larger",
+                vae.scale()
+            )
+        }),
+        Component::Refiner => components.refiner.as_ref().map(|refiner| {
+            format!(
+                "{} blocks of width {}, cleans a noise level of {}",
+                refiner.num_blocks, refiner.width, refiner.sigma
+            )
+        }),
+    };
+    text.unwrap_or_default()
 }
 
 /// A number of bytes for people.

@@ -67,6 +67,8 @@ pub(crate) fn check(json: &str) -> Result<(), String> {
 }
 
 fn parse(json: &str) -> Result<tokenizers::Tokenizer, String> {
+    // The tokenizers crate panics on some texts that are no JSON.
+    serde_json::from_str::<serde::de::IgnoredAny>(json).map_err(|e| e.to_string())?;
     json.parse().map_err(|e: tokenizers::Error| e.to_string())
 }
 
