@@ -14,8 +14,10 @@
 //! [`Pipeline`] holds a loaded model; a [`Request`] is a prompt with settings; an [`Observer`]
 //! watches the run and may stop it. Nothing here prints, reads the clock or touches the network.
 
+mod denoiser;
 mod device;
 mod error;
+mod host;
 mod metadata;
 mod observer;
 mod picture;

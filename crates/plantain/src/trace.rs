@@ -18,9 +18,11 @@ use burn::tensor::{Device, Tensor, TensorData};
 use plantain_sampling::{Sampler, SamplerKind, SamplerOptions};
 use plantain_weights::Model;
 
+use crate::denoiser::{Denoiser, Guided, SamplingRun, TextInput};
 use crate::device::DeviceChoice;
 use crate::error::{Error, RequestError};
-use crate::pipeline::{Denoiser, Guided, SamplingRun, TextInput, check_fit, read, read_finite};
+use crate::host::{read, read_finite};
+use crate::pipeline::check_fit;
 use crate::prompt::PromptTokenizer;
 use crate::request::{check_guidance, embeds_guidance};
 
