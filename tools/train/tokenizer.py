@@ -1,0 +1,65 @@
+"""Trains the small byte-pair vocabulary on our own captions and saves it in CLIP's layout."""
+import json
+import random
+from pathlib import Path
+
+from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
+from transformers import CLIPTokenizer
+
+from tools.data.captions import write
+from tools.data.vocabulary import COLOURS, STYLES, load_things
+from tools.train.common import common_arguments
+
+MAX_LENGTH = 24
+VOCABULARY = 1400
+START, END = "<|startoftext|>", "<|endoftext|>"
+WORDS = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
+
+
+def sample_captions(things, count, rng):
+    """Random captions of all things, styles and colours."""
+    for _ in range(count):
+        yield write(rng.choice(things), rng.choice(list(STYLES)), rng.choice(list(COLOURS)), rng).text
+
+
+def train(captions):
+    """Merges and vocabulary learned from the captions."""
+    tokenizer = Tokenizer(models.BPE(unk_token=END, end_of_word_suffix="</w>", continuing_subword_prefix=""))
+    tokenizer.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()])
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([
+        pre_tokenizers.Split(Regex(WORDS), behavior="removed", invert=True),
+        pre_tokenizers.ByteLevel(add_prefix_space=False),
+    ])
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    trainer = trainers.BpeTrainer(
+        vocab_size=VOCABULARY, initial_alphabet=alphabet, end_of_word_suffix="</w>", show_progress=False
+    )
+    tokenizer.train_from_iterator(captions, trainer)
+    merges = json.loads(tokenizer.to_str())["model"]["merges"]
+    return alphabet, [tuple(m) if isinstance(m, list) else tuple(m.split(" ")) for m in merges]
+
+
+def save(alphabet, merges, folder):
+    """vocab.json in CLIP's order (letters, word-final letters, merges, specials), merges.txt, tokenizer.json."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    tokens = alphabet + [letter + "</w>" for letter in alphabet]
+    tokens += ["".join(merge) for merge in merges] + [START, END]
+    vocabulary = {token: number for number, token in enumerate(dict.fromkeys(tokens))}
+    (folder / "vocab.json").write_text(json.dumps(vocabulary, ensure_ascii=False))
+    lines = ["#version: 0.2"] + [" ".join(merge) for merge in merges]
+    (folder / "merges.txt").write_text("\n".join(lines) + "\n")
+    tokenizer = CLIPTokenizer(str(folder / "vocab.json"), str(folder / "merges.txt"), model_max_length=MAX_LENGTH)
+    tokenizer.save_pretrained(folder)
+    return tokenizer
+
+
+def main():
+    args = common_arguments(__doc__).parse_args()
+    captions = sample_captions(load_things(), 30000, random.Random(args.seed))
+    tokenizer = save(*train(captions), args.work / "tokenizer")
+    print(len(tokenizer), "tokens;", tokenizer.tokenize("a red fox, 3d render, on a teal background"))
+
+
+if __name__ == "__main__":
+    main()
