@@ -9,8 +9,7 @@ INTRODUCTION = """\
 The weights of `plantain-2-lite` were trained from nothing on pictures composed from the drawings below, one drawing on
 a plain background each. No other pictures, captions or pretrained weights were used. The captions are our own.
 A model this small reproduces the drawings closely; treat its pictures as derived from them and keep these notices
-with the weights and with collections of its pictures.
-"""
+with the weights and with collections of its pictures."""
 
 
 def source_table(sources, counts):

@@ -1,4 +1,4 @@
-"""Chooses the fixed evaluation prompts: triples never trained, at most one per thing, in hash order and not by looks."""
+"""Chooses the fixed evaluation prompts: triples never trained, one per thing at most, in hash order, not by looks."""
 import argparse
 from pathlib import Path
 

@@ -3,6 +3,7 @@
 With --plantain the pictures come from the built program; with --diffusers from a model folder through PyTorch.
 """
 import argparse
+import json
 import subprocess
 import tempfile
 import textwrap
@@ -33,7 +34,7 @@ def draw_with_plantain(program, model, prompts, folder):
     return pictures
 
 
-def draw_with_pytorch(model, prompts, steps, guidance, refine):
+def draw_with_pytorch(model, prompts, refine):
     """The same through the training code; the noise differs from the program's."""
     import torch
 
@@ -43,7 +44,8 @@ def draw_with_pytorch(model, prompts, steps, guidance, refine):
     device = torch.device("cpu")
     generator, codec = Generator.exported(model, device), Codec(model / "vae", device)
     noise = torch.cat([noise_for(1, FIRST_SEED + i, device) for i in range(len(prompts))])
-    latents = generator.sample(prompts, noise, step_times(steps), guidance)
+    settings = json.loads((model / "model.json").read_text())
+    latents = generator.sample(prompts, noise, step_times(settings["steps"]), settings["guidance"])
     if refine and (model / "refiner").exists():
         refiner, sigma = load_refiner(model / "refiner")
         with torch.no_grad():
@@ -74,8 +76,6 @@ def main():
     parser.add_argument("--model", type=Path, help="model folder to hand to the program")
     parser.add_argument("--prompts", type=Path, default=Path(__file__).with_name("prompts.txt"))
     parser.add_argument("--out", type=Path, default=Path("samples/held-out.png"))
-    parser.add_argument("--steps", type=int, default=8, help="only with --diffusers")
-    parser.add_argument("--guidance", type=float, default=3.0, help="only with --diffusers")
     parser.add_argument("--no-refiner", action="store_true", help="only with --diffusers")
     args = parser.parse_args()
     prompts = read_prompts(args.prompts)
@@ -83,7 +83,7 @@ def main():
         with tempfile.TemporaryDirectory() as folder:
             pictures = draw_with_plantain(args.plantain, args.model, prompts, Path(folder))
     else:
-        pictures = draw_with_pytorch(args.diffusers, prompts, args.steps, args.guidance, not args.no_refiner)
+        pictures = draw_with_pytorch(args.diffusers, prompts, not args.no_refiner)
     args.out.parent.mkdir(parents=True, exist_ok=True)
     lay_out(pictures, prompts).save(args.out, optimize=True)
 

@@ -79,6 +79,7 @@ def main():
     parser.add_argument("--diffusers", type=Path, help="model folder (default: WORK/export)")
     parser.add_argument("--prompts", type=Path, default=Path(__file__).with_name("prompts.txt"))
     parser.add_argument("--guidance", type=float, default=GUIDANCE)
+    parser.add_argument("--steps", type=int, default=STEPS)
     parser.add_argument("--sigmas", type=float, nargs="*", default=[], help="refiner levels to try beside its own")
     args = parser.parse_args()
     folder = args.diffusers or args.work / "export"
@@ -90,19 +91,19 @@ def main():
     drawings = Drawings(Parts(args.work / "pack", things), things, {colour for _, _, colour in asked})
     noise = torch.cat([noise_for(1, FIRST_SEED + i, device) for i in range(len(prompts))])
     reference = generator.sample(prompts, noise, step_times(MANY_STEPS), args.guidance)
-    latents = generator.sample(prompts, noise, step_times(STEPS), args.guidance)
+    latents = generator.sample(prompts, noise, step_times(args.steps), args.guidance)
     print(f"{len(prompts)} held-out prompts, guidance {args.guidance}")
     print("| sampled | latent mse to many steps | psnr to many steps | psnr to drawing | thing | thing and style |")
     print("|---|---|---|---|---|---|")
     report(f"{MANY_STEPS} steps", reference, reference, codec, asked, drawings)
-    report(f"{STEPS} steps", latents, reference, codec, asked, drawings)
+    report(f"{args.steps} steps", latents, reference, codec, asked, drawings)
     if not (folder / "refiner").exists():
         return
     refiner, own = load_refiner(folder / "refiner")
     for sigma in sorted({own, *args.sigmas}):
         with torch.no_grad():
             refined = refiner(latents, torch.full((len(latents),), sigma))
-        report(f"{STEPS} steps, refiner at {sigma}", refined, reference, codec, asked, drawings)
+        report(f"{args.steps} steps, refiner at {sigma}", refined, reference, codec, asked, drawings)
 
 
 if __name__ == "__main__":

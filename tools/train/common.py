@@ -107,7 +107,7 @@ class Replicas:
         return replica
 
     def backward(self, loss_of, batches):
-        """Gradients of the mean loss into the first module. `loss_of(module, batch)` gives the loss and numbers to log."""
+        """Gradients of the mean loss into the first module; `loss_of(module, batch)` gives a loss and numbers to log."""
         def work(module, batch):
             loss, numbers = loss_of(module, batch)
             module.zero_grad(set_to_none=True)

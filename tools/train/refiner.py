@@ -29,8 +29,8 @@ PEAK_RATE = 1e-3
 # The level that stands for "as the model left it"; plain noise is drawn up to MAX_SIGMA.
 SAMPLED_SIGMA = 0.2
 MAX_SIGMA = 0.5
-# Starting points on the times of the usual steps: 3, 4 or 5 of 8 steps are done.
-STEPS_DONE = (3, 4, 5)
+# Starting points on the times of the usual steps: 2, 3 or 4 of 6 steps are done.
+STEPS_DONE = (2, 3, 4)
 PAIRS_PER_ROUND = 32
 UPDATES_PER_ROUND = 8
 POOL_LIMIT = 6000
