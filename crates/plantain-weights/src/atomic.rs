@@ -31,7 +31,9 @@ pub fn write_atomically(
         // As for any new file: the process's umask applies. The default is readable by the owner only.
         builder.permissions(std::fs::Permissions::from_mode(0o666));
     }
-    let file = builder.tempfile_in(folder).map_err(without_path)?;
+    let file = builder
+        .tempfile_in(folder)
+        .map_err(|error| without_path(&error))?;
     write(file.as_file())?;
     file.as_file().sync_all()?;
     file.persist(path)?;
@@ -39,7 +41,7 @@ pub fn write_atomically(
 }
 
 /// The error without the temporary name that it may carry, which means nothing to a user.
-fn without_path(error: io::Error) -> io::Error {
+fn without_path(error: &io::Error) -> io::Error {
     error
         .raw_os_error()
         .map_or_else(|| error.kind().into(), io::Error::from_raw_os_error)
