@@ -199,7 +199,7 @@ fn defaults_follow_card_scheduler_and_size() {
     assert_eq!(modern.manifest().name, "modern");
     assert_eq!(modern.manifest().sampler.kind, SamplerKind::Lcm);
     let defaults = &modern.manifest().defaults;
-    assert_eq!((defaults.steps, defaults.guidance), (4, 1.0));
+    assert_eq!((defaults.steps, defaults.guidance), (4, 8.5));
     assert_eq!((defaults.width, defaults.height), (16, 16));
 
     let sharded = Model::open(&fixture("sharded")).unwrap();
