@@ -216,22 +216,3 @@ fn an_interrupted_series_keeps_the_finished_pictures_whole() {
         assert_eq!(image.dimensions(), (24, 16));
     }
 }
-
-/// Nothing is under way yet, so there is nothing to end in an orderly way.
-#[test]
-#[cfg(unix)]
-fn ctrl_c_while_the_prompt_is_typed_ends_the_program_at_once() {
-    let mut child = Command::new(PROGRAM)
-        .args(["generate", "-", "--model", &fixture("turbo")])
-        .stdin(Stdio::piped())
-        .spawn()
-        .unwrap();
-    sleep(Duration::from_millis(300));
-    let pid = child.id().to_string();
-    Command::new("kill").args(["-INT", &pid]).status().unwrap();
-    let status = child.wait().unwrap();
-    assert_eq!(
-        std::os::unix::process::ExitStatusExt::signal(&status),
-        Some(2)
-    );
-}
