@@ -6,8 +6,8 @@
 use std::path::{Path, PathBuf};
 
 use plantain::trace::{HostTensor, SamplerTrace, Tensors, TraceComponent, trace};
+use plantain::weights::{ConvertOptions, TargetType, convert, read_tensors};
 use plantain::{DeviceChoice, Model, SamplerKind};
-use safetensors::SafeTensors;
 
 /// Sums of up to a few hundred products in another order, through up to thirty layers: about
 /// 1e-6 in practice.
@@ -15,6 +15,7 @@ const NETWORK_TOLERANCE: f64 = 2e-5;
 /// Four evaluations, each fed with the last one's error.
 const SAMPLER_TOLERANCE: f64 = 1e-4;
 
+const MODELS: [&str; 5] = ["sd1", "sd2", "distilled", "own", "own16"];
 const DEVICES: [DeviceChoice; 2] = [DeviceChoice::NdArray, DeviceChoice::Flex];
 
 fn fixture(model: &str) -> PathBuf {
@@ -31,19 +32,8 @@ struct Fixture {
 impl Fixture {
     fn open(name: &str) -> Self {
         let folder = fixture(name);
-        let bytes = std::fs::read(folder.join("expected.safetensors")).unwrap();
-        let file = SafeTensors::deserialize(&bytes).unwrap();
-        let expected = file.iter().map(|(name, view)| {
-            let values = view
-                .data()
-                .chunks_exact(4)
-                .map(|b| f32::from_le_bytes(b.try_into().unwrap()))
-                .collect();
-            let shape = view.shape().to_vec();
-            (name.to_string(), HostTensor { shape, values })
-        });
         Self {
-            expected: expected.collect(),
+            expected: read_tensors(&folder.join("expected.safetensors")).unwrap(),
             model: Model::open(&folder).unwrap(),
         }
     }
@@ -57,8 +47,13 @@ impl Fixture {
     }
 
     fn check_component(&self, component: TraceComponent) {
+        self.check_outputs(component, "out");
+    }
+
+    /// Compares what `component` makes of its inputs with the tensors called `{component}.{outputs}`.
+    fn check_outputs(&self, component: TraceComponent, outputs: &str) {
         let inputs = self.under(&format!("{component}.in."));
-        let expected = self.under(&format!("{component}.out."));
+        let expected = self.under(&format!("{component}.{outputs}."));
         assert!(
             !expected.is_empty(),
             "the fixture has nothing for {component}"
@@ -94,35 +89,60 @@ impl Fixture {
 
 fn assert_close(what: &str, actual: &HostTensor, expected: &HostTensor, tolerance: f64) {
     assert_eq!(actual.shape, expected.shape, "{what}");
-    let norm: f64 = expected.values.iter().map(|v| f64::from(*v).powi(2)).sum();
-    let pairs = actual.values.iter().zip(&expected.values);
-    let error: f64 = pairs.map(|(a, b)| f64::from(a - b).powi(2)).sum();
-    let relative = (error / norm).sqrt();
+    let relative = relative_error(actual, expected);
     assert!(
         relative < tolerance,
         "{what}: relative L2 error {relative:e}"
     );
 }
 
+fn relative_error(actual: &HostTensor, expected: &HostTensor) -> f64 {
+    let norm: f64 = expected.values.iter().map(|v| f64::from(*v).powi(2)).sum();
+    let pairs = actual.values.iter().zip(&expected.values);
+    let error: f64 = pairs.map(|(a, b)| f64::from(a - b).powi(2)).sum();
+    (error / norm).sqrt()
+}
+
 #[test]
 fn text_encoders_match_transformers() {
-    for model in ["sd1", "sd2", "distilled", "own"] {
+    for model in MODELS {
         Fixture::open(model).check_component(TraceComponent::TextEncoder);
     }
 }
 
 #[test]
 fn unets_match_diffusers() {
-    for model in ["sd1", "sd2", "distilled", "own"] {
+    for model in MODELS {
         Fixture::open(model).check_component(TraceComponent::Unet);
     }
 }
 
 #[test]
 fn decoders_match_diffusers() {
-    for model in ["sd1", "sd2", "distilled", "own"] {
+    for model in MODELS {
         Fixture::open(model).check_component(TraceComponent::Decoder);
     }
+}
+
+/// torch rounded the weights too; what it computed with them is told apart from what it computed
+/// with the weights of the model.
+#[test]
+fn int8_weights_match_torch() {
+    let mut own = Fixture::open("own16");
+    let (exact, rounded) = (own.under("unet.out."), own.under("unet.int8."));
+    assert!(relative_error(&rounded["sample"], &exact["sample"]) > 50.0 * NETWORK_TOLERANCE);
+
+    let folder = tempfile::tempdir().unwrap();
+    let package = folder.path().join("int8.safetensors");
+    let options = ConvertOptions {
+        dtype: TargetType::Int8,
+        ..ConvertOptions::default()
+    };
+    convert(&fixture("own16"), &package, &options, &|| false).unwrap();
+    own.model = Model::open(&package).unwrap();
+    own.check_outputs(TraceComponent::TextEncoder, "int8");
+    own.check_outputs(TraceComponent::Unet, "int8");
+    own.check_component(TraceComponent::Decoder);
 }
 
 #[test]
@@ -139,7 +159,9 @@ fn samplers_match_diffusers() {
         }
     }
     Fixture::open("sd2").check_sampler(SamplerKind::Ddim);
-    Fixture::open("own").check_sampler(SamplerKind::FlowEuler);
+    for own in ["own", "own16"] {
+        Fixture::open(own).check_sampler(SamplerKind::FlowEuler);
+    }
 }
 
 #[test]

@@ -67,6 +67,40 @@ fn converting_again_gives_identical_bytes() {
 }
 
 #[test]
+fn a_model_in_int8_is_smaller_and_draws_nearly_the_same() {
+    let place = Place::new();
+    let model = fixture("deep");
+    for dtype in ["f16", "int8"] {
+        let file = format!("{dtype}.safetensors");
+        let convert = ["convert", &model, &file, "--dtype", dtype];
+        let converted = place.run(&convert).succeeded();
+        assert!(
+            converted.stdout.contains("0.1 M parameters"),
+            "{converted:?}"
+        );
+        let picture = format!("{dtype}.png");
+        let args = ["--seed", "1", "--steps", "2", "-o", &picture];
+        place.draw_from("a fox", &file, &args).succeeded();
+    }
+    assert!(place.read("int8.safetensors").len() < place.read("f16.safetensors").len());
+    let inspected = place.run(&["inspect", "int8.safetensors"]).succeeded();
+    assert!(inspected.stdout.contains(" int8"), "{inspected:?}");
+    let (wide, narrow) = (place.image("f16.png"), place.image("int8.png"));
+    assert_ne!(wide, narrow);
+    let pairs = wide.as_raw().iter().zip(narrow.as_raw());
+    let worst = pairs.map(|(a, b)| a.abs_diff(*b)).max().unwrap();
+    assert!(worst <= 8, "{worst} grey levels");
+
+    // What is integers in the source stays so.
+    let again = ["convert", "int8.safetensors", "again.safetensors"];
+    place.run(&again).succeeded();
+    assert_eq!(
+        place.read("int8.safetensors"),
+        place.read("again.safetensors")
+    );
+}
+
+#[test]
 fn the_card_of_a_model_can_be_written() {
     let place = Place::new();
     let card = [
@@ -172,8 +206,8 @@ fn sources_and_destinations_that_do_not_work() {
             .run(&["convert", source, destination])
             .refused(&[message]);
     }
-    let dtype = ["convert", &turbo, "t.safetensors", "--dtype", "int8"];
-    place.run(&dtype).refused(&["int8", "f32, f16, bf16"]);
+    let dtype = ["convert", &turbo, "t.safetensors", "--dtype", "int4"];
+    place.run(&dtype).refused(&["int4", "f32, f16, bf16, int8"]);
     assert_eq!(place.files(), ["empty"]);
 }
 

@@ -118,6 +118,42 @@ fn a_folder_with_a_broken_configuration() {
     }
 }
 
+/// Adds `count` tensors that no network knows to a safetensors file.
+fn add_tensors(place: &Place, file: &str, count: usize) {
+    let bytes = place.read(file);
+    let all = SafeTensors::deserialize(&bytes).unwrap();
+    let names: Vec<String> = (0..count).map(|i| format!("lora.{i}.weight")).collect();
+    let (_, any) = all.iter().next().unwrap();
+    let more = names.iter().map(|name| (name.as_str(), any.clone()));
+    let tensors: Vec<_> = all.iter().chain(more).collect();
+    place.write(file, safetensors::serialize(tensors, None).unwrap());
+}
+
+#[test]
+fn tensors_of_a_folder_that_are_not_used_are_warned_about() {
+    let place = Place::new();
+    let model = place.copy("turbo");
+    let unet = "turbo/unet/diffusion_pytorch_model.safetensors";
+    add_tensors(&place, unet, 7);
+    let drawn = place.draw_from("a fox", &model, &["-o", "a.png", "--json"]);
+    let inspected = place.run(&["inspect", &model]);
+    for warned in [drawn.succeeded(), inspected.succeeded()] {
+        for part in [
+            "warning: `unet/lora.0.weight`",
+            "is not used",
+            "warning: 2 more tensors are not used",
+        ] {
+            assert!(warned.says(part), "{part}: {warned:?}");
+        }
+    }
+    let args = ["-o", "b.png", "--quiet"];
+    let quiet = place.draw_from("a fox", &model, &args).succeeded();
+    assert_eq!(quiet.stderr, "");
+    place
+        .run(&["convert", &model, "c.safetensors"])
+        .refused(&["`unet/lora.0.weight`", "is not used"]);
+}
+
 #[test]
 fn numbers_that_are_not_finite_are_named() {
     let place = Place::new();

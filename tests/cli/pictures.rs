@@ -151,6 +151,37 @@ fn a_shape_keeps_about_the_models_area() {
     }
 }
 
+/// The latent is 16 times smaller, and the finest level of the decoder has no blocks.
+#[test]
+fn a_decoder_of_five_levels_draws_every_shape() {
+    let place = Place::new();
+    let model = fixture("deep");
+    let cases: [(&[&str], (u32, u32)); 9] = [
+        (&[], (128, 128)),
+        (&["--size", "256x256"], (256, 256)),
+        (&["--size", "512x512"], (512, 512)),
+        (&["--size", "320x192"], (320, 192)),
+        (&["--size", "16x48"], (16, 48)),
+        (&["--aspect", "3:2"], (160, 96)),
+        (&["--aspect", "16:9"], (160, 96)),
+        (&["--aspect", "9:16"], (96, 160)),
+        (&["--aspect", "1:1"], (128, 128)),
+    ];
+    for (args, dimensions) in cases {
+        let args = [args, &["--steps", "1", "-o", "a.png"]].concat();
+        place.draw_from("a fox", &model, &args).succeeded();
+        assert_eq!(place.image("a.png").dimensions(), dimensions, "{args:?}");
+    }
+    for size in ["250x256", "256x248", "8x16"] {
+        let args = ["--size", size, "-o", "b.png"];
+        let drawn = place.draw_from("a fox", &model, &args);
+        drawn.refused(&["multiple of 16 for this model"]);
+    }
+    let inspected = place.run(&["inspect", &model]).succeeded();
+    assert!(inspected.stdout.contains("16 times larger"));
+    assert_eq!(place.files(), ["a.png"]);
+}
+
 #[test]
 fn every_sampler_that_serves_the_model_draws() {
     let place = Place::new();

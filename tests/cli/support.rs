@@ -12,7 +12,8 @@ use tempfile::TempDir;
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_plantain");
 
 /// A committed tiny model: `turbo` runs without guidance and draws 24x16 pixels, `modern` takes the
-/// guidance as an input, `sharded` has no text encoder.
+/// guidance as an input, `sharded` has no text encoder, `deep` draws 128x128 pixels from a latent 16
+/// times smaller.
 pub fn fixture(name: &str) -> String {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fixtures/weights");
     let path = Path::new(folder).join(name).canonicalize();

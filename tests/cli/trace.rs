@@ -230,7 +230,7 @@ fn files_and_names_that_do_not_work() {
     let turbo = fixture("turbo");
     trace_with(&place, &turbo, "decoder", &[]).refused(&["cannot read in.safetensors"]);
     place.write("in.safetensors", "not tensors");
-    trace_with(&place, &turbo, "decoder", &[]).refused(&["cannot read in.safetensors"]);
+    trace_with(&place, &turbo, "decoder", &[]).refused(&["in.safetensors is damaged", "F32"]);
     write_inputs(&place, &[("latent", LATENT)]);
     trace_with(&place, &turbo, "encoder", &[]).refused(&["encoder", "text-encoder"]);
     let traced = trace_with(&place, &turbo, "decoder", &["--steps", "2"]);

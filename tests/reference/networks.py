@@ -9,6 +9,7 @@ Written with diffusers 0.42.1, transformers 5.23.0 and torch 2.15.0.
 """
 
 import argparse
+import copy
 import json
 import shutil
 from pathlib import Path
@@ -202,6 +203,34 @@ MODELS = {
         "size": (7, 9),
         "refiner": {"latent_channels": 6, "width": 8, "num_blocks": 2, "norm_num_groups": 2, "sigma": 0.2},
     },
+    # Our own with an autoencoder of five levels, the finest of them without blocks; also rounded to int8.
+    "own16": {
+        "text_encoder": lambda: text_encoder(hidden_act="gelu"),
+        "unet": lambda: unet(
+            in_channels=12,
+            out_channels=12,
+            block_out_channels=(8, 16, 16),
+            layers_per_block=1,
+            # The finest level has no attention, so its heads need not divide its channels.
+            attention_head_dim=(3, 2, 4),
+            down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+            up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+            use_linear_projection=True,
+            class_embed_type="projection",
+            projection_class_embeddings_input_dim=16,
+        ),
+        "vae": lambda: AutoencoderTiny(
+            encoder_block_out_channels=(8,) * 5,
+            decoder_block_out_channels=(8,) * 5,
+            num_encoder_blocks=(0, 1, 1, 1, 1),
+            num_decoder_blocks=(3, 4, 2, 1, 0),
+            latent_channels=12,
+        ),
+        "scheduler": {"shift": 1.0},
+        "samplers": ["flow-euler"],
+        "size": (3, 5),
+        "int8": True,
+    },
 }
 
 BETAS = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
@@ -241,6 +270,37 @@ def component_tensors(parts, refiner, size, generator):
         tensors["refiner.in.latent"] = latent
         tensors["refiner.out.latent"] = refiner(latent, 0.2)
     return tensors
+
+
+# Parts whose weights stay floats, and are no convolutions or linear layers, or small ones.
+KEPT = ("conv_in.", "conv_out.", "time_embedding.", "class_embedding.", "embeddings.")
+
+
+def rounded_to_int8(module):
+    """A copy with the weights that int8 with a scale per output channel holds; scales are float32."""
+    module = copy.deepcopy(module)
+    for name, weight in module.named_parameters():
+        name = name.removeprefix("text_model.")
+        if name.startswith(KEPT) or not name.endswith(".weight") or weight.dim() not in (2, 4):
+            continue
+        rows = weight.flatten(1)
+        scale = rows.abs().amax(1, keepdim=True) / 127
+        steps = torch.round(rows.double() / scale.double()).float()
+        weight.copy_((steps * scale).view_as(weight))
+    return module
+
+
+def int8_tensors(parts, tensors):
+    """Outputs for the inputs of `component_tensors` with weights as int8 holds them."""
+    encoder, net = rounded_to_int8(parts["text_encoder"]), rounded_to_int8(parts["unet"])
+    states = encoder(tensors["text-encoder.in.input_ids"].long())
+    names = ("sample", "timestep", "encoder_hidden_states", "class_labels")
+    sample = net(**{name: tensors[f"unet.in.{name}"] for name in names}).sample
+    return {
+        "text-encoder.int8.last_hidden_state": states.last_hidden_state,
+        "text-encoder.int8.pooler_output": states.pooler_output,
+        "unet.int8.sample": sample,
+    }
 
 
 def sampler_run(name, config, net, text, noise, step_noise):
@@ -294,6 +354,8 @@ def write(model, folder, seed):
         shaken(refiner, generator)
     with torch.no_grad():
         tensors = component_tensors(parts, refiner, model["size"], generator)
+        if model.get("int8"):
+            tensors |= int8_tensors(parts, tensors)
         tensors |= sampler_tensors(model, parts, model["size"], generator)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)

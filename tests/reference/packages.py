@@ -13,8 +13,8 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import torch
-from diffusers import (AutoencoderKL, AutoencoderTiny, DDIMScheduler, EulerDiscreteScheduler, LCMScheduler,
-                       UNet2DConditionModel)
+from diffusers import (AutoencoderKL, AutoencoderTiny, DDIMScheduler, EulerDiscreteScheduler, FlowMatchEulerDiscreteScheduler,
+                       LCMScheduler, UNet2DConditionModel)
 from safetensors.torch import load_file, save_file
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
@@ -147,9 +147,21 @@ def turbo(folder):
     (folder / "model.json").write_text(json.dumps(card, indent=1))
 
 
+def deep(folder):
+    """A picture 16 times larger than the latent, flow matching: the parts of our own model."""
+    vocabulary = tokenizer_files(folder / "tokenizer", "<|endoftext|>")
+    text_encoder(vocabulary).half().save_pretrained(folder / "text_encoder")
+    unet(in_channels=12, out_channels=12, class_embed_type="projection",
+         projection_class_embeddings_input_dim=12).half().save_pretrained(folder / "unet")
+    AutoencoderTiny(latent_channels=12, encoder_block_out_channels=(4,) * 5, decoder_block_out_channels=(4,) * 5,
+                    num_encoder_blocks=(0, 1, 1, 1, 1), num_decoder_blocks=(3, 4, 2, 1, 0)).half().save_pretrained(folder / "vae")
+    FlowMatchEulerDiscreteScheduler().save_pretrained(folder / "scheduler")
+    index(folder, ["unet", "text_encoder", "tokenizer", "scheduler", "vae"])
+
+
 if __name__ == "__main__":
     torch.manual_seed(7)
-    for build in (modern, sharded, turbo):
+    for build in (modern, sharded, turbo, deep):
         shutil.rmtree(OUT / build.__name__, ignore_errors=True)
         build(OUT / build.__name__)
     ids = {"end_of_text": token_ids(OUT / "modern" / "tokenizer", "<|endoftext|>"),

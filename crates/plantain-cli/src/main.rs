@@ -6,7 +6,6 @@ mod failure;
 mod interrupt;
 mod out;
 mod progress;
-mod tensors;
 mod version;
 
 use std::process::ExitCode;

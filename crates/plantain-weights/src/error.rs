@@ -61,6 +61,16 @@ pub enum ReadError {
         /// What is wrong.
         reason: String,
     },
+    /// A tensor whose type holds no numbers that this program reads.
+    #[error("{origin}: `{tensor}` is stored as {dtype}; store it as F32")]
+    TensorType {
+        /// File.
+        origin: String,
+        /// Tensor name as in the file.
+        tensor: String,
+        /// Type found.
+        dtype: String,
+    },
     /// Safetensors without the manifest of a package.
     #[error(
         "{origin} holds tensors, but no model manifest; give the whole diffusers folder, or convert that with `plantain convert`"
@@ -259,12 +269,23 @@ pub enum TensorProblem {
         /// Shape found.
         found: Vec<usize>,
     },
-    /// Not stored as `F32`, `F16` or `BF16`.
+    /// Not stored as `F32`, `F16`, `BF16` or, where it is a weight, `I8`.
     NotFloat {
         /// Stable name.
         name: String,
         /// Type found.
         dtype: String,
+    },
+    /// A weight stored as `I8`, with something wrong with its scales.
+    Scales {
+        /// Stable name of the weight.
+        name: String,
+        /// Stable name of its scales.
+        scales: String,
+        /// Output channels, each of which needs a scale.
+        rows: usize,
+        /// What is wrong.
+        problem: ScaleProblem,
     },
     /// Holds NaN or infinity.
     NonFinite {
@@ -280,6 +301,30 @@ pub enum TensorProblem {
     },
 }
 
+/// What is wrong with the scales of a weight that is stored as integers.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ScaleProblem {
+    /// They are not there.
+    #[error("are missing")]
+    Missing,
+    /// Not one per output channel.
+    #[error("have shape {found:?}")]
+    Misshaped {
+        /// Shape found.
+        found: Vec<usize>,
+    },
+    /// Not stored as `F32` or `F16`.
+    #[error("are stored as {dtype}")]
+    NotFloat {
+        /// Type found.
+        dtype: String,
+    },
+    /// NaN, infinity, zero or a negative number among them.
+    #[error("are not all finite and above 0")]
+    NotPositive,
+}
+
 impl TensorProblem {
     /// Name of the tensor: as in the source for [`Self::Unused`], otherwise the stable one.
     pub fn name(&self) -> &str {
@@ -288,6 +333,7 @@ impl TensorProblem {
             | Self::Unused { name, .. }
             | Self::Misshaped { name, .. }
             | Self::NotFloat { name, .. }
+            | Self::Scales { name, .. }
             | Self::NonFinite { name }
             | Self::OutOfRange { name, .. } => name,
         }
@@ -325,6 +371,15 @@ impl fmt::Display for TensorProblem {
             Self::NotFloat { name, dtype } => {
                 write!(f, "`{name}` is stored as {dtype}, not F32, F16 or BF16")
             }
+            Self::Scales {
+                name,
+                scales,
+                rows,
+                problem,
+            } => write!(
+                f,
+                "`{name}` is stored as I8, but its scales {problem}: `{scales}` must be [{rows}] numbers in F32 or F16"
+            ),
             Self::NonFinite { name } => write!(f, "`{name}` holds NaN or infinity"),
             Self::OutOfRange { name, dtype } => {
                 write!(f, "`{name}` holds numbers beyond the range of {dtype}")

@@ -12,7 +12,7 @@ use crate::package::Model;
 pub struct ComponentSummary {
     /// Which one.
     pub component: Component,
-    /// Tensors in the source.
+    /// Tensors in the source; the scales of an int8 weight are part of it.
     pub tensors: usize,
     /// Numbers in them.
     pub parameters: u64,
@@ -60,10 +60,13 @@ impl Model {
             let rest = name.strip_prefix(component.name());
             rest.is_some_and(|rest| rest.starts_with('.'))
         };
-        for (_, tensor) in self.tensors().iter().filter(|(name, _)| own(name)) {
+        for (name, tensor) in self.tensors().iter().filter(|(name, _)| own(name)) {
+            summary.bytes += tensor.bytes().len() as u64;
+            if self.tensors().is_scales(name) {
+                continue;
+            }
             summary.tensors += 1;
             summary.parameters += tensor.parameters() as u64;
-            summary.bytes += tensor.bytes().len() as u64;
             *summary.types.entry(tensor.type_name()).or_default() += 1;
         }
         summary

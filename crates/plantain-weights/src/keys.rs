@@ -260,4 +260,28 @@ mod tests {
             ],
         );
     }
+
+    #[test]
+    fn a_finest_level_without_blocks_is_its_last_convolution() {
+        let config = DecoderConfig::AutoencoderTiny(TinyDecoderConfig {
+            decoder_block_out_channels: vec![40; 5],
+            num_decoder_blocks: vec![3, 4, 2, 1, 0],
+            ..TinyDecoderConfig::default()
+        });
+        let map = KeyMap::diffusers(Component::Vae, Some(&config));
+        assert_maps(
+            &map,
+            &[
+                (
+                    "decoder.layers.17.conv.0.bias",
+                    Some("decoder.stages.3.blocks.0.conv1.bias"),
+                ),
+                (
+                    "decoder.layers.19.weight",
+                    Some("decoder.stages.3.conv.weight"),
+                ),
+                ("decoder.layers.20.bias", Some("decoder.conv_out.bias")),
+            ],
+        );
+    }
 }

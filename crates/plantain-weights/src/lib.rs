@@ -3,27 +3,35 @@
 //! [`Model::open`] takes a package or a diffusers folder; [`convert`] writes either as a package;
 //! [`Model::load_unet`] and its siblings fill the networks of `plantain-nn`.
 //!
-//! # Package format, version 1
+//! # Package format, version 2
 //!
 //! A safetensors file. Tensors are `F32`, `F16` or `BF16`, named `<component>.<module path>` with
 //! the components `text_encoder`, `unet`, `vae` and `refiner`. The `__metadata__` holds the
 //! [`Manifest`] as JSON under [`MANIFEST_KEY`] and, for models with a tokenizer, that as JSON of
 //! the `tokenizers` crate under [`TOKENIZER_KEY`].
+//!
+//! Version 2 adds int8 weights: a weight `NAME`, `[out, ..]`, may be `I8`, and then `NAME_scale`,
+//! `[out]`, is there as `F32` or `F16`, finite and above 0, and the numbers of output channel `o`
+//! are `NAME[o, ..] * NAME_scale[o]`. A package without any says that it is of version 1.
 
 mod atomic;
 mod container;
 mod error;
+mod float;
 mod import;
 mod inspect;
+mod int8;
 mod keys;
 mod load;
 mod manifest;
 mod package;
+mod plain;
 mod tensors;
 mod write;
 
 pub use atomic::write_atomically;
-pub use error::{ConvertError, LoadError, ReadError, TensorProblem};
+pub use error::{ConvertError, LoadError, ReadError, ScaleProblem, TensorProblem};
+pub use float::FloatType;
 pub use import::{ConvertOptions, ConvertReport, TargetType, convert};
 pub use inspect::{ComponentSummary, MemoryEstimate};
 pub use load::{ExpectedTensor, expected_tensors, load_module};
@@ -32,5 +40,6 @@ pub use manifest::{
     TokenizerInfo,
 };
 pub use package::{MANIFEST_KEY, Model, TOKENIZER_KEY};
+pub use plain::{HostTensor, Tensors, read_tensors, write_tensors};
 pub use plantain_nn::DecoderConfig;
-pub use tensors::{FloatType, TensorRef, TensorSource};
+pub use tensors::{TensorRef, TensorSource};

@@ -4,7 +4,7 @@ use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Tensor, TensorData};
 
 use crate::error::{LoadError, TensorProblem};
-use crate::tensors::{TensorSource, ValueError};
+use crate::tensors::TensorSource;
 
 /// A float tensor that a module needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,13 +99,7 @@ impl Loader<'_> {
                 found: tensor.shape.to_vec(),
             });
         }
-        tensor.to_f32().map_err(|error| match error {
-            ValueError::NotFloat => TensorProblem::NotFloat {
-                name,
-                dtype: tensor.type_name(),
-            },
-            ValueError::NonFinite | ValueError::OutOfRange => TensorProblem::NonFinite { name },
-        })
+        tensor.to_f32().map_err(|error| error.of(name))
     }
 }
 
@@ -139,8 +133,8 @@ impl ModuleMapper for Loader<'_> {
 /// the parameter's path. Values become `f32`, on the parameter's device; parameter ids stay.
 ///
 /// # Errors
-/// [`LoadError::Tensors`] with every tensor that is missing, of another shape, not a float or not
-/// finite; then no module is returned, so no part of a network runs with random weights.
+/// [`LoadError::Tensors`] with every tensor that is missing, of another shape, of another type, not
+/// finite, or without the scales that its integers need; then no module is returned, so no part of a network runs with random weights.
 pub fn load_module<M: Module>(
     module: M,
     source: &TensorSource,

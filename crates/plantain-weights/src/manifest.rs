@@ -7,8 +7,9 @@ use plantain_sampling::{SamplerKind, ScheduleConfig};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// Newest manifest format that this crate reads, and the one it writes.
-pub const FORMAT_VERSION: u32 = 1;
+/// Newest manifest format that this crate reads. It writes the oldest that holds the model: 1, or 2
+/// for one with int8 weights.
+pub const FORMAT_VERSION: u32 = 2;
 
 /// A part of a model, also the prefix of its tensors' stable names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

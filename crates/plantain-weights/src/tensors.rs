@@ -1,128 +1,40 @@
-//! Tensors of a model under their stable names, and their conversion between float types.
+//! Tensors of a model under their stable names, and the numbers in them.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fmt;
 
-use half::slice::HalfFloatSliceExt;
-use half::{bf16, f16};
 use rayon::prelude::*;
 use safetensors::tensor::Dtype;
-use serde::{Deserialize, Serialize};
 
 use crate::container::{Container, Stored};
-use crate::error::ReadError;
-
-/// Types that weights may be stored as.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum FloatType {
-    /// 32-bit IEEE 754.
-    F32,
-    /// 16-bit IEEE 754: 11 significant bits, up to 65504.
-    F16,
-    /// The upper half of an `F32`: 8 significant bits, the same range.
-    Bf16,
-}
-
-impl FloatType {
-    /// Bytes of one number.
-    pub fn size(self) -> usize {
-        match self {
-            Self::F32 => 4,
-            Self::F16 | Self::Bf16 => 2,
-        }
-    }
-
-    /// Name as in safetensors headers.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::F32 => "F32",
-            Self::F16 => "F16",
-            Self::Bf16 => "BF16",
-        }
-    }
-
-    fn of(dtype: Dtype) -> Option<Self> {
-        match dtype {
-            Dtype::F32 => Some(Self::F32),
-            Dtype::F16 => Some(Self::F16),
-            Dtype::BF16 => Some(Self::Bf16),
-            _ => None,
-        }
-    }
-
-    /// `bytes` (of any alignment) as `out.len()` numbers.
-    fn decode(self, bytes: &[u8], out: &mut [f32]) {
-        match self {
-            Self::F32 => {
-                for (out, bytes) in out.iter_mut().zip(bytes.as_chunks().0) {
-                    *out = f32::from_le_bytes(*bytes);
-                }
-            }
-            Self::F16 => decode_half(bytes, out, f16::from_le_bytes),
-            Self::Bf16 => decode_half(bytes, out, bf16::from_le_bytes),
-        }
-    }
-
-    fn encode(self, values: &[f32], out: &mut [u8]) {
-        match self {
-            Self::F32 => {
-                for (out, value) in out.as_chunks_mut().0.iter_mut().zip(values) {
-                    *out = value.to_le_bytes();
-                }
-            }
-            Self::F16 => encode_half(values, out, f16::to_le_bytes),
-            Self::Bf16 => encode_half(values, out, bf16::to_le_bytes),
-        }
-    }
-}
-
-impl fmt::Display for FloatType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-/// Numbers converted at once through the stack: bytes of a file have no alignment.
-const BLOCK: usize = 512;
-/// Numbers one thread converts at a time.
-const CHUNK: usize = 64 * BLOCK;
-
-fn decode_half<T: Copy + Default>(bytes: &[u8], out: &mut [f32], read: impl Fn([u8; 2]) -> T)
-where
-    [T]: HalfFloatSliceExt,
-{
-    let mut block = [T::default(); BLOCK];
-    for (out, bytes) in out.chunks_mut(BLOCK).zip(bytes.chunks(2 * BLOCK)) {
-        let block = &mut block[..out.len()];
-        for (half, bytes) in block.iter_mut().zip(bytes.as_chunks().0) {
-            *half = read(*bytes);
-        }
-        block.convert_to_f32_slice(out);
-    }
-}
-
-fn encode_half<T: Copy + Default>(values: &[f32], out: &mut [u8], write: impl Fn(T) -> [u8; 2])
-where
-    [T]: HalfFloatSliceExt,
-{
-    let mut block = [T::default(); BLOCK];
-    for (out, values) in out.chunks_mut(2 * BLOCK).zip(values.chunks(BLOCK)) {
-        let block = &mut block[..values.len()];
-        block.convert_from_f32_slice(values);
-        for (out, half) in out.as_chunks_mut().0.iter_mut().zip(&*block) {
-            *out = write(*half);
-        }
-    }
-}
+use crate::error::{ReadError, ScaleProblem, TensorProblem};
+use crate::float::{CHUNK, FloatType, is_finite};
+use crate::int8::{self, Int8Weight, StoredScales};
 
 /// Why the numbers of a tensor cannot be had.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum ValueError {
-    NotFloat,
+    NotFloat { dtype: String },
     NonFinite,
-    OutOfRange,
+    OutOfRange { dtype: &'static str },
+    Scales { rows: usize, problem: ScaleProblem },
+}
+
+impl ValueError {
+    /// The same, as what is wrong with the tensor `name`.
+    pub(crate) fn of(self, name: String) -> TensorProblem {
+        match self {
+            Self::NotFloat { dtype } => TensorProblem::NotFloat { name, dtype },
+            Self::NonFinite => TensorProblem::NonFinite { name },
+            Self::OutOfRange { dtype } => TensorProblem::OutOfRange { name, dtype },
+            Self::Scales { rows, problem } => TensorProblem::Scales {
+                scales: int8::scales_name(&name),
+                name,
+                rows,
+                problem,
+            },
+        }
+    }
 }
 
 /// A tensor in its file.
@@ -132,12 +44,29 @@ pub struct TensorRef<'a> {
     pub shape: &'a [usize],
     dtype: Dtype,
     bytes: &'a [u8],
+    /// Where it is stored as integers and its scales are there.
+    scales: Option<StoredScales<'a>>,
 }
 
 impl<'a> TensorRef<'a> {
-    /// Type it is stored as; `None` when it is not one that weights may have.
+    /// A tensor of numbers that are `bytes` as `F32`.
+    pub(crate) fn of_f32(shape: &'a [usize], bytes: &'a [u8]) -> Self {
+        Self {
+            shape,
+            dtype: Dtype::F32,
+            bytes,
+            scales: None,
+        }
+    }
+
+    /// Type it is stored as; `None` when it is not a float type.
     pub fn float_type(&self) -> Option<FloatType> {
         FloatType::of(self.dtype)
+    }
+
+    /// Whether it is a weight stored as 8-bit integers, which need scales beside them.
+    pub fn is_int8(&self) -> bool {
+        is_int8(self.dtype, self.shape)
     }
 
     /// Name of the type it is stored as, as in safetensors headers.
@@ -157,7 +86,14 @@ impl<'a> TensorRef<'a> {
 
     /// Its numbers, converted in parallel.
     pub(crate) fn to_f32(self) -> Result<Vec<f32>, ValueError> {
-        let stored = self.float_type().ok_or(ValueError::NotFloat)?;
+        let Some(stored) = self.float_type() else {
+            let values = self.stored_int8()?.to_f32();
+            return if is_finite(&values) {
+                Ok(values)
+            } else {
+                Err(ValueError::NonFinite)
+            };
+        };
         let size = stored.size();
         let mut values = vec![0.0; self.bytes.len() / size];
         let finite = values
@@ -169,6 +105,23 @@ impl<'a> TensorRef<'a> {
             })
             .reduce(|| true, |a, b| a & b);
         finite.then_some(values).ok_or(ValueError::NonFinite)
+    }
+
+    /// Its integers and scales: as they are stored, or the nearest to its numbers.
+    pub(crate) fn to_int8(self) -> Result<Int8Weight<'a>, ValueError> {
+        if self.is_int8() {
+            return self.stored_int8();
+        }
+        let rows = self.shape.first().copied().unwrap_or(1);
+        Int8Weight::nearest(&self.to_f32()?, rows)
+    }
+
+    fn stored_int8(self) -> Result<Int8Weight<'a>, ValueError> {
+        if !self.is_int8() {
+            let dtype = self.type_name();
+            return Err(ValueError::NotFloat { dtype });
+        }
+        Int8Weight::stored(self.bytes, self.shape[0], self.scales)
     }
 
     /// Its numbers as bytes of type `target`.
@@ -191,14 +144,15 @@ impl<'a> TensorRef<'a> {
                 },
             )
             .reduce(|| true, |a, b| a & b);
+        let dtype = target.name();
         fits.then_some(Cow::Owned(bytes))
-            .ok_or(ValueError::OutOfRange)
+            .ok_or(ValueError::OutOfRange { dtype })
     }
 }
 
-/// Whether no value is NaN or infinite. Without a branch, so that it is computed many at a time.
-fn is_finite(values: &[f32]) -> bool {
-    values.iter().fold(true, |all, v| all & v.is_finite())
+/// Integers with a scale per output channel: only weights have output channels.
+fn is_int8(dtype: Dtype, shape: &[usize]) -> bool {
+    dtype == Dtype::I8 && shape.len() >= 2
 }
 
 /// A tensor to be added to a [`TensorSource`].
@@ -269,20 +223,27 @@ impl TensorSource {
 
     /// The tensor with the stable name `name`.
     pub fn get(&self, name: &str) -> Option<TensorRef<'_>> {
-        self.entries.get(name).map(|entry| self.view(entry))
+        self.get_named(name).map(|(_, tensor)| tensor)
     }
 
     /// The tensor with the stable name `name`, with that name borrowed from here.
     pub(crate) fn get_named(&self, name: &str) -> Option<(&str, TensorRef<'_>)> {
         let (name, entry) = self.entries.get_key_value(name)?;
-        Some((name, self.view(entry)))
+        Some((name, self.view(name, entry)))
+    }
+
+    /// Whether the tensor with the stable name `name` holds the scales of an int8 weight.
+    pub fn is_scales(&self, name: &str) -> bool {
+        int8::weight_of(name)
+            .and_then(|weight| self.entries.get(weight))
+            .is_some_and(|entry| is_int8(entry.stored.dtype, &entry.stored.shape))
     }
 
     /// All tensors by stable name, in the order of the names.
     pub fn iter(&self) -> impl Iterator<Item = (&str, TensorRef<'_>)> {
         self.entries
             .iter()
-            .map(|(name, entry)| (name.as_str(), self.view(entry)))
+            .map(|(name, entry)| (name.as_str(), self.view(name, entry)))
     }
 
     /// What the source file calls the tensor with the stable name `name`.
@@ -300,36 +261,31 @@ impl TensorSource {
         self.entries.is_empty()
     }
 
-    fn view<'a>(&'a self, entry: &'a Entry) -> TensorRef<'a> {
+    fn view<'a>(&'a self, name: &str, entry: &'a Entry) -> TensorRef<'a> {
+        let Stored { dtype, shape, .. } = &entry.stored;
+        let scales = is_int8(*dtype, shape)
+            .then(|| self.entries.get(&int8::scales_name(name)))
+            .flatten();
         TensorRef {
-            shape: &entry.stored.shape,
-            dtype: entry.stored.dtype,
-            bytes: self.files[entry.file].data(&entry.stored),
+            shape,
+            dtype: *dtype,
+            bytes: self.bytes(entry),
+            scales: scales.map(|scales| StoredScales {
+                shape: &scales.stored.shape,
+                dtype: scales.stored.dtype,
+                bytes: self.bytes(scales),
+            }),
         }
+    }
+
+    fn bytes(&self, entry: &Entry) -> &[u8] {
+        self.files[entry.file].data(&entry.stored)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn round_trip(stored: FloatType, values: &[f32]) -> Vec<f32> {
-        let mut bytes = vec![0; values.len() * stored.size() + 1];
-        stored.encode(values, &mut bytes[1..]);
-        let mut back = vec![0.0; values.len()];
-        stored.decode(&bytes[1..], &mut back);
-        back
-    }
-
-    #[test]
-    fn float_types_round_trip_from_unaligned_bytes() {
-        let values: Vec<f32> = (0..1500).map(|i| (i as f32 - 700.0) / 64.0).collect();
-        assert_eq!(round_trip(FloatType::F32, &values), values);
-        assert_eq!(round_trip(FloatType::F16, &values), values);
-        for (back, value) in round_trip(FloatType::Bf16, &values).iter().zip(&values) {
-            assert!((back - value).abs() <= value.abs() / 256.0);
-        }
-    }
 
     #[test]
     fn one_bad_number_in_a_large_tensor_is_found() {
@@ -342,6 +298,7 @@ mod tests {
                 shape: &[values.len()],
                 dtype: Dtype::F16,
                 bytes: &bytes,
+                scales: None,
             };
             assert_eq!(tensor.to_f32(), Err(ValueError::NonFinite));
         }
@@ -350,12 +307,11 @@ mod tests {
     #[test]
     fn a_number_beyond_half_precision_is_refused() {
         let bytes = 70000f32.to_le_bytes();
-        let tensor = TensorRef {
-            shape: &[1],
-            dtype: Dtype::F32,
-            bytes: &bytes,
-        };
-        assert_eq!(tensor.encoded(FloatType::F16), Err(ValueError::OutOfRange));
+        let tensor = TensorRef::of_f32(&[1], &bytes);
+        assert_eq!(
+            tensor.encoded(FloatType::F16),
+            Err(ValueError::OutOfRange { dtype: "F16" })
+        );
         assert!(tensor.encoded(FloatType::Bf16).is_ok());
     }
 }

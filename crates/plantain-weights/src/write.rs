@@ -8,24 +8,64 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::atomic::write_atomically;
-use crate::tensors::{FloatType, TensorRef};
+use crate::float::FloatType;
+use crate::int8::Int8Weight;
+use crate::tensors::TensorRef;
 
-/// A tensor to be written, converted to `dtype` when its turn comes.
+/// What of a tensor is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// Its numbers.
+    Floats(FloatType),
+    /// The integers of an int8 weight.
+    Integers,
+    /// The scales of an int8 weight, as `F32`.
+    Scales,
+}
+
+impl Part {
+    /// Name of its type as in safetensors headers, and the bytes of one number.
+    fn dtype(self) -> (&'static str, usize) {
+        match self {
+            Self::Floats(dtype) => (dtype.name(), dtype.size()),
+            Self::Integers => ("I8", 1),
+            Self::Scales => (FloatType::F32.name(), FloatType::F32.size()),
+        }
+    }
+}
+
+/// A tensor to be written, converted when its turn comes.
 #[derive(Debug)]
 pub(crate) struct OutputTensor<'a> {
-    pub(crate) name: &'a str,
+    pub(crate) name: Cow<'a, str>,
     pub(crate) tensor: TensorRef<'a>,
-    pub(crate) dtype: FloatType,
+    pub(crate) part: Part,
 }
 
 impl OutputTensor<'_> {
+    fn shape(&self) -> &[usize] {
+        match self.part {
+            Part::Scales => &self.tensor.shape[..1],
+            Part::Floats(_) | Part::Integers => self.tensor.shape,
+        }
+    }
+
     fn len(&self) -> usize {
-        self.tensor.parameters() * self.dtype.size()
+        self.shape().iter().product::<usize>() * self.part.dtype().1
     }
 
     fn data(&self) -> io::Result<Cow<'_, [u8]>> {
-        self.tensor.encoded(self.dtype).map_err(|_| {
-            let message = format!("tensor `{}` changed while it was read", self.name);
+        let data = match self.part {
+            Part::Floats(dtype) => self.tensor.encoded(dtype),
+            Part::Integers => self.tensor.to_int8().map(Int8Weight::into_bytes),
+            Part::Scales => self.tensor.to_int8().map(|weight| {
+                let scales = weight.scales.iter();
+                scales.flat_map(|scale| scale.to_le_bytes()).collect()
+            }),
+        };
+        data.map_err(|error| {
+            // Models are checked before they are written, so their file has changed since.
+            let message = error.of(self.name.to_string()).to_string();
             io::Error::new(io::ErrorKind::InvalidData, message)
         })
     }
@@ -41,7 +81,10 @@ pub(crate) fn write_safetensors(
     cancelled: &dyn Fn() -> bool,
 ) -> io::Result<u64> {
     // Wide types first, so that every tensor is aligned to its type.
-    tensors.sort_by_key(|t| (std::cmp::Reverse(t.dtype.size()), t.name));
+    tensors.sort_by(|a, b| {
+        let size = |tensor: &OutputTensor<'_>| tensor.part.dtype().1;
+        size(b).cmp(&size(a)).then_with(|| a.name.cmp(&b.name))
+    });
     let header = header(metadata, tensors)?;
     let data: usize = tensors.iter().map(OutputTensor::len).sum();
     write_atomically(path, |file| {
@@ -67,10 +110,10 @@ fn header(metadata: &BTreeMap<&str, String>, tensors: &[OutputTensor<'_>]) -> io
     for tensor in tensors {
         let end = offset + tensor.len();
         entries.insert(
-            tensor.name,
+            &tensor.name,
             json!({
-                "dtype": tensor.dtype.name(),
-                "shape": tensor.tensor.shape,
+                "dtype": tensor.part.dtype().0,
+                "shape": tensor.shape(),
                 "data_offsets": [offset, end],
             }),
         );
@@ -125,7 +168,11 @@ mod tests {
             let source = source(bytes.clone());
             let mut outputs: Vec<_> = source
                 .iter()
-                .map(|(name, tensor)| OutputTensor { name, tensor, dtype: tensor.float_type().unwrap() })
+                .map(|(name, tensor)| OutputTensor {
+                    name: name.into(),
+                    tensor,
+                    part: Part::Floats(tensor.float_type().unwrap()),
+                })
                 .collect();
             let metadata = BTreeMap::from([("key", text.clone())]);
             let folder = tempfile::TempDir::new().unwrap();

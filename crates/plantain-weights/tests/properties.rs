@@ -8,23 +8,23 @@ use std::sync::LazyLock;
 
 use burn::tensor::Device;
 use common::{entry, fixture, manifest, safetensors};
-use plantain_weights::{ConvertOptions, MANIFEST_KEY, Model, convert};
+use plantain_weights::{ConvertOptions, MANIFEST_KEY, Model, TargetType, convert};
 use proptest::prelude::*;
 use serde_json::json;
 use tempfile::TempDir;
 
-/// A small valid package, converted once.
-static PACKAGE: LazyLock<Vec<u8>> = LazyLock::new(|| {
-    let folder = TempDir::new().unwrap();
-    let path = folder.path().join("model.safetensors");
-    convert(
-        &fixture("modern"),
-        &path,
-        &ConvertOptions::default(),
-        &|| false,
-    )
-    .unwrap();
-    fs::read(path).unwrap()
+/// A small valid package, converted once: as floats, and as integers.
+static PACKAGES: LazyLock<[Vec<u8>; 2]> = LazyLock::new(|| {
+    [TargetType::Keep, TargetType::Int8].map(|dtype| {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("model.safetensors");
+        let options = ConvertOptions {
+            dtype,
+            ..ConvertOptions::default()
+        };
+        convert(&fixture("modern"), &path, &options, &|| false).unwrap();
+        fs::read(path).unwrap()
+    })
 });
 
 /// Opens `bytes` as a file and, where that works, loads everything.
@@ -39,6 +39,7 @@ fn open_and_load(bytes: &[u8]) {
         let _ = model.load_decoder(&device);
         let _ = model.load_refiner(&device);
         let _ = model.summary();
+        let _ = model.unused_tensors();
     }
 }
 
@@ -48,6 +49,7 @@ fn tensors() -> impl Strategy<Value = Vec<(&'static str, u64, Vec<u64>)>> {
         Just(("F32", 4)),
         Just(("F16", 2)),
         Just(("BF16", 2)),
+        Just(("I8", 1)),
         Just(("I64", 8))
     ];
     let tensor = (types, prop::collection::vec(0u64..5, 0..4));
@@ -72,10 +74,11 @@ proptest! {
 
     #[test]
     fn changed_packages_do_not_panic(
+        package in 0usize..2,
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
         cut in prop::option::of(any::<prop::sample::Index>()),
     ) {
-        let mut bytes = PACKAGE.clone();
+        let mut bytes = PACKAGES[package].clone();
         // Most bytes are weights; the header and what follows it are where changes hurt.
         let header = 8 + u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
         for (index, value) in changes {

@@ -6,6 +6,8 @@ use plantain_nn::{ConfigError, TokenError};
 use plantain_sampling::SamplingError;
 use plantain_weights::{LoadError, ReadError};
 
+use crate::aspect::Aspect;
+
 /// A failure of the pipeline.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -77,6 +79,12 @@ pub enum RequestError {
         height: usize,
         /// What would do.
         reason: String,
+    },
+    /// Both a size and a shape are given.
+    #[error("a size and the shape {aspect} are both given; leave one of them out")]
+    SizeAndAspect {
+        /// The shape.
+        aspect: Aspect,
     },
     /// The components of the model do not fit each other.
     #[error("the components of this model do not fit each other: {0}")]

@@ -14,6 +14,7 @@
 //! [`Pipeline`] holds a loaded model; a [`Request`] is a prompt with settings; an [`Observer`]
 //! watches the run and may stop it. Nothing here prints, reads the clock or touches the network.
 
+mod aspect;
 mod denoiser;
 mod device;
 mod error;
@@ -27,6 +28,7 @@ mod request;
 pub mod style;
 pub mod trace;
 
+pub use aspect::{Aspect, AspectError};
 pub use device::{DeviceChoice, UnknownDevice};
 pub use error::{Error, RequestError};
 pub use metadata::{PNG_KEYWORD, Parameters, ParseError};

@@ -1,8 +1,10 @@
 //! What a user asks for, and what that means for a given model.
 
+use plantain_nn::DecoderConfig;
 use plantain_sampling::{Sampler, SamplerKind, SamplerOptions};
 use plantain_weights::Manifest;
 
+use crate::aspect::Aspect;
 use crate::error::RequestError;
 
 /// Largest side of a picture, in pixels.
@@ -25,6 +27,8 @@ pub struct Request {
     pub guidance: Option<f64>,
     /// Width and height in pixels.
     pub size: Option<[usize; 2]>,
+    /// Shape, instead of a size: about as many pixels as the model's default size has.
+    pub aspect: Option<Aspect>,
     /// Sampler.
     pub sampler: Option<SamplerKind>,
     /// Leave out the latent refiner.
@@ -61,18 +65,17 @@ impl Request {
     /// Fills in the defaults of `manifest` and checks the result.
     ///
     /// # Errors
-    /// When a number is out of range, the size cannot be made, or the sampler does not suit the model.
+    /// When a number is out of range, the size cannot be made or contradicts the shape, or the sampler
+    /// does not suit the model.
     pub fn settings(&self, manifest: &Manifest) -> Result<Settings, RequestError> {
         let defaults = &manifest.defaults;
-        let [width, height] = self
-            .size
-            .unwrap_or([defaults.width as usize, defaults.height as usize]);
-        let scale = manifest
-            .components
-            .vae
-            .as_ref()
-            .map_or(8, plantain_nn::DecoderConfig::scale);
-        check_size(width, height, scale)?;
+        if self.size.is_some()
+            && let Some(aspect) = self.aspect
+        {
+            return Err(RequestError::SizeAndAspect { aspect });
+        }
+        let [width, height] = self.size_for(manifest);
+        check_size(width, height, scale(manifest))?;
         let steps = self.steps.unwrap_or(defaults.steps as usize);
         if steps == 0 {
             return Err(RequestError::OutOfRange {
@@ -96,6 +99,15 @@ impl Request {
         })
     }
 
+    /// Width and height, not checked: the size asked for, or that of the shape, or the model's.
+    fn size_for(&self, manifest: &Manifest) -> [usize; 2] {
+        let native = native_size(manifest);
+        // Two positions of the latent: what the UNet halves once stays exact.
+        let multiple = 2 * scale(manifest);
+        let shaped = self.aspect.map(|aspect| aspect.size(native, multiple));
+        self.size.or(shaped).unwrap_or(native)
+    }
+
     /// Settings that fight the model: each a sentence for the user.
     pub fn warnings(&self, manifest: &Manifest) -> Vec<String> {
         let defaults = &manifest.defaults;
@@ -113,10 +125,8 @@ impl Request {
                 "the negative prompt has no effect, because this run uses no classifier-free guidance".into(),
             );
         }
-        let trained = [defaults.width as usize, defaults.height as usize];
-        if let Some(size) = self.size
-            && size != trained
-        {
+        let (size, trained) = (self.size_for(manifest), native_size(manifest));
+        if size != trained {
             warnings.push(format!(
                 "`{}` was trained at {}x{}; at {}x{} things may repeat or lose their shape",
                 manifest.name, trained[0], trained[1], size[0], size[1]
@@ -140,6 +150,18 @@ impl Request {
         }
         warnings
     }
+}
+
+/// Width and height that the model was made for.
+fn native_size(manifest: &Manifest) -> [usize; 2] {
+    let defaults = &manifest.defaults;
+    [defaults.width as usize, defaults.height as usize]
+}
+
+/// Pixels per position of the latent, in each direction.
+fn scale(manifest: &Manifest) -> usize {
+    let vae = manifest.components.vae.as_ref();
+    vae.map_or(8, DecoderConfig::scale)
 }
 
 /// Whether the model takes the guidance scale as an input, as LCM does, instead of two evaluations.
@@ -179,4 +201,57 @@ fn check_size(width: usize, height: usize, scale: usize) -> Result<(), RequestEr
         ));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use plantain_weights::Model;
+
+    use super::*;
+
+    /// A model of 128x128 pixels, 16 for each position of its latent.
+    fn manifest() -> Manifest {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fixtures/weights");
+        let model = Model::open(&Path::new(folder).join("deep")).unwrap();
+        model.manifest().clone()
+    }
+
+    #[test]
+    fn a_shape_stands_for_a_size() {
+        let manifest = manifest();
+        let mut request = Request::new("a fox");
+        for (shape, expected) in [
+            (None, [128, 128]),
+            (Some("3:2"), [160, 96]),
+            (Some("2:3"), [96, 160]),
+            (Some("8:1"), [352, 32]),
+        ] {
+            request.aspect = shape.map(|shape| shape.parse().unwrap());
+            let settings = request.settings(&manifest).unwrap();
+            assert_eq!([settings.width, settings.height], expected, "{shape:?}");
+        }
+        request.size = Some([128, 128]);
+        let error = request.settings(&manifest).unwrap_err().to_string();
+        assert!(error.contains("8:1"), "{error}");
+    }
+
+    #[test]
+    fn sizes_are_multiples_of_what_the_decoder_makes() {
+        let manifest = manifest();
+        let check = |size| {
+            let request = Request {
+                size: Some(size),
+                ..Request::new("a fox")
+            };
+            request.settings(&manifest).map(drop)
+        };
+        for good in [[256, 256], [512, 512], [320, 192], [16, 2048]] {
+            check(good).unwrap();
+        }
+        for bad in [[250, 256], [256, 8], [0, 16], [16, 2064]] {
+            check(bad).unwrap_err();
+        }
+    }
 }

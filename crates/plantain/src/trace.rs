@@ -10,13 +10,13 @@
 //! | decoder | `latent`, as diffusers' `vae.decode` takes it | `image`, about -1 to 1 |
 //! | sampler | `noise`, `encoder_hidden_states`, `class_labels` where the model has them, `step_noise` `[steps - 1, ..]` for stochastic samplers, `negative_encoder_hidden_states` and `negative_class_labels` for guidance | `latent` (unrefined), `timesteps` |
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use plantain_sampling::{Sampler, SamplerKind, SamplerOptions};
 use plantain_weights::Model;
+pub use plantain_weights::{HostTensor, Tensors};
 
 use crate::denoiser::{Denoiser, Guided, SamplingRun, TextInput};
 use crate::device::DeviceChoice;
@@ -25,18 +25,6 @@ use crate::host::{read, read_finite};
 use crate::pipeline::check_fit;
 use crate::prompt::PromptTokenizer;
 use crate::request::{check_guidance, embeds_guidance};
-
-/// A tensor on the host.
-#[derive(Debug, Clone, PartialEq)]
-pub struct HostTensor {
-    /// Shape; empty for a single number.
-    pub shape: Vec<usize>,
-    /// Values in row-major order.
-    pub values: Vec<f32>,
-}
-
-/// Tensors by name.
-pub type Tensors = BTreeMap<String, HostTensor>;
 
 /// A component that can be traced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

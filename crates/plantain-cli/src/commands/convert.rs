@@ -15,6 +15,7 @@ pub(crate) fn run(args: ConvertArgs) -> Result<(), Failure> {
             Some(Dtype::F32) => TargetType::F32,
             Some(Dtype::F16) => TargetType::F16,
             Some(Dtype::Bf16) => TargetType::Bf16,
+            Some(Dtype::Int8) => TargetType::Int8,
         },
         allow_partial: args.allow_partial,
         name: args.name,

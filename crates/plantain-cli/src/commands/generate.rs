@@ -8,7 +8,7 @@ use plantain::{Format, Model, Picture, Pipeline, Request, style};
 use serde_json::json;
 
 use crate::args::GenerateArgs;
-use crate::commands::open_model;
+use crate::commands::{open_model, warn_of_unused};
 use crate::failure::Failure;
 use crate::interrupt;
 use crate::out;
@@ -24,10 +24,13 @@ pub(crate) fn run(args: &GenerateArgs) -> Result<(), Failure> {
     interrupt::install();
     let started = Instant::now();
     let model = open_model(args.model.as_deref())?;
-    let request = request(args, prompt, &model)?;
+    let request = request(args, prompt)?;
     request
         .settings(model.manifest())
         .map_err(plantain::Error::from)?;
+    if !args.quiet && args.model.is_some() {
+        warn_of_unused(&model);
+    }
 
     let mut progress = Progress::new(request.count, args.quiet || args.json);
     let outcome = draw(args, &model, &request, &output, &mut progress, started);
@@ -71,7 +74,7 @@ fn draw(
     }
 }
 
-fn request(args: &GenerateArgs, prompt: String, model: &Model) -> Result<Request, Failure> {
+fn request(args: &GenerateArgs, prompt: String) -> Result<Request, Failure> {
     let (prompt, negative_prompt) = match &args.style {
         Some(name) => {
             let style = style::find(name).map_err(|e| Failure::new(e.to_string()))?;
@@ -80,21 +83,6 @@ fn request(args: &GenerateArgs, prompt: String, model: &Model) -> Result<Request
         }
         None => (prompt, args.negative.clone()),
     };
-    let manifest = model.manifest();
-    let default = [
-        manifest.defaults.width as usize,
-        manifest.defaults.height as usize,
-    ];
-    // Two latent pixels: sizes that halve once stay exact.
-    let multiple = match &manifest.components.vae {
-        Some(vae) => 2 * vae.scale(),
-        None => 16,
-    };
-    let size = match (args.size, args.aspect) {
-        (Some(size), _) => Some([size.width, size.height]),
-        (None, Some(aspect)) => Some(aspect.size(default, multiple)),
-        (None, None) => None,
-    };
     Ok(Request {
         prompt,
         negative_prompt,
@@ -102,7 +90,8 @@ fn request(args: &GenerateArgs, prompt: String, model: &Model) -> Result<Request
         count: args.count as usize,
         steps: args.steps,
         guidance: args.guidance,
-        size,
+        size: args.size.map(|size| [size.width, size.height]),
+        aspect: args.aspect,
         sampler: args.sampler,
         skip_refiner: args.no_refine,
     })

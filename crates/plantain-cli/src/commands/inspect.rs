@@ -4,12 +4,13 @@ use plantain::Model;
 use plantain::weights::{Component, ComponentSummary, Components, DecoderConfig};
 
 use crate::args::InspectArgs;
-use crate::commands::open_model;
+use crate::commands::{open_model, warn_of_unused};
 use crate::failure::Failure;
 use crate::out;
 
 pub(crate) fn run(args: &InspectArgs) -> Result<(), Failure> {
     let model = open_model(args.model.as_deref())?;
+    warn_of_unused(&model);
     if args.json {
         let json = serde_json::to_string_pretty(model.manifest());
         return out::line(json.map_err(|e| Failure::new(e.to_string()))?);
@@ -81,7 +82,10 @@ fn list(component: &ComponentSummary) -> Result<(), Failure> {
     let types: Vec<_> = component
         .types
         .iter()
-        .map(|(name, count)| format!("{count} {name}"))
+        .map(|(name, count)| match name.as_str() {
+            "I8" => format!("{count} int8"),
+            name => format!("{count} {name}"),
+        })
         .collect();
     out::line(format_args!(
         "  {:13} {:>9.3} M parameters  {:>9}  tensors: {}",

@@ -14,12 +14,26 @@ use std::path::Path;
 use plantain::Model;
 
 use crate::failure::Failure;
+use crate::out;
 
 /// The model at `path`, or the built-in one.
 fn open_model(path: Option<&Path>) -> Result<Model, Failure> {
     match path {
         Some(path) => Ok(Model::open(path)?),
         None => built_in(),
+    }
+}
+
+/// Warns of tensors of `model` that are not used: its makers may have meant more than is drawn.
+fn warn_of_unused(model: &Model) {
+    const SHOWN: usize = 5;
+    let unused = model.unused_tensors();
+    for problem in unused.iter().take(SHOWN) {
+        out::note(format_args!("warning: {problem}"));
+    }
+    if unused.len() > SHOWN {
+        let more = unused.len() - SHOWN;
+        out::note(format_args!("warning: {more} more tensors are not used"));
     }
 }
 

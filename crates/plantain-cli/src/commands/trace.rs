@@ -1,11 +1,11 @@
 //! `plantain trace`
 
 use plantain::trace::{SamplerTrace, TraceComponent, trace};
+use plantain::weights::{read_tensors, write_tensors};
 
 use crate::args::TraceArgs;
-use crate::commands::open_model;
+use crate::commands::{open_model, warn_of_unused};
 use crate::failure::Failure;
-use crate::tensors;
 
 pub(crate) fn run(args: &TraceArgs) -> Result<(), Failure> {
     let settings = SamplerTrace {
@@ -19,8 +19,14 @@ pub(crate) fn run(args: &TraceArgs) -> Result<(), Failure> {
             args.component
         )));
     }
-    let inputs = tensors::read(&args.inputs)?;
+    let inputs = read_tensors(&args.inputs).map_err(|error| {
+        Failure::new(error.to_string()).help("the inputs are a safetensors file with F32 tensors")
+    })?;
     let model = open_model(args.model.as_deref())?;
+    warn_of_unused(&model);
     let outputs = trace(&model, args.component, &inputs, args.device, settings)?;
-    tensors::write(&args.output, &outputs)
+    write_tensors(&args.output, &outputs).map_err(|error| {
+        let path = args.output.display();
+        Failure::new(format!("cannot write {path}: {error}"))
+    })
 }

@@ -70,7 +70,8 @@ pub struct UNetConfig {
     pub layers_per_block: PerLevel<usize>,
     /// Width of the text states; diffusers allows one per level, only equal ones are supported.
     pub cross_attention_dim: PerLevel<usize>,
-    /// Heads per level (diffusers' historic name: the value is the number of heads).
+    /// Heads per level (diffusers' historic name: the value is the number of heads). Levels without
+    /// attention do not use theirs.
     pub attention_head_dim: PerLevel<usize>,
     /// Only `null` is supported, as in diffusers.
     pub num_attention_heads: Option<PerLevel<usize>>,
@@ -202,6 +203,15 @@ impl UNetConfig {
     /// Attention heads at `level`, finest level 0. Valid after [`Self::validate`].
     pub fn heads(&self, level: usize) -> usize {
         self.attention_head_dim.get(level).unwrap_or(1)
+    }
+
+    /// Whether any block at `level`, finest level 0, attends to the text: on the way down, on the
+    /// way up, or in the middle, which belongs to the last level.
+    fn attends(&self, level: usize) -> bool {
+        let last = self.block_out_channels.len() - 1;
+        self.down_block_types[level].has_attention()
+            || self.up_block_types[last - level].has_attention()
+            || (level == last && self.mid_block_type.is_some())
     }
 
     /// Width of the text states. Valid after [`Self::validate`].
@@ -387,17 +397,19 @@ impl UNetConfig {
         }
         for (level, &channels) in self.block_out_channels.iter().enumerate() {
             let (groups, heads) = (self.norm_num_groups, self.heads(level));
-            if groups == 0
-                || heads == 0
-                || channels == 0
-                || channels % groups != 0
-                || channels % heads != 0
-            {
+            let divides = |parts: usize| parts > 0 && channels % parts == 0;
+            if channels == 0 || !divides(groups) {
                 return Err(invalid(
                     NAME,
                     format!(
-                        "level {level}: {channels} channels do not divide into {groups} groups and {heads} heads"
+                        "level {level}: {channels} channels do not divide into {groups} groups"
                     ),
+                ));
+            }
+            if self.attends(level) && !divides(heads) {
+                return Err(invalid(
+                    NAME,
+                    format!("level {level}: {channels} channels do not divide into {heads} heads"),
                 ));
             }
             if self.down_layers(level) == 0 || self.down_layers(level) > 64 {

@@ -1,16 +1,18 @@
 //! Whether the tensors of a model are those that its networks need.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use rayon::prelude::*;
 
-use super::TargetType;
+use super::{Encoding, TargetType};
 use crate::error::TensorProblem;
+use crate::int8;
 use crate::load::ExpectedTensor;
 use crate::manifest::Component;
 use crate::package::Model;
 use crate::tensors::{TensorRef, ValueError};
-use crate::write::OutputTensor;
+use crate::write::{OutputTensor, Part};
 
 /// The tensors that fit, and what is wrong with the others.
 pub(super) struct Checked<'a> {
@@ -21,39 +23,47 @@ pub(super) struct Checked<'a> {
 /// Compares the tensors of `model` with what its networks need, and reads each once to see whether
 /// it can be written as `target`.
 pub(super) fn check(model: &Model, target: TargetType) -> Checked<'_> {
-    let expected: Vec<ExpectedTensor> = Component::ALL
-        .iter()
-        .flat_map(|&component| model.expected_tensors(component))
-        .collect();
+    let expected = expected(model);
     let mut problems = Vec::new();
     let mut fitting = Vec::new();
     for tensor in &expected {
-        match find(model, tensor, target) {
-            Some(Ok(output)) => fitting.push(output),
-            Some(Err(problem)) => problems.push(problem),
-            None => {}
+        let Some((name, stored)) = model.tensors.get_named(&tensor.name) else {
+            continue;
+        };
+        match fit(name, stored, tensor, target) {
+            Ok(parts) => fitting.extend(parts),
+            Err(problem) => problems.push(problem),
         }
     }
     problems.extend(strangers(model, &expected));
     Checked { fitting, problems }
 }
 
-/// The tensor that `expected` asks for, or what is wrong with it; `None` when it is missing.
-fn find<'a>(
-    model: &'a Model,
-    expected: &ExpectedTensor,
-    target: TargetType,
-) -> Option<Result<OutputTensor<'a>, TensorProblem>> {
-    let (name, tensor) = model.tensors.get_named(&expected.name)?;
-    Some(fit(name, tensor, expected, target))
+/// The tensors that all networks of `model` need.
+fn expected(model: &Model) -> Vec<ExpectedTensor> {
+    let components = Component::ALL.iter();
+    components
+        .flat_map(|&component| model.expected_tensors(component))
+        .collect()
 }
 
+impl Model {
+    /// The tensors that no network of this model needs, each as [`TensorProblem::Unused`]. They do
+    /// no harm, but a model whose parts are called otherwise than expected has some.
+    pub fn unused_tensors(&self) -> Vec<TensorProblem> {
+        let mut strangers = strangers(self, &expected(self));
+        strangers.retain(|problem| matches!(problem, TensorProblem::Unused { .. }));
+        strangers
+    }
+}
+
+/// What is written of the tensor that `expected` asks for, or what is wrong with it.
 fn fit<'a>(
     name: &'a str,
     tensor: TensorRef<'a>,
     expected: &ExpectedTensor,
     target: TargetType,
-) -> Result<OutputTensor<'a>, TensorProblem> {
+) -> Result<Vec<OutputTensor<'a>>, TensorProblem> {
     let owned = name.to_string();
     if tensor.shape != expected.shape {
         return Err(TensorProblem::Misshaped {
@@ -62,26 +72,32 @@ fn fit<'a>(
             found: tensor.shape.to_vec(),
         });
     }
-    let Some(stored) = tensor.float_type() else {
-        return Err(TensorProblem::NotFloat {
-            name: owned,
-            dtype: tensor.type_name(),
-        });
-    };
-    let dtype = target.of(stored);
-    match tensor.encoded(dtype) {
-        Ok(_) => Ok(OutputTensor {
-            name,
-            tensor,
-            dtype,
+    let output = |name: Cow<'a, str>, part| OutputTensor { name, tensor, part };
+    let written = match target.of(name, tensor) {
+        Some(Encoding::Float(dtype)) => tensor
+            .encoded(dtype)
+            .map(|_| vec![output(name.into(), Part::Floats(dtype))]),
+        Some(Encoding::Int8) => rounds(tensor).map(|()| {
+            let scales = int8::scales_name(name);
+            vec![
+                output(name.into(), Part::Integers),
+                output(scales.into(), Part::Scales),
+            ]
         }),
-        Err(ValueError::OutOfRange) => Err(TensorProblem::OutOfRange {
-            name: owned,
-            dtype: dtype.name(),
-        }),
-        Err(ValueError::NonFinite | ValueError::NotFloat) => {
-            Err(TensorProblem::NonFinite { name: owned })
+        None => {
+            let dtype = tensor.type_name();
+            Err(ValueError::NotFloat { dtype })
         }
+    };
+    written.map_err(|error| error.of(owned))
+}
+
+/// Whether `tensor` can be written as int8, and read again.
+fn rounds(tensor: TensorRef<'_>) -> Result<(), ValueError> {
+    if tensor.is_int8() {
+        tensor.to_f32().map(drop)
+    } else {
+        tensor.to_int8().map(drop)
     }
 }
 
@@ -89,6 +105,10 @@ fn fit<'a>(
 /// name among the others that resembles it most.
 fn strangers(model: &Model, expected: &[ExpectedTensor]) -> Vec<TensorProblem> {
     let needed: BTreeSet<&str> = expected.iter().map(|t| t.name.as_str()).collect();
+    let is_needed = |name: &str| {
+        let weight = int8::weight_of(name).filter(|_| model.tensors.is_scales(name));
+        needed.contains(weight.unwrap_or(name))
+    };
     let missing: Vec<_> = expected
         .iter()
         .filter(|t| model.tensors.get(&t.name).is_none())
@@ -96,7 +116,7 @@ fn strangers(model: &Model, expected: &[ExpectedTensor]) -> Vec<TensorProblem> {
     let unused: Vec<_> = model
         .tensors
         .iter()
-        .filter(|(name, _)| !needed.contains(name))
+        .filter(|(name, _)| !is_needed(name))
         .collect();
     let missing_names: Vec<_> = missing.iter().map(|t| t.name.as_str()).collect();
     let unused_names: Vec<_> = unused.iter().map(|(name, _)| *name).collect();

@@ -15,10 +15,12 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::error::{ConvertError, ReadError, TensorProblem};
-use crate::manifest::{Manifest, Provenance, SourceFile};
+use crate::float::FloatType;
+use crate::int8;
+use crate::manifest::{FORMAT_VERSION, Manifest, Provenance, SourceFile};
 use crate::package::{MANIFEST_KEY, Model, TOKENIZER_KEY};
-use crate::tensors::FloatType;
-use crate::write::{OutputTensor, write_safetensors};
+use crate::tensors::TensorRef;
+use crate::write::{OutputTensor, Part, write_safetensors};
 
 pub(crate) use tokenizer::check as check_tokenizer;
 
@@ -40,16 +42,36 @@ pub enum TargetType {
     F16,
     /// 16 bits, the range of `F32`.
     Bf16,
+    /// 8-bit integers with a scale per output channel for the convolutions and linear layers of the
+    /// UNet and the text encoder, but for their ends; `F16` for everything else.
+    Int8,
+}
+
+/// How a tensor is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Encoding {
+    Float(FloatType),
+    Int8,
 }
 
 impl TargetType {
-    fn of(self, stored: FloatType) -> FloatType {
-        match self {
+    /// How the tensor `name` is written; `None` when it is stored as a type that weights do not
+    /// have.
+    fn of(self, name: &str, tensor: TensorRef<'_>) -> Option<Encoding> {
+        let stored = match tensor.float_type() {
+            Some(stored) => Encoding::Float(stored),
+            None if tensor.is_int8() => Encoding::Int8,
+            None => return None,
+        };
+        Some(match self {
             Self::Keep => stored,
-            Self::F32 => FloatType::F32,
-            Self::F16 => FloatType::F16,
-            Self::Bf16 => FloatType::Bf16,
-        }
+            Self::F32 => Encoding::Float(FloatType::F32),
+            Self::F16 => Encoding::Float(FloatType::F16),
+            Self::Bf16 => Encoding::Float(FloatType::Bf16),
+            // What has been rounded once gains nothing by becoming wider.
+            Self::Int8 if stored == Encoding::Int8 || int8::suits(name, tensor) => Encoding::Int8,
+            Self::Int8 => Encoding::Float(FloatType::F16),
+        })
     }
 }
 
@@ -95,9 +117,9 @@ pub struct ConvertReport {
 /// `cancelled` is asked before each tensor is written; when it says so, nothing stays behind.
 ///
 /// # Errors
-/// When the source cannot be read, when tensors are missing, unused, of another shape, not floats,
-/// not finite or beyond the range of the target type and `allow_partial` is off, when the
-/// destination is part of the source, or when it cannot be written.
+/// When the source cannot be read, when tensors are missing, unused, of another shape or type, not
+/// finite, without their scales or beyond the range of the target type and `allow_partial` is off,
+/// when the destination is part of the source, or when it cannot be written.
 pub fn convert(
     source: &Path,
     destination: &Path,
@@ -114,7 +136,7 @@ pub fn convert(
         source: model.tensors.origin().to_string(),
         manifest: renamed(&model.manifest, options),
         tensors: fitting.len(),
-        parameters: fitting.iter().map(|t| t.tensor.parameters()).sum(),
+        parameters: parameters(&fitting),
         bytes: 0,
         problems,
     };
@@ -125,6 +147,7 @@ pub fn convert(
         let origin = report.source;
         return Err(ConvertError::Empty { origin });
     }
+    report.manifest.format = format(&fitting);
     report.manifest.provenance = provenance(&model, source)?;
     let mut metadata = BTreeMap::new();
     let manifest = serde_json::to_string(&report.manifest);
@@ -135,6 +158,21 @@ pub fn convert(
     }
     report.bytes = write(destination, &metadata, &mut fitting, cancelled)?;
     Ok(report)
+}
+
+/// Numbers of the networks in `tensors`.
+fn parameters(tensors: &[OutputTensor<'_>]) -> usize {
+    let parts = tensors.iter().filter(|t| t.part != Part::Scales);
+    parts.map(|t| t.tensor.parameters()).sum()
+}
+
+/// The oldest version of the format that has `tensors`.
+fn format(tensors: &[OutputTensor<'_>]) -> u32 {
+    if tensors.iter().any(|t| t.part == Part::Integers) {
+        FORMAT_VERSION
+    } else {
+        1
+    }
 }
 
 fn write(
