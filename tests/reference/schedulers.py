@@ -114,6 +114,7 @@ def cases():
     for shift in (1.0, 3.0):
         flow = {"num_train_timesteps": 1000, "prediction_type": "flow_prediction", "shift": shift}
         yield "flow-euler", f"shift-{shift}", flow, every, {}
+        yield "flow-euler", f"even-shift-{shift}", {**flow, "flow_spacing": "even"}, every, {}
 
 
 def network(sample, timestep):
@@ -132,7 +133,11 @@ def make_scheduler(sampler, config):
 def run(sampler, config, steps, step_arguments, noise, step_noise):
     """Returns the timesteps, the sigmas, init_noise_sigma and every latent."""
     scheduler = make_scheduler(sampler, config)
-    scheduler.set_timesteps(steps)
+    if config.get("flow_spacing") == "even":
+        # As diffusers' FLUX pipelines call it.
+        scheduler.set_timesteps(sigmas=np.linspace(1.0, 1 / steps, steps))
+    else:
+        scheduler.set_timesteps(steps)
     init_noise_sigma = float(getattr(scheduler, "init_noise_sigma", 1.0))
     sample = noise * init_noise_sigma
     module = SCHEDULERS[sampler][0]

@@ -78,6 +78,19 @@ pub enum FinalSigmas {
     SigmaMin,
 }
 
+/// How the sigmas of a flow-matching run are spaced before they are shifted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FlowSpacing {
+    /// Evenly from 1 to the lowest noise level of training, as diffusers' scheduler does by itself:
+    /// the last step, from there to 0, changes next to nothing.
+    #[default]
+    ToSigmaMin,
+    /// `1, 1 - 1/n, ..., 1/n`, as diffusers' FLUX pipelines ask of it: every step counts, which
+    /// matters when there are few.
+    Even,
+}
+
 /// A model's noise schedule, with the keys of diffusers'
 /// `scheduler_config.json`. Unknown keys are ignored.
 ///
@@ -129,6 +142,9 @@ pub struct ScheduleConfig {
     pub euler_at_final: bool,
     /// `flow-euler`: shift of the sigmas towards noise (arXiv:2403.03206, eq. 23).
     pub shift: f64,
+    /// `flow-euler`: where the steps begin. A key of ours, which diffusers passes over: there the
+    /// pipeline and not the scheduler decides.
+    pub flow_spacing: FlowSpacing,
     /// Keys that are only accepted with values that change nothing.
     #[serde(flatten)]
     pub refused: RefusedOptions,
@@ -156,6 +172,7 @@ impl Default for ScheduleConfig {
             lower_order_final: true,
             euler_at_final: false,
             shift: 1.0,
+            flow_spacing: FlowSpacing::default(),
             refused: RefusedOptions::default(),
         }
     }

@@ -1,22 +1,22 @@
 //! Euler for flow-matching models, `x = (1 - sigma) x_0 + sigma e`.
 
-use crate::ScheduleConfig;
+use crate::{FlowSpacing, ScheduleConfig};
 use crate::plan::{Plan, StepPlan, Update};
 
 /// Every step follows the predicted flow `dx/dsigma = e - x_0` to the next sigma.
 ///
-/// The sigmas fall evenly from 1 to `1 / num_train_timesteps`, are shifted
-/// towards noise by `shift` and end with 0; the timestep given to the network is
+/// The sigmas fall evenly from 1 as [`FlowSpacing`] says, are shifted towards
+/// noise by `shift` and end with 0; the timestep given to the network is
 /// `sigma num_train_timesteps`.
 ///
 /// Source: Esser et al., arXiv:2403.03206, section 3.1 and eq. 23; diffusers
 /// `schedulers/scheduling_flow_match_euler_discrete.py`.
 pub(crate) fn plan(config: &ScheduleConfig, steps: usize) -> Plan {
     let count = config.num_train_timesteps as f64;
-    // diffusers shifts the lower end when it makes the training sigmas and
-    // again when it spaces the steps between the ends.
-    let lowest = f64::from(shifted(1.0 / count, config.shift) as f32);
-    let step = (lowest - 1.0) / (steps.max(2) - 1) as f64;
+    let step = match config.flow_spacing {
+        FlowSpacing::ToSigmaMin => (lowest(config) - 1.0) / (steps.max(2) - 1) as f64,
+        FlowSpacing::Even => -1.0 / steps as f64,
+    };
     let visited = (0..steps).map(|i| shifted(1.0 + i as f64 * step, config.shift) as f32);
     let sigmas: Vec<f32> = visited.chain([0.0]).collect();
     let distances = sigmas
@@ -32,6 +32,13 @@ pub(crate) fn plan(config: &ScheduleConfig, steps: usize) -> Plan {
         init_noise_sigma: 1.0,
         scale_input: false,
     }
+}
+
+/// The lowest noise level of training. diffusers shifts it when it makes the training sigmas, and
+/// again when it spaces the steps between the ends.
+fn lowest(config: &ScheduleConfig) -> f64 {
+    let unshifted = 1.0 / config.num_train_timesteps as f64;
+    f64::from(shifted(unshifted, config.shift) as f32)
 }
 
 fn shifted(sigma: f64, shift: f64) -> f64 {
