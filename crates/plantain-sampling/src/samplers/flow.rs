@@ -13,11 +13,17 @@ use crate::plan::{Plan, StepPlan, Update};
 /// `schedulers/scheduling_flow_match_euler_discrete.py`.
 pub(crate) fn plan(config: &ScheduleConfig, steps: usize) -> Plan {
     let count = config.num_train_timesteps as f64;
-    let step = match config.flow_spacing {
-        FlowSpacing::ToSigmaMin => (lowest(config) - 1.0) / (steps.max(2) - 1) as f64,
-        FlowSpacing::Even => -1.0 / steps as f64,
+    let last = match config.flow_spacing {
+        FlowSpacing::ToSigmaMin => lowest(config),
+        FlowSpacing::Even => 1.0 / steps as f64,
     };
-    let visited = (0..steps).map(|i| shifted(1.0 + i as f64 * step, config.shift) as f32);
+    let step = (last - 1.0) / (steps.max(2) - 1) as f64;
+    let visited = (0..steps).map(|i| 1.0 + i as f64 * step);
+    // diffusers shifts in float32 what a pipeline asks for, and in float64 its own spacing.
+    let visited = visited.map(|sigma| match config.flow_spacing {
+        FlowSpacing::ToSigmaMin => shifted(sigma, config.shift) as f32,
+        FlowSpacing::Even => shifted_f32(sigma as f32, config.shift as f32),
+    });
     let sigmas: Vec<f32> = visited.chain([0.0]).collect();
     let distances = sigmas
         .windows(2)
@@ -42,6 +48,10 @@ fn lowest(config: &ScheduleConfig) -> f64 {
 }
 
 fn shifted(sigma: f64, shift: f64) -> f64 {
+    shift * sigma / (1.0 + (shift - 1.0) * sigma)
+}
+
+fn shifted_f32(sigma: f32, shift: f32) -> f32 {
     shift * sigma / (1.0 + (shift - 1.0) * sigma)
 }
 
