@@ -1,83 +1,136 @@
-"""Writes captions for (thing, style, colour) triples, and the classes that each caption really states."""
-from dataclasses import dataclass
+"""Writes captions for scenes, and tells what each caption really states."""
+from dataclasses import dataclass, field
 
+from tools.data.subjects import subject_of
 from tools.data.vocabulary import STYLES
+from tools.data.words import Words, with_article
 
 EMPTY_CHANCE = 0.10
-SYNONYM_CHANCE = 0.15
 
-# Other words that people use for the styles and colours, checked by hand.
-STYLE_SYNONYMS = {
-    "3d": ["3d", "3d icon", "3d illustration"],
-    "flat": ["flat", "flat vector", "flat design"],
-    "cartoon": ["cartoon drawing", "cartoon illustration"],
-}
-COLOUR_SYNONYMS = {"grey": ["gray"], "navy": ["dark blue"], "purple": ["violet"]}
-
-# (weight, form). {a_thing} and {a_style} carry their article; the words in the form tell what it states.
-FORMS = [
-    (26, "{a_thing}, {style}, on {a_colour} background"),
-    (14, "{style} of {a_thing} on {a_colour} background"),
-    (7, "{a_style} of {a_thing} on {a_colour} background"),
-    (14, "{a_thing} on {a_colour} background, {style}"),
-    (9, "{style} {thing}, {colour} background"),
-    (6, "{thing}, {style}, {colour} background"),
-    (6, "{a_thing} on {colour}, {style}"),
-    (5, "{a_thing} on {a_colour} background"),
-    (3, "{a_thing} on {colour}"),
-    (4, "{a_thing}, {style}"),
-    (2, "{style} of {a_thing}"),
-    (2, "{a_thing}"),
-    (2, "{thing}"),
+# (weight, form). The words in a form tell what it states; about 30 in 100 leave something out.
+LONG = [
+    (26, "{subject}, {style}, {on_background}"),
+    (20, "{subject} {on_background}, {style}"),
+    (7, "{style}, {subject} {on_background}"),
+    (10, "{brief}, {style}, {background}"),
 ]
-WEIGHTS = [weight for weight, _ in FORMS]
+SHORT = [
+    (10, "{subject} {on_background}"),
+    (3, "{brief}, {background}"),
+    (6, "{subject}, {style}"),
+    (4, "{subject}"),
+    (4, "{brief}"),
+]
+# Only where a style may stand directly before the subject: not "sticker of a seamless pattern".
+OF = [
+    (18, "{style} of {subject} {on_background}"),
+    (8, "{a_style} of {subject} {on_background}"),
+    (6, "{style} of {subject}"),
+]
+BEFORE = [(8, "{style} {brief}, {background}")]
 
-NOT_STATED = -100
+FORMS = {
+    "single": LONG + SHORT + OF + BEFORE, "pair": LONG + SHORT + OF, "count": LONG + SHORT + OF,
+    "pattern": LONG + SHORT, "tile": LONG + SHORT, "banner": LONG + SHORT,
+}
+TYPICAL = LONG[0][1]
+
+# What may be said of a landscape: after a subject, and by itself; "{wall}" stands for the wall of a named colour.
+LANDSCAPE_WORDS = {
+    "field": (("in a grassy field", "in a green meadow", "on green grass"), "grassy field background"),
+    "snow": (("in the snow", "in a snowy landscape"), "snowy background"),
+    "desert": (("in the desert", "in a sandy desert"), "desert background"),
+    "beach": (("on a sandy beach", "on the beach"), "beach background"),
+    "night city": (("in a city at night", "in a night city"), "night city background"),
+    "table": (("on a wooden table, {wall}",), "wooden table, {wall}"),
+    "podium": (("on a white podium, {wall}", "on a round podium, {wall}"), "white podium, {wall}"),
+    "sky": (("in the sky", "in a blue sky with clouds"), "cloudy sky background"),
+    "sea": (("on the sea", "on the water"), "sea background"),
+    "forest": (("in a forest", "in the woods"), "forest background"),
+}
+PATTERN_WORDS = {"stripes": ("striped", "stripes"), "checks": ("checkered", "checks"), "rays": ("sunburst", "rays")}
+# What photos show, where it does not go without an article.
+PHOTO_ARTICLES = dict.fromkeys(("beach", "canyon", "city", "desert", "forest", "lake", "valley"), "a") | dict.fromkeys(
+    ("sea", "sky"), "the")
 
 
 @dataclass(frozen=True)
 class Caption:
-    """A text, and whether it states the thing, the style and the colour."""
+    """A text, and what it says: only facts that a reader of the text alone would know.
+
+    `stated` may hold "thing" and "second" (codes), "style", "colour" and "second_colour" (of the background),
+    "object_colour" and "second_object_colour", "count", "relation", "backdrop", "tile", "copy_space" and "button".
+    """
 
     text: str
-    states_thing: bool
-    states_style: bool
-    states_colour: bool
+    stated: dict = field(default_factory=dict)
 
 
-EMPTY = Caption("", False, False, False)
+def background_of(backdrop, words):
+    """The background after a subject, and as a phrase by itself."""
+    names = [words.colour(colour) for colour in backdrop.colours]
+    if backdrop.kind == "plain":
+        ground = f"{names[0]} background"
+        a_ground = with_article(ground)
+        return words.any(f"on {a_ground}", f"on {a_ground}", f"on {names[0]}", f"against {a_ground}"), ground
+    if backdrop.kind == "gradient" and len(names) == 1:
+        ground = f"{names[0]} gradient background"
+        return words.any(f"on {with_article(ground)}", f"on {with_article(names[0] + ' gradient')}"), ground
+    if backdrop.kind == "photo":
+        seen = with_article(backdrop.label, PHOTO_ARTICLES.get(backdrop.label, ""))
+        return words.any(f"on a photo of {seen}", f"against a photo of {seen}"), f"photo of {seen} as background"
+    if backdrop.kind in LANDSCAPE_WORDS:
+        phrases, alone = LANDSCAPE_WORDS[backdrop.kind]
+        wall = names and words.any(f"{names[0]} background", f"{names[0]} wall")
+        return words.any(*phrases).format(wall=wall), alone.format(wall=wall)
+    return two_colours(backdrop.kind, *names, words)
 
 
-def with_article(words):
-    """The words with a or an in front, chosen by sound."""
-    sounds_like_consonant = words.startswith(("uni", "ufo", "one"))
-    return ("an " if words[0] in "aeiou" and not sounds_like_consonant else "a ") + words
+def two_colours(kind, first, second, words):
+    """A background of two colours, after a subject and by itself."""
+    both = f"{first} and {second}"
+    if kind == "gradient":
+        ground = f"{first} to {second} gradient"
+        phrase = words.any(f"on {with_article(ground)}", f"on a gradient from {first} to {second}")
+        return phrase, f"{ground} background"
+    if kind == "dots":
+        ground = f"{first} background with {second} dots"
+        return words.any(f"on {with_article(ground)}", f"on {with_article(both)} polka dot background"), ground
+    adjective, plural = PATTERN_WORDS[kind]
+    ground = f"{both} {adjective} background"
+    return words.any(f"on {with_article(ground)}", f"against {plural} of {both}", f"against {both} {plural}"), ground
 
 
-def pick(rng, usual, synonyms):
-    """The usual word mostly, a synonym at times."""
-    if synonyms and rng.random() < SYNONYM_CHANCE:
-        return rng.choice(synonyms)
-    return usual
+def background_facts(backdrop):
+    """What a caption with the background states."""
+    stated = {"backdrop": backdrop.kind}
+    for key, colour in zip(("colour", "second_colour"), backdrop.colours):
+        stated[key] = colour
+    return stated
 
 
-def typical(thing, style, colour):
-    """The caption form that is used most, without synonyms: what evaluation asks for."""
-    return FORMS[0][1].format(
-        a_thing=with_article(thing.name), style=STYLES[style][0], a_colour=with_article(colour)
-    )
+def fill(scene, form, words):
+    """The caption that a form gives."""
+    subject, brief, stated = subject_of(scene, words)
+    on_background, background = background_of(scene.backdrop, words)
+    style = words.pick(STYLES[scene.style][0], STYLES[scene.style][1:])
+    if "style}" in form:
+        stated["style"] = scene.style
+    if "background}" in form:
+        stated |= background_facts(scene.backdrop)
+    text = form.format(subject=subject, brief=brief, style=style, a_style=with_article(style),
+                       on_background=on_background, background=background)
+    return Caption(text, stated)
 
 
-def write(thing, style, colour, rng):
-    """A random caption for a picture of this triple; some are empty, for guidance."""
+def typical(scene):
+    """The form that is used most, without synonyms: what evaluation asks for."""
+    return fill(scene, TYPICAL, Words()).text
+
+
+def write(scene, rng):
+    """A random caption for a scene; some are empty, for guidance."""
     if rng.random() < EMPTY_CHANCE:
-        return EMPTY
-    form = rng.choices([form for _, form in FORMS], WEIGHTS)[0]
-    name = pick(rng, thing.name, thing.names[1:])
-    style_words = pick(rng, STYLES[style][0], STYLE_SYNONYMS[style])
-    colour_word = pick(rng, colour, COLOUR_SYNONYMS.get(colour))
-    text = form.format(
-        thing=name, a_thing=with_article(name), style=style_words, a_style=with_article(style_words),
-        colour=colour_word, a_colour=with_article(colour_word),
-    )
-    return Caption(text, True, "style}" in form, "colour}" in form)
+        return Caption("")
+    weights, forms = zip(*FORMS[scene.kind])
+    return fill(scene, rng.choices(forms, weights)[0], Words(rng))

@@ -1,17 +1,22 @@
-"""What can be asked for: things, drawing styles and background colours, and which combinations stay unseen."""
+"""What can be asked for: things, drawing styles and colours."""
 import tomllib
-import zlib
 from dataclasses import dataclass
-from itertools import product
 from pathlib import Path
 
-THINGS_FILE = Path(__file__).with_name("things.toml")
+THINGS_FOLDER = Path(__file__).with_name("things")
+BLOCKED = "blocked"
 
-# Words a caption may use for each style, the usual one first. The keys name the styles in the pack of parts.
+# Words a caption may use for each style, the usual ones first. The keys name the styles in the pack of parts.
 STYLES = {
-    "3d": ["3d render"],
-    "flat": ["flat illustration"],
-    "cartoon": ["cartoon"],
+    "3d": ["3d render", "3d", "3d icon", "3d illustration"],
+    "flat": ["flat illustration", "flat", "flat vector", "flat design"],
+    "gradient": ["gradient illustration", "gradient vector", "glossy gradient illustration"],
+    "cartoon": ["cartoon", "cartoon drawing", "cartoon illustration"],
+    "minimal": ["minimal vector", "minimal illustration", "minimal drawing"],
+    "soft": ["soft cartoon", "soft blob cartoon", "blob cartoon"],
+    "sticker": ["sticker", "sticker art", "sticker drawing"],
+    "ui": ["app icon", "gradient app icon", "colourful app icon"],
+    "flatui": ["ui icon", "flat ui icon", "simple ui icon"],
 }
 
 COLOURS = {
@@ -27,41 +32,50 @@ COLOURS = {
     "white": (250, 250, 250),
     "grey": (150, 155, 162),
     "black": (22, 22, 26),
+    "brown": (122, 80, 54),
+    "cyan": (95, 210, 235),
+    "lime": (165, 220, 60),
+    "gold": (205, 160, 50),
+    "beige": (232, 216, 184),
+    "magenta": (210, 50, 150),
 }
-
-HELD_OUT_PER_MILLE = 100
 
 
 @dataclass(frozen=True)
 class Thing:
-    """One thing: the code point its pictures are filed under, and its names, the usual one first."""
+    """One thing: the code its drawings are filed under, and its names, the usual one first.
+
+    `plural` is empty for what cannot be counted; `article` is None where "a" or "an" follows from the sound;
+    `also` lists further codes whose drawings show the same thing.
+    """
 
     code: str
     names: tuple
+    group: str
+    plural: str
+    article: str | None = None
+    also: tuple = ()
 
     @property
     def name(self):
         return self.names[0]
 
 
-def load_things(path=THINGS_FILE):
-    """The hand-checked list of things, in file order."""
-    with open(path, "rb") as file:
-        rows = tomllib.load(file)["thing"]
-    return [Thing(row["code"], tuple(row["names"])) for row in rows]
+def read_thing(row, group):
+    """A thing from its row in the table."""
+    names = tuple(row["names"])
+    plural = row.get("plural", names[0] + "s")
+    return Thing(row["code"], names, group, plural, row.get("article"), tuple(row.get("also", ())))
 
 
-def order_key(thing, style, colour):
-    """A fixed pseudo-random number for a triple, the same on every machine."""
-    return zlib.crc32(f"{thing.code}|{style}|{colour}".encode())
-
-
-def is_held_out(thing, style, colour):
-    """Whether this triple is never drawn for training, so that it can show what the model generalises to."""
-    return order_key(thing, style, colour) % 1000 < HELD_OUT_PER_MILLE
-
-
-def triples(things, held_out):
-    """All (thing, style, colour) that are held out, or all that are not."""
-    everything = product(things, STYLES, COLOURS)
-    return [triple for triple in everything if is_held_out(*triple) == held_out]
+def load_things(codes=None, folder=THINGS_FOLDER):
+    """The hand-checked things, in file order; only those with the given codes if there are any."""
+    things = []
+    for path in sorted(Path(folder).glob("*.toml")):
+        if path.stem != BLOCKED:
+            rows = tomllib.loads(path.read_text()).get("thing", [])
+            things += [read_thing(row, path.stem) for row in rows]
+    if codes is None:
+        return things
+    codes = set(codes)
+    return [thing for thing in things if thing.code in codes]

@@ -1,27 +1,88 @@
-"""Chooses the fixed evaluation prompts: triples never trained, one per thing at most, in hash order, not by looks."""
+"""Chooses the fixed evaluation prompts in hash order, never by looks.
+
+    python -m tools.eval.choose_prompts --work DIR --preset cpu
+
+The pack in the work folder tells which drawings exist. What was chosen is written to prompts/PRESET.jsonl.
+"""
 import argparse
+import random
+import zlib
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 from tools.data.captions import typical
-from tools.data.vocabulary import load_things, order_key, triples
+from tools.data.compose import Parts
+from tools.data.scenes import LANDSCAPES, MIXES, Planner
+from tools.eval.prompt_files import FOLDER, PRESETS, Prompt, write_prompts
 
-COUNT = 72
+PLAIN = ("plain",)
+DRAWN_FOR_EACH = 25
+
+# The kind of scene, the split and the backdrops of each set.
+RECIPES = {
+    "seen": ("single", "seen", PLAIN),
+    "style": ("single", "style", PLAIN),
+    "colour": ("single", "colour", PLAIN),
+    "pair": ("pair", "pair", PLAIN),
+    "seen pair": ("pair", "seen", PLAIN),
+    "count": ("count", "seen", PLAIN),
+    "recolour": ("single", "seen", PLAIN),
+    "scene": ("single", "seen", LANDSCAPES),
+}
 
 
-def choose(things, count):
-    """One held-out triple for each of `count` things; both the things and the triples come in hash order."""
-    first = {}
-    for triple in sorted(triples(things, held_out=True), key=lambda triple: order_key(*triple)):
-        first.setdefault(triple[0].code, triple)
-    return list(first.values())[:count]
+def fits(name, scene):
+    """Whether a scene came out as its set wants it: things that keep their colours or backdrops are passed over."""
+    recoloured = all(figure.colour for figure in scene.figures)
+    return recoloured == (name == "recolour") and scene.backdrop.kind in RECIPES[name][2]
+
+
+def scenes_of(name, things, available, preset, count, seed):
+    """Random scenes of a set; the same for the same seed."""
+    kind, split, backdrops = RECIPES[name]
+    mix = replace(MIXES[preset.trained.mix], kinds={kind: 1}, backdrops=dict.fromkeys(backdrops, 1),
+                  recolour=float(name == "recolour"))
+    planner = Planner(things, preset.trained.styles, available, mix, split)
+    rng = random.Random(f"{seed} {name}")
+    scenes = []
+    while len(scenes) < count:
+        scene = planner.draw(rng)
+        if fits(name, scene):
+            scenes.append(scene)
+    return scenes
+
+
+def choose(name, things, available, preset):
+    """The prompts of a set: random scenes in the order of their captions' hashes, each thing once before any again.
+
+    The same things in the same style are never asked for twice.
+    """
+    drawn = scenes_of(name, things, available, preset, preset.per_set * DRAWN_FOR_EACH, "prompts")
+    prompts = [Prompt(name, typical(scene), scene) for scene in drawn]
+    different = {}
+    for prompt in sorted(prompts, key=lambda prompt: zlib.crc32(prompt.text.encode())):
+        different.setdefault((*(thing.code for thing in prompt.things), prompt.scene.style), prompt)
+    times, ranked = Counter(), []
+    for prompt in different.values():
+        ranked.append((times[prompt.things[0].code], prompt))
+        times[prompt.things[0].code] += 1
+    return [prompt for _, prompt in sorted(ranked, key=lambda pair: pair[0])][: preset.per_set]
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, default=Path(__file__).with_name("prompts.txt"))
+    parser.add_argument("--work", type=Path, default=Path(".plantain-train"))
+    parser.add_argument("--pack", type=Path, help="folder of parts.bin and parts.json (default: WORK/pack)")
+    parser.add_argument("--preset", choices=PRESETS, required=True)
+    parser.add_argument("--out", type=Path, help="default: prompts/PRESET.jsonl beside this file")
     args = parser.parse_args()
-    prompts = [typical(*triple) for triple in choose(load_things(), COUNT)]
-    args.out.write_text("\n".join(prompts) + "\n")
+    preset = PRESETS[args.preset]
+    things = preset.things()
+    available = Parts(args.pack or args.work / "pack", things, preset.trained.styles).available
+    prompts = [prompt for name in preset.sets for prompt in choose(name, things, available, preset)]
+    write_prompts(prompts, args.out or FOLDER / f"{args.preset}.jsonl")
+    print(len(prompts), "prompts")
 
 
 if __name__ == "__main__":

@@ -1,110 +1,97 @@
-"""Measures a model folder on the held-out prompts, without and with the refiner.
-
-Three measures: the distance to what many steps make of the same noise; the distance to the closest drawing of what was
-asked; and how often the closest of all drawings on that background is the right thing, or the right thing and style.
-Distances are taken on the picture or its latent. The eye remains the judge; these numbers only compare models.
-"""
-import argparse
-import random
-from pathlib import Path
+"""Measures one row: how often each stated fact is right in each set, and how its pictures compare with real ones."""
+import time
+from collections import defaultdict
 
 import torch
-import torch.nn.functional as F
 
-from tools.data.compose import Parts, compose
-from tools.data.vocabulary import STYLES, load_things, triples
-from tools.data.captions import typical
-from tools.eval.contact_sheet import FIRST_SEED, read_prompts
-from tools.train.autoencoder import psnr
-from tools.train.model import GUIDANCE, STEPS, Codec, Generator, noise_for, step_times
-from tools.train.refiner import load_refiner
+from tools.eval.distances import (
+    edge_sharpness, frechet_distance, kernel_distance, mean_pairwise_distance, mean_pairwise_perceptual,
+    nearest_distances, speckle,
+)
+from tools.eval.features import BATCH, SIDE
+from tools.eval.references import paint_in_batches
+from tools.eval.regions import square_crops, subject_boxes
+from tools.eval.rows import draw_all, replaced
 
-MANY_STEPS = 48
-VARIANTS = 3
-COMPARED_SIDE = 32
+FIRST_SEED = 1
+DIVERSITY_PROMPTS = 12
+DIVERSITY_SEEDS = 4
+PERCEPTUAL_PROMPTS = 48
+REDRAWN = 2
 
-
-def asked_triples(prompts, things):
-    """The triple behind each prompt."""
-    known = {typical(*triple): triple for triple in triples(things, held_out=True)}
-    return [known[prompt] for prompt in prompts]
-
-
-def small(pictures):
-    """Pictures shrunk for comparing, so that a shift by a pixel does not matter."""
-    return F.interpolate(pictures, size=COMPARED_SIDE, mode="area")
-
-
-class Drawings:
-    """All drawings on every background, a few placements each, shrunk."""
-
-    def __init__(self, parts, things, colours):
-        rng = random.Random(0)
-        self.keys = [(thing.code, style) for thing in things for style in STYLES]
-        self.pictures = {}
-        for colour in sorted(colours):
-            wanted = [(thing, style, colour) for thing in things for style in STYLES] * VARIANTS
-            drawn = [small(compose(parts, wanted[k : k + 64], rng)) for k in range(0, len(wanted), 64)]
-            self.pictures[colour] = torch.cat(drawn).view(VARIANTS, len(self.keys), -1)
-
-    def distances(self, picture, colour):
-        """Mean squared difference of one shrunk picture to every drawing, best placement."""
-        return (self.pictures[colour] - picture.flatten()).pow(2).mean(-1).amin(0)
+QUALITIES = {
+    "fid": "Fréchet distance of the features to those of real pictures",
+    "kid": "kernel distance of the features to those of real pictures, times 1000",
+    "kid spread": "its standard deviation over subsets",
+    "perceptual": "perceptual distance of the cut-out thing to the closer of two real drawings of the prompt",
+    "training": "median feature distance to the nearest of the nearest training captions' pictures",
+    "diversity": "mean feature distance between pictures of one prompt",
+    "perceptual diversity": "mean perceptual distance between pictures of one prompt",
+    "sharpness": "mean gradient of the strongest 5 % of edges",
+    "speckle": "pixels per thousand that stick out in flat regions",
+    "seconds": "for drawing a picture, on this machine",
+}
 
 
-def compare(pictures, asked, drawings):
-    """Mean PSNR to the right drawing, and how often the closest drawing is the right thing, and also style."""
-    values, right_thing, right_both = [], 0, 0
-    for picture, (thing, style, colour) in zip(small(pictures), asked):
-        distances = drawings.distances(picture, colour)
-        values.append(psnr(distances[drawings.keys.index((thing.code, style))]).item())
-        nearest = drawings.keys[distances.argmin().item()]
-        right_thing += nearest[0] == thing.code
-        right_both += nearest == (thing.code, style)
-    return sum(values) / len(values), right_thing, right_both
+def accuracies(bench, pictures):
+    """{set: {fact: (right, asked)}}."""
+    table = defaultdict(lambda: defaultdict(lambda: [0, 0]))
+    for k in range(0, len(pictures), BATCH):
+        prompts = bench.prompts[k : k + BATCH]
+        for prompt, facts in zip(prompts, bench.judge.facts(prompts, pictures[k : k + BATCH])):
+            for fact, right in facts.items():
+                table[prompt.set][fact][0] += right
+                table[prompt.set][fact][1] += 1
+    return {name: {fact: tuple(count) for fact, count in facts.items()} for name, facts in table.items()}
 
 
-def report(name, latents, reference, codec, asked, drawings):
-    """One line of the table."""
-    pictures, wanted = codec.decode(latents), codec.decode(reference)
-    error = F.mse_loss(latents, reference).item()
-    agreement = psnr((pictures - wanted).pow(2).mean((1, 2, 3))).mean().item()
-    closeness, thing, both = compare(pictures, asked, drawings)
-    print(f"| {name} | {error:.4f} | {agreement:.2f} | {closeness:.2f} | {thing} | {both} |", flush=True)
+def crops(pictures):
+    """What stands out in each picture, cut out."""
+    return square_crops(pictures, subject_boxes(pictures), SIDE)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--work", type=Path, default=Path(".plantain-train"), help="for the pack of drawings")
-    parser.add_argument("--diffusers", type=Path, help="model folder (default: WORK/export)")
-    parser.add_argument("--prompts", type=Path, default=Path(__file__).with_name("prompts.txt"))
-    parser.add_argument("--guidance", type=float, default=GUIDANCE)
-    parser.add_argument("--steps", type=int, default=STEPS)
-    parser.add_argument("--sigmas", type=float, nargs="*", default=[], help="refiner levels to try beside its own")
-    args = parser.parse_args()
-    folder = args.diffusers or args.work / "export"
-    device = torch.device("cpu")
-    things = load_things()
-    prompts = read_prompts(args.prompts)
-    asked = asked_triples(prompts, things)
-    generator, codec = Generator.exported(folder, device), Codec(folder / "vae", device)
-    drawings = Drawings(Parts(args.work / "pack", things), things, {colour for _, _, colour in asked})
-    noise = torch.cat([noise_for(1, FIRST_SEED + i, device) for i in range(len(prompts))])
-    reference = generator.sample(prompts, noise, step_times(MANY_STEPS), args.guidance)
-    latents = generator.sample(prompts, noise, step_times(args.steps), args.guidance)
-    print(f"{len(prompts)} held-out prompts, guidance {args.guidance}")
-    print("| sampled | latent mse to many steps | psnr to many steps | psnr to drawing | thing | thing and style |")
-    print("|---|---|---|---|---|---|")
-    report(f"{MANY_STEPS} steps", reference, reference, codec, asked, drawings)
-    report(f"{args.steps} steps", latents, reference, codec, asked, drawings)
-    if not (folder / "refiner").exists():
-        return
-    refiner, own = load_refiner(folder / "refiner")
-    for sigma in sorted({own, *args.sigmas}):
-        with torch.no_grad():
-            refined = refiner(latents, torch.full((len(latents),), sigma))
-        report(f"{args.steps} steps, refiner at {sigma}", refined, reference, codec, asked, drawings)
+def closeness(bench, pictures):
+    """Mean perceptual distance of single things to the closer of some real drawings of their prompts."""
+    rows = bench.singles[:: max(1, len(bench.singles) // PERCEPTUAL_PROMPTS)]
+    cut = crops(pictures[rows])
+    distances = []
+    for k in range(REDRAWN):
+        scenes = [replaced(bench.prompts[i].scene, f"real {i} {k}") for i in rows]
+        real = torch.cat([crops(p) for p in paint_in_batches(bench.painter, scenes, bench.side)])
+        distances.append(bench.extractor.perceptual_distance(cut, real))
+    return torch.stack(distances).amin(0).mean().item()
 
 
-if __name__ == "__main__":
-    main()
+def diversity(bench, row):
+    """How much pictures of the same prompt differ from seed to seed."""
+    rows = bench.singles[:: max(1, len(bench.singles) // DIVERSITY_PROMPTS)][:DIVERSITY_PROMPTS]
+    prompts = [bench.prompts[i] for i in rows for _ in range(DIVERSITY_SEEDS)]
+    pictures = draw_all(row, prompts, [1000 + FIRST_SEED + k for k in range(len(prompts))])
+    groups = pictures.split(DIVERSITY_SEEDS)
+    features = bench.extractor.pooled(pictures)[1].split(DIVERSITY_SEEDS)
+    return (sum(map(mean_pairwise_distance, features)) / len(groups),
+            sum(mean_pairwise_perceptual(bench.extractor, group) for group in groups) / len(groups))
+
+
+def measure(bench, row):
+    """All numbers of a row: accuracies by set, and qualities."""
+    started = time.monotonic()
+    pictures = draw_all(row, bench.prompts, [FIRST_SEED + i for i in range(len(bench.prompts))])
+    seconds = (time.monotonic() - started) / len(pictures)
+    singles = pictures[bench.singles]
+    features = bench.extractor.pooled(singles)[1]
+    kid, kid_spread = kernel_distance(features, bench.real_features)
+    feature_diversity, perceptual_diversity = diversity(bench, row)
+    qualities = {
+        "fid": frechet_distance(features, bench.real_features),
+        "kid": 1000 * kid,
+        "kid spread": 1000 * kid_spread,
+        "perceptual": closeness(bench, pictures),
+        "training": nearest_distances(features, bench.training_features).median().item(),
+        "diversity": feature_diversity,
+        "perceptual diversity": perceptual_diversity,
+        "sharpness": edge_sharpness(singles, bench.side).mean().item(),
+        "speckle": 1000 * speckle(singles, bench.side).mean().item(),
+        "seconds": seconds,
+    }
+    return dict(row=row.name, accuracies=accuracies(bench, pictures), qualities=qualities)

@@ -1,7 +1,9 @@
-"""Trains the autoencoder: 128x128 pictures to latents of 6x16x16 and back.
+"""Trains the autoencoder: pictures to latents sixteen times smaller each way, and back.
 
 It starts as a thumbnail: the first three latent channels are the blurred colours and the decoder is a smooth
-enlargement, so that training spends its time on detail instead of on finding out what a picture is.
+enlargement, so that training spends its time on detail instead of on finding out what a picture is. It learns on
+windows of pictures, as it has no global operations. Towards the end the encoder stands still and only the decoder
+learns, with noisier latents, because sampled latents are never exact.
 """
 import random
 
@@ -9,30 +11,31 @@ import torch
 import torch.nn.functional as F
 from diffusers import AutoencoderTiny
 
-from tools.data.compose import Parts, compose, endless_batches
-from tools.data.vocabulary import load_things, triples
-from tools.train.common import (
-    Checkpoint, Clock, CsvLog, Ema, Replicas, StopRequest, autocast, common_arguments, pack_folder, save_grid,
-    set_learning_rate, set_up,
-)
+from tools.data.compose import Painter, Parts
+from tools.data.scenes import MIXES, Planner
+from tools.data.vocabulary import load_things
+from tools.train.common import Loop, autocast, common_arguments, pack_folder, save_grid, set_up
+from tools.train.presets import LATENT_CHANNELS, PRESETS
 
-LATENT_CHANNELS = 6
 WIDTH = 40
+ENCODER_BLOCKS = (0, 1, 2, 3, 3)
+DECODER_BLOCKS = (3, 4, 2, 1, 0)
 THUMBNAIL_GAIN = 4.0
 LATENT_NOISE = 0.05
+DECODER_NOISE = 0.1
+DECODER_ONLY_SHARE = 0.3
 PEAK_RATE = 1.5e-3
-BATCH = 16
-LOG_STEPS = 50
+EVALUATED = 96
 
 
 def build():
     """An untrained autoencoder."""
     return AutoencoderTiny(
         latent_channels=LATENT_CHANNELS,
-        encoder_block_out_channels=(WIDTH,) * 4,
-        decoder_block_out_channels=(WIDTH,) * 4,
-        num_encoder_blocks=(1, 1, 2, 2),
-        num_decoder_blocks=(3, 3, 2, 1),
+        encoder_block_out_channels=(WIDTH,) * len(ENCODER_BLOCKS),
+        decoder_block_out_channels=(WIDTH,) * len(DECODER_BLOCKS),
+        num_encoder_blocks=ENCODER_BLOCKS,
+        num_decoder_blocks=DECODER_BLOCKS,
     )
 
 
@@ -102,18 +105,23 @@ def latent_regulariser(latents):
     return mean.pow(2).mean() + variance.log().pow(2).mean()
 
 
-def losses_of(model, pictures):
-    """Loss of one batch, and the loss and mean squared error to log."""
-    device = next(model.parameters()).device
-    pictures = pictures.to(device, memory_format=torch.channels_last)
+def encode(model, pictures):
+    return model.encoder(pictures.contiguous(memory_format=torch.channels_last))
+
+
+def losses_of(model, pictures, decoder_only):
+    """Loss of one batch, and the mean squared error to log."""
+    device = pictures.device
     with autocast(device):
-        latents = model.encoder(pictures).float()
-        noisy = latents + LATENT_NOISE * torch.randn_like(latents)
+        with torch.set_grad_enabled(not decoder_only):
+            latents = encode(model, pictures).float()
+        noise = DECODER_NOISE if decoder_only else LATENT_NOISE
+        noisy = latents + noise * torch.randn_like(latents)
         output = model.decoder(noisy.contiguous(memory_format=torch.channels_last))
     # Planar layout: pooling and slicing three channels is several times faster in it on a CPU.
-    output, pictures = output.float().contiguous(), pictures.contiguous()
+    output = output.float().contiguous()
     loss = picture_loss(output, pictures) + 0.003 * latent_regulariser(latents)
-    return loss, (loss.item(), (output.detach() - pictures).pow(2).mean().item())
+    return loss, (loss.detach(), (output.detach() - pictures).pow(2).mean())
 
 
 def psnr(squared_error):
@@ -121,83 +129,77 @@ def psnr(squared_error):
     return -10 * torch.log10(torch.as_tensor(squared_error) / 4)
 
 
+class WindowSource:
+    """Random windows of random pictures; the same picture size and things for all presets of a kind."""
+
+    def __init__(self, planner, painter, preset, seed):
+        self.planner, self.painter, self.preset = planner, painter, preset
+        self.rng = random.Random(seed)
+
+    def scenes(self, count):
+        return [self.planner.draw(self.rng, aspect=(1, 1)) for _ in range(count)]
+
+    def windows(self, workers):
+        """One batch of windows per worker."""
+        free = self.preset.side - self.preset.ae_crop
+        window = (self.rng.randint(0, free), self.rng.randint(0, free), self.preset.ae_crop)
+        share = self.preset.ae_batch // workers
+        return [self.painter.paint(self.scenes(share), self.preset.side, window=window) for _ in range(workers)]
+
+
 @torch.no_grad()
-def evaluate(model, parts, held_out, device, count=256):
-    """Latents, reconstructions and PSNR per picture of held-out pictures."""
-    rng = random.Random(0)
-    latents, outputs, values, sources = [], [], [], []
-    for _ in range(count // 32):
-        pictures = compose(parts, rng.choices(held_out, k=32), rng).to(device)
+def evaluate(model, source, device):
+    """Whole pictures with their copies and latents."""
+    sources, outputs, latents = [], [], []
+    for _ in range(EVALUATED // 8):
+        pictures = source.painter.paint(source.scenes(8), source.preset.side)
         with autocast(device):
-            z = model.encoder(pictures.contiguous(memory_format=torch.channels_last)).float()
+            z = encode(model, pictures).float()
             output = model.decoder(z.contiguous(memory_format=torch.channels_last)).float().clamp(-1, 1)
-        latents.append(z)
-        outputs.append(output)
         sources.append(pictures)
-        values.append(psnr((output - pictures).pow(2).mean((1, 2, 3))))
-    return torch.cat(latents), torch.cat(sources), torch.cat(outputs), torch.cat(values)
+        outputs.append(output)
+        latents.append(z)
+    return torch.cat(sources), torch.cat(outputs), torch.cat(latents)
 
 
-def finish(model, parts, things, device, work):
-    """Measures the latents, writes their scale into the config and saves the model."""
-    latents, sources, outputs, values = evaluate(model, parts, triples(things, True), device)
-    model.register_to_config(scaling_factor=1 / latents.std().item(), shift_factor=latents.mean().item())
-    pairs = torch.stack([sources[:32], outputs[:32]], 1).flatten(0, 1)
-    save_grid(pairs, work / "autoencoder_pairs.png", 8)
-    model.to(memory_format=torch.contiguous_format).save_pretrained(work / "vae")
-    spread = [round(v, 3) for v in latents.std((0, 2, 3)).tolist()]
-    print(f"held-out psnr {values.mean():.2f} dB, worst {values.min():.2f}, channel spread {spread}", flush=True)
+def report(model, source, device, work):
+    """Prints the quality on pictures that are not trained on, and writes a sheet of originals beside copies."""
+    sources, outputs, latents = evaluate(model, source, device)
+    values = psnr((outputs - sources).pow(2).mean((1, 2, 3)))
+    spread = [round(value, 2) for value in latents.std((0, 2, 3)).tolist()]
+    print(f"psnr {values.mean():.2f} dB, worst {values.min():.2f}, channel spread {spread}", flush=True)
+    save_grid(torch.stack([sources[:24], outputs[:24]], 1).flatten(0, 1), work / "autoencoder_pairs.png", 8)
+    return latents
 
 
 def main():
     args = common_arguments(__doc__).parse_args()
+    preset = PRESETS[args.preset]
     args.work.mkdir(parents=True, exist_ok=True)
-    stop = StopRequest()
-    checkpoint = Checkpoint(args.work / "autoencoder.pt")
-    saved = checkpoint.load()
-    step = saved["step"] if saved else 0
-    device = set_up(args.seed + step)
-    things = load_things()
-    parts = Parts(pack_folder(args), things)
+    device = set_up(args.seed)
+    # All things in all styles, whatever the preset: the decoder should not have to be trained again for more things.
+    parts = Parts(pack_folder(args), load_things(), list(PRESETS["gpu"].styles))
+    painter = Painter(parts, device)
+    planner = Planner(load_things(), list(PRESETS["gpu"].styles), parts.available, MIXES["full"], "seen")
     model = build()
     start_as_thumbnail(model)
     model.to(device, memory_format=torch.channels_last)
-    optimizer = torch.optim.AdamW(model.parameters(), PEAK_RATE, betas=(0.9, 0.99), weight_decay=1e-4)
-    ema = Ema(model.parameters(), 0.998)
-    if saved:
-        model.load_state_dict(saved["model"])
-        optimizer.load_state_dict(saved["optimizer"])
-        ema.load(saved["ema"])
-    clock = Clock(args.minutes, saved["spent"] if saved else 0.0)
-    log = CsvLog(args.work / "autoencoder.csv", ["step", "minutes", "loss", "psnr", "rate"])
+    loop = Loop(args, "autoencoder", model, device, ["loss", "error"], PEAK_RATE, decay_share=0.5, warmup=100,
+                weight_decay=1e-4)
+    torch.manual_seed(args.seed + loop.step)
+    source = WindowSource(planner, painter, preset, args.seed + loop.step)
 
-    def save():
-        checkpoint.save(dict(model=model.state_dict(), optimizer=optimizer.state_dict(), ema=ema.average,
-                             step=step, spent=clock.spent()))
+    def loss_of(module, pictures):
+        decoder_only = loop.clock.spent() > (1 - DECODER_ONLY_SHARE) * loop.clock.total
+        return losses_of(module, pictures, decoder_only)
 
-    replicas = Replicas(model, device)
-    batches = endless_batches(parts, triples(things, False), BATCH // len(replicas), args.seed + step)
-    losses, errors = [], []
-    while not clock.over() and not stop:
-        rate = clock.learning_rate(PEAK_RATE, step, warmup=100, decay_share=0.5)
-        set_learning_rate(optimizer, rate)
-        loss, error = replicas.backward(losses_of, [next(batches)[0] for _ in range(len(replicas))])
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        step += 1
-        ema.update(step)
-        losses.append(loss)
-        errors.append(error)
-        if step % LOG_STEPS == 0:
-            log.write(step=step, minutes=clock.spent() / 60, loss=sum(losses) / len(losses),
-                      psnr=psnr(sum(errors) / len(errors)).item(), rate=rate)
-            losses, errors = [], []
-        if checkpoint.due():
-            save()
-    save()
-    ema.swap()
-    log.plot("psnr")
-    finish(model, parts, things, device, args.work)
+    def show():
+        report(model, WindowSource(planner, painter, preset, seed=-1), device, args.work)
+
+    loop.run(source.windows, loss_of, show)
+    latents = report(model, WindowSource(planner, painter, preset, seed=-1), device, args.work)
+    model.register_to_config(scaling_factor=1 / latents.std().item(), shift_factor=latents.mean().item())
+    model.to(memory_format=torch.contiguous_format).save_pretrained(args.work / "vae")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,8 @@ import numpy as np
 import torch
 from PIL import Image
 
+from tools.train.presets import PRESETS
+
 CHECKPOINT_SECONDS = 600
 
 
@@ -20,7 +22,9 @@ def common_arguments(description):
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--work", type=Path, default=Path(".plantain-train"), help="folder for all results")
     parser.add_argument("--pack", type=Path, help="folder of parts.bin and parts.json (default: WORK/pack)")
-    parser.add_argument("--minutes", type=float, default=20, help="wall-clock time of this stage, over all runs")
+    parser.add_argument("--preset", choices=PRESETS, default="cpu", help="size of everything")
+    parser.add_argument("--minutes", type=float, help="wall-clock time of this stage, over all runs (default: preset)")
+    parser.add_argument("--leave-after", type=float, help="minutes after which this run stops, to be continued later")
     parser.add_argument("--seed", type=int, default=1)
     return parser
 
@@ -87,6 +91,17 @@ class Ema:
             mine.copy_(theirs)
 
 
+def worker_count(device):
+    """One worker per core on a CPU; a GPU keeps itself busy."""
+    return os.cpu_count() if device.type == "cpu" else 1
+
+
+def on_all_cores(function, jobs):
+    """Results of the function for all jobs, each on a thread of its own that uses a single core."""
+    with ThreadPoolExecutor(len(jobs), initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        return list(pool.map(function, jobs))
+
+
 class Replicas:
     """Runs a batch on all cores as one single-threaded worker per core, each with its own gradients.
 
@@ -95,7 +110,7 @@ class Replicas:
     """
 
     def __init__(self, module, device):
-        count = os.cpu_count() if device.type == "cpu" else 1
+        count = worker_count(device)
         self.modules = [module] + [self._alias(module) for _ in range(count - 1)]
         self.pool = ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,))
 
@@ -114,10 +129,14 @@ class Replicas:
             (loss / len(self.modules)).backward()
             return numbers
 
+        if len(self.modules) == 1:
+            return list(work(self.modules[0], batches[0]))
         results = list(self.pool.map(work, self.modules, batches))
-        first, *others = [[p.grad for p in module.parameters()] for module in self.modules]
-        for gradients in others:
-            torch._foreach_add_(first, gradients)
+        for other in self.modules[1:]:
+            pairs = zip(self.modules[0].parameters(), other.parameters())
+            pairs = [(mine, theirs.grad) for mine, theirs in pairs if theirs.grad is not None]
+            for mine, gradient in pairs:
+                mine.grad = gradient if mine.grad is None else mine.grad.add_(gradient)
         return [sum(values) / len(values) for values in zip(*results)]
 
     def __len__(self):
@@ -186,6 +205,8 @@ class CsvLog:
 
         with open(self.path) as file:
             rows = list(csv.DictReader(file))
+        if not rows:
+            return
         figure, axes = pyplot.subplots(figsize=(7, 4))
         axes.plot([int(r["step"]) for r in rows], [float(r[column]) for r in rows])
         axes.set_xlabel("step")
@@ -195,9 +216,90 @@ class CsvLog:
         pyplot.close(figure)
 
 
-def set_learning_rate(optimizer, value):
-    for group in optimizer.param_groups:
-        group["lr"] = value
+class Loop:
+    """One stage: batches in, gradients, averaged weights, logs and checkpoints. Continues where an earlier run stopped."""
+
+    def __init__(self, args, stage, module, device, columns, peak_rate, decay_share=0.6, warmup=200,
+                 ema_decay=0.998, weight_decay=0.01, log_steps=50):
+        self.module, self.device = module, device
+        self.peak_rate, self.decay_share, self.warmup, self.log_steps = peak_rate, decay_share, warmup, log_steps
+        self.trained = [p for p in module.parameters() if p.requires_grad]
+        self.optimizer = torch.optim.AdamW(
+            self.trained, peak_rate, betas=(0.9, 0.99), weight_decay=weight_decay, fused=True)
+        self.ema = Ema(self.trained, ema_decay)
+        self.checkpoint = Checkpoint(args.work / f"{stage}.pt")
+        minutes = args.minutes or PRESETS[args.preset].minutes[stage]
+        self.step, spent = 0, 0.0
+        self.resumed = self._resume()
+        if self.resumed:
+            self.step, spent = self.resumed
+        self.clock = Clock(minutes, spent)
+        self.leave_at = time.monotonic() + 60 * args.leave_after if args.leave_after else float("inf")
+        self.log = CsvLog(args.work / f"{stage}.csv", ["step", "minutes", *columns, "rate"])
+        self.columns = columns
+        self.stop = StopRequest()
+
+    def _resume(self):
+        saved = self.checkpoint.load()
+        if not saved:
+            return None
+        self.module.load_state_dict(saved["module"], strict=False)
+        self.optimizer.load_state_dict(saved["optimizer"])
+        self.ema.load(saved["ema"])
+        return saved["step"], saved["spent"]
+
+    def save(self):
+        """Writes what is needed to continue. Frozen parts are not trained here and so are left out."""
+        frozen = {name for name, p in self.module.named_parameters() if not p.requires_grad}
+        state = {name: value for name, value in self.module.state_dict().items() if name not in frozen}
+        self.checkpoint.save(dict(module=state, optimizer=self.optimizer.state_dict(), ema=self.ema.average,
+                                  step=self.step, spent=self.clock.spent()))
+
+    def finished(self):
+        return self.clock.over()
+
+    def run(self, draw, loss_of, show=None):
+        """Trains until the time is over; afterwards the module holds the averaged weights.
+
+        `draw(worker_count)` gives one batch for each worker, `loss_of(module, batch)` a loss and the numbers of the
+        log's columns; `show()` is called with the averaged weights in place at each checkpoint.
+        """
+        replicas = Replicas(self.module, self.device)
+        sums, count = [0.0] * len(self.columns), 0
+        while not self.finished() and not self.stop and time.monotonic() < self.leave_at:
+            rate = self.clock.learning_rate(self.peak_rate, self.step, self.warmup, self.decay_share)
+            for group in self.optimizer.param_groups:
+                group["lr"] = rate
+            numbers = replicas.backward(loss_of, draw(len(replicas)))
+            torch.nn.utils.clip_grad_norm_(self.trained, 1.0)
+            self.optimizer.step()
+            self.step += 1
+            self.ema.update(self.step)
+            sums, count = [a + b for a, b in zip(sums, numbers)], count + 1
+            if self.step % self.log_steps == 0:
+                means = dict(zip(self.columns, (float(value) / count for value in sums)))
+                self.log.write(step=self.step, minutes=self.clock.spent() / 60, **means, rate=rate)
+                sums, count = [0.0] * len(self.columns), 0
+            if self.checkpoint.due():
+                self._checkpoint(show)
+        self._checkpoint(show)
+        self.ema.swap()
+        if not self.finished():
+            raise SystemExit(0)
+
+    def _checkpoint(self, show):
+        self.save()
+        self.log.plot(self.columns[0])
+        if show:
+            self.ema.swap()
+            show()
+            self.ema.swap()
+
+
+def averaged(path):
+    """The averaged weights in a stage's checkpoint and the number of its steps."""
+    saved = torch.load(path, map_location="cpu", weights_only=True)
+    return saved["ema"], saved["step"]
 
 
 def save_grid(pictures, path, columns):

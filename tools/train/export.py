@@ -1,4 +1,7 @@
-"""Writes the trained model as one folder in diffusers layout, f16, that plantain loads."""
+"""Writes a finished stage as one folder in diffusers layout, f16, that plantain loads.
+
+`plantain convert --precision int8` then makes the package of it.
+"""
 import json
 import shutil
 from pathlib import Path
@@ -6,11 +9,13 @@ from pathlib import Path
 import torch
 from diffusers import AutoencoderTiny, FlowMatchEulerDiscreteScheduler
 
-from tools.data.vocabulary import COLOURS, load_things
-from tools.train.common import Checkpoint, common_arguments
-from tools.train.model import GUIDANCE, STEPS, Generator
+from tools.data.vocabulary import STYLES, load_things
+from tools.train.common import common_arguments
+from tools.train.networks import Generator
+from tools.train.presets import PRESETS
 
 NAME = "plantain-2-lite"
+STAGES = ("teacher", "student", "few_step", "quantize")
 COMPONENTS = {
     "unet": ["diffusers", "UNet2DConditionModel"],
     "text_encoder": ["transformers", "CLIPTextModel"],
@@ -20,23 +25,12 @@ COMPONENTS = {
 }
 
 
-def averaged_generator(work):
-    """The generator with its averaged weights, and the number of steps it was trained."""
-    saved = Checkpoint(work / "text_unet.pt").load()
-    generator = Generator.untrained(work / "tokenizer", torch.device("cpu"))
-    with torch.no_grad():
-        for parameter, average in zip(generator.parameters(), saved["ema"]):
-            parameter.copy_(average)
-    generator.requires_grad_(False)
-    return generator, saved["step"]
-
-
-def description():
+def description(preset):
     """What the model is for, in one sentence."""
-    return (
-        f"Draws one of {len(load_things())} everyday things as a 3d render, flat illustration or cartoon, "
-        f"centred on a plain background in one of {len(COLOURS)} colours."
-    )
+    things = len(load_things(codes=preset.thing_codes()))
+    styles = ", ".join(STYLES[style][0] for style in preset.styles)
+    content = "one centred thing on a plain background" if preset.mix == "single" else "things, pairs, counts and scenes"
+    return f"Knows {things} things in the styles {styles}: {content}."
 
 
 def write_json(path, content):
@@ -50,30 +44,33 @@ def forget_origin(path):
     write_json(path, config)
 
 
-def write_model(work, folder, notices):
+def write_model(work, stage, preset, folder, notices, with_refiner):
     """All parts of the model into an empty folder."""
-    generator, steps_trained = averaged_generator(work)
+    generator = Generator.saved(work / stage, torch.device("cpu")).requires_grad_(False)
+    sampling = json.loads((work / stage / "sampling.json").read_text())
     generator.unet.to(memory_format=torch.contiguous_format).half().save_pretrained(folder / "unet")
     generator.text_encoder.half().save_pretrained(folder / "text_encoder")
+    generator.tokenizer.save_pretrained(folder / "tokenizer")
     AutoencoderTiny.from_pretrained(work / "vae").half().save_pretrained(folder / "vae")
-    forget_origin(folder / "vae" / "config.json")
-    shutil.copytree(work / "tokenizer", folder / "tokenizer")
+    for part in ("unet", "text_encoder", "vae"):
+        forget_origin(folder / part / "config.json")
     FlowMatchEulerDiscreteScheduler(num_train_timesteps=1000, shift=1.0).save_pretrained(folder / "scheduler")
-    if (work / "refiner").exists():
+    if with_refiner:
         shutil.copytree(work / "refiner", folder / "refiner")
     shutil.copy(notices, folder / "LICENSES.md")
     write_json(folder / "model_index.json", {"_class_name": "LatentDiffusionPipeline", **COMPONENTS})
     write_json(folder / "model.json", {
         "name": NAME,
-        "description": description(),
-        "license": "MIT AND Apache-2.0",
+        "description": description(preset),
+        "license": "MIT AND Apache-2.0 AND CC-BY-4.0",
         "notices": "LICENSES.md",
         "sampler": "flow-euler",
-        "steps": STEPS,
-        "guidance": GUIDANCE,
-        "width": 128,
-        "height": 128,
-        "trained_steps": steps_trained,
+        "timestep_spacing": "trailing",
+        "steps": sampling["steps"],
+        "guidance": sampling["guidance"],
+        "width": preset.side,
+        "height": preset.side,
+        "trained_steps": sampling["trained_steps"],
     })
 
 
@@ -89,14 +86,17 @@ def replace_folder(new, target):
 
 def main():
     parser = common_arguments(__doc__)
+    parser.add_argument("--stage", choices=STAGES, default="quantize", help="which stage's network to write")
     parser.add_argument("--out", type=Path, help="folder to write (default: WORK/export)")
     parser.add_argument("--notices", type=Path, default=Path("weights/LICENSES.md"))
+    parser.add_argument("--no-refiner", action="store_true")
     args = parser.parse_args()
     target = args.out or args.work / "export"
     building = target.with_name(target.name + ".new")
     shutil.rmtree(building, ignore_errors=True)
     building.mkdir(parents=True)
-    write_model(args.work, building, args.notices)
+    with_refiner = not args.no_refiner and (args.work / "refiner").exists()
+    write_model(args.work, args.stage, PRESETS[args.preset], building, args.notices, with_refiner)
     for file in building.rglob("*.safetensors"):
         file.chmod(0o644)
     replace_folder(building, target)

@@ -1,8 +1,9 @@
-"""Trains the latent refiner, a small convolutional network that corrects the sampled latent before decoding.
+"""Trains the latent refiner on what the few-step student really gets wrong.
 
-It is trained on two kinds of pairs, half and half, both with the clean latent of a drawn picture as the target:
-what the finished model makes of that latent when it is noised half-way and sampled back in the usual steps, and the
-latent with plain noise of a known level.
+The student draws in few steps from a noise for which the teacher's many-step picture is known (the pairs of
+`few_step.py`, of which some are kept aside for judging). The refiner learns to turn the student's latent into the
+teacher's. Half of the loss is taken on the decoded picture, with its edges, so that it also learns to counter what the
+decoder makes of small latent errors.
 """
 import json
 import math
@@ -13,28 +14,24 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from tools.data.vocabulary import load_things
-from tools.train.autoencoder import LATENT_CHANNELS
-from tools.train.common import (
-    Checkpoint, Clock, CsvLog, Ema, StopRequest, common_arguments, set_learning_rate, set_up,
-)
-from tools.train.export import averaged_generator
-from tools.train.model import step_times
+from tools.train.autoencoder import gradient_loss, psnr
+from tools.train.common import Loop, common_arguments, on_all_cores, set_up, worker_count
+from tools.train.few_step import STEPS, PairSet
+from tools.train.networks import Codec, Generator
+from tools.train.presets import LATENT_CHANNELS, PRESETS
 
 WIDTH = 64
 BLOCKS = 4
 GROUPS = 8
 EPSILON = 1e-5
 PEAK_RATE = 1e-3
-# The level that stands for "as the model left it"; plain noise is drawn up to MAX_SIGMA.
+# The level that stands for "as the student left it".
 SAMPLED_SIGMA = 0.2
-MAX_SIGMA = 0.5
-# Starting points on the times of the usual steps: 2, 3 or 4 of 6 steps are done.
-STEPS_DONE = (2, 3, 4)
-PAIRS_PER_ROUND = 32
-UPDATES_PER_ROUND = 8
-POOL_LIMIT = 6000
-BATCH = 64
+BATCH = 16
+DECODED = 4
+PICTURE_WEIGHT = 1.0
+KEPT_ASIDE = 10
+SAMPLE_BATCH = 64
 
 
 def sigma_features(sigma, width):
@@ -115,84 +112,77 @@ def load_refiner(folder):
     return refiner.eval(), config["sigma"]
 
 
-class Pairs:
-    """A growing pool of (what the model made, clean latent)."""
+class Sampled:
+    """What the student draws from the noises of the pairs, beside what the teacher drew."""
 
-    def __init__(self, generator, data):
-        self.generator, self.data = generator, data
-        self.made, self.clean = [], []
+    def __init__(self, student, pairs):
+        self.buckets = [self._sample(student, bucket) for bucket in pairs.buckets]
+        self.sizes = torch.tensor([float(len(bucket["made"])) for bucket in self.buckets])
 
-    def grow(self):
-        """Adds one batch: data latents noised part of the way and sampled back by the model."""
-        clean, captions, _ = self.data.draw(PAIRS_PER_ROUND)
-        times = step_times()[STEPS_DONE[torch.randint(len(STEPS_DONE), (1,)).item()] :]
-        noised = (1 - times[0]) * clean + times[0] * torch.randn_like(clean)
-        made = self.generator.sample(captions, noised, times)
-        self.made = (self.made + [*made])[-POOL_LIMIT:]
-        self.clean = (self.clean + [*clean])[-POOL_LIMIT:]
+    @staticmethod
+    def _sample(student, bucket):
+        def work(job):
+            tokens, noise = job
+            return student.sample(tokens.long(), noise.float(), STEPS, 1)
 
-    def batch(self):
-        """Inputs, their levels and targets, half of each kind."""
-        rows = torch.randint(len(self.made), (BATCH // 2,)).tolist()
-        made = torch.stack([self.made[i] for i in rows])
-        target = torch.stack([self.clean[i] for i in rows])
-        clean, _, _ = self.data.draw(BATCH // 2)
-        sigma = torch.rand(BATCH // 2) * MAX_SIGMA
-        s = sigma.view(-1, 1, 1, 1)
-        noised = (1 - s) * clean + s * torch.randn_like(clean)
-        levels = torch.cat([torch.full((BATCH // 2,), SAMPLED_SIGMA), sigma])
-        return torch.cat([made, noised]), levels, torch.cat([target, clean])
+        jobs = list(zip(bucket["tokens"].split(SAMPLE_BATCH), bucket["noise"].split(SAMPLE_BATCH)))
+        width = worker_count(student.device)
+        made = [part for k in range(0, len(jobs), width) for part in on_all_cores(work, jobs[k : k + width])]
+        return dict(made=torch.cat(made), wanted=bucket["latents"].float())
+
+    def draw(self, count):
+        """Random training pairs of one shape; every tenth pair is kept aside."""
+        bucket = self.buckets[torch.multinomial(self.sizes, 1).item()]
+        rows = torch.randint(len(bucket["made"]), (count,), device=bucket["made"].device)
+        rows = torch.where(rows % KEPT_ASIDE == 0, (rows + 1) % len(bucket["made"]), rows)
+        return bucket["made"][rows], bucket["wanted"][rows]
+
+    def kept_aside(self, limit=64):
+        """Pairs that are never trained on."""
+        return self.buckets[0]["made"][::KEPT_ASIDE][:limit], self.buckets[0]["wanted"][::KEPT_ASIDE][:limit]
+
+
+def refine(refiner, latents):
+    return refiner(latents, torch.full((len(latents),), SAMPLED_SIGMA, device=latents.device))
+
+
+def losses_of(refiner, batch, codec):
+    """Latent error, and on a few of the pictures the error of pixels and edges."""
+    made, wanted = batch
+    refined = refine(refiner, made)
+    latent = F.mse_loss(refined, wanted)
+    pictures = codec.decode_differentiably(refined[:DECODED])
+    error = pictures - codec.decode(wanted[:DECODED])
+    picture = 2 * error.pow(2).mean() + error.abs().mean() + gradient_loss(error)
+    before = F.mse_loss(made, wanted)
+    return latent + PICTURE_WEIGHT * picture, (latent.detach(), before, picture.detach())
+
+
+@torch.no_grad()
+def judge(refiner, sampled, codec):
+    """Prints latent error and picture agreement on pairs kept aside, without and with the refiner."""
+    made, wanted = sampled.kept_aside()
+    for name, latents in (("without", made), ("with", refine(refiner, made))):
+        agreement = psnr((codec.decode(latents) - codec.decode(wanted)).pow(2).mean((1, 2, 3))).mean()
+        print(f"{name} refiner: latent error {F.mse_loss(latents, wanted):.4f}, {agreement:.2f} dB to the teacher")
 
 
 def main():
-    from tools.train.text_unet import TrainingSet
-
     args = common_arguments(__doc__).parse_args()
-    stop = StopRequest()
-    checkpoint = Checkpoint(args.work / "refiner.pt")
-    saved = checkpoint.load()
-    step = saved["step"] if saved else 0
-    set_up(args.seed + step)
-    generator, _ = averaged_generator(args.work)
-    pairs = Pairs(generator, TrainingSet(args.work / "latents.pt", load_things(), args.seed + step))
-    refiner = LatentRefiner()
-    optimizer = torch.optim.AdamW(refiner.parameters(), PEAK_RATE, betas=(0.9, 0.99), weight_decay=0.01)
-    ema = Ema(refiner.parameters(), 0.99)
-    if saved:
-        refiner.load_state_dict(saved["refiner"])
-        optimizer.load_state_dict(saved["optimizer"])
-        ema.load(saved["ema"])
-    clock = Clock(args.minutes, saved["spent"] if saved else 0.0)
-    log = CsvLog(args.work / "refiner.csv", ["step", "minutes", "sampled_before", "sampled_after", "noised_after"])
+    preset, device = PRESETS[args.preset], set_up(args.seed)
+    student = Generator.saved(args.work / "few_step", device).requires_grad_(False)
+    codec = Codec(args.work / "vae", device)
+    sampled = Sampled(student, PairSet(args.work / "pairs.pt", preset.pairs).to(device))
+    refiner = LatentRefiner().to(device)
+    loop = Loop(args, "refiner", refiner, device, ["after", "before", "picture"], PEAK_RATE, warmup=50, ema_decay=0.99)
+    torch.manual_seed(args.seed + loop.step)
 
-    def save():
-        checkpoint.save(dict(refiner=refiner.state_dict(), optimizer=optimizer.state_dict(), ema=ema.average,
-                             step=step, spent=clock.spent()))
+    def draw(workers):
+        return [sampled.draw(BATCH) for _ in range(workers)]
 
-    while not clock.over() and not stop:
-        pairs.grow()
-        for _ in range(UPDATES_PER_ROUND):
-            set_learning_rate(optimizer, clock.learning_rate(PEAK_RATE, step, warmup=50, decay_share=0.6))
-            inputs, levels, target = pairs.batch()
-            output = refiner(inputs, levels)
-            loss = F.mse_loss(output, target)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(refiner.parameters(), 1.0)
-            optimizer.step()
-            step += 1
-            ema.update(step)
-        half = BATCH // 2
-        log.write(step=step, minutes=clock.spent() / 60,
-                  sampled_before=F.mse_loss(inputs[:half], target[:half]).item(),
-                  sampled_after=F.mse_loss(output[:half], target[:half]).item(),
-                  noised_after=F.mse_loss(output[half:], target[half:]).item())
-        if checkpoint.due():
-            save()
-    save()
-    ema.swap()
+    loop.run(draw, lambda module, batch: losses_of(module, batch, codec))
+    judge(refiner, sampled, codec)
     save_refiner(refiner, args.work / "refiner", SAMPLED_SIGMA)
-    log.plot("sampled_after")
 
 
 if __name__ == "__main__":

@@ -7,22 +7,29 @@ from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, tr
 from transformers import CLIPTokenizer
 
 from tools.data.captions import write
-from tools.data.vocabulary import COLOURS, STYLES, load_things
+from tools.data.scenes import MIXES, Planner
+from tools.data.vocabulary import STYLES, load_things
 from tools.train.common import common_arguments
+from tools.train.networks import MAX_TOKENS
+from tools.train.presets import PRESETS
 
-MAX_LENGTH = 24
-VOCABULARY = 1400
+CAPTIONS = 40_000
 START, END = "<|startoftext|>", "<|endoftext|>"
 WORDS = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
 
 
-def sample_captions(things, count, rng):
-    """Random captions of all things, styles and colours."""
+def sample_captions(count, rng):
+    """Random captions of everything that can be drawn, whatever the preset, and every name once."""
+    things = load_things()
+    everything = {(thing.code, style) for thing in things for style in STYLES}
+    planner = Planner(things, list(STYLES), everything, MIXES["full"], "seen")
+    for thing in things:
+        yield from (*thing.names, thing.plural)
     for _ in range(count):
-        yield write(rng.choice(things), rng.choice(list(STYLES)), rng.choice(list(COLOURS)), rng).text
+        yield write(planner.draw(rng), rng).text
 
 
-def train(captions):
+def train(captions, size):
     """Merges and vocabulary learned from the captions."""
     tokenizer = Tokenizer(models.BPE(unk_token=END, end_of_word_suffix="</w>", continuing_subword_prefix=""))
     tokenizer.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()])
@@ -32,7 +39,7 @@ def train(captions):
     ])
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     trainer = trainers.BpeTrainer(
-        vocab_size=VOCABULARY, initial_alphabet=alphabet, end_of_word_suffix="</w>", show_progress=False
+        vocab_size=size, initial_alphabet=alphabet, end_of_word_suffix="</w>", show_progress=False
     )
     tokenizer.train_from_iterator(captions, trainer)
     merges = json.loads(tokenizer.to_str())["model"]["merges"]
@@ -49,15 +56,15 @@ def save(alphabet, merges, folder):
     (folder / "vocab.json").write_text(json.dumps(vocabulary, ensure_ascii=False))
     lines = ["#version: 0.2"] + [" ".join(merge) for merge in merges]
     (folder / "merges.txt").write_text("\n".join(lines) + "\n")
-    tokenizer = CLIPTokenizer(str(folder / "vocab.json"), str(folder / "merges.txt"), model_max_length=MAX_LENGTH)
+    tokenizer = CLIPTokenizer(str(folder / "vocab.json"), str(folder / "merges.txt"), model_max_length=MAX_TOKENS)
     tokenizer.save_pretrained(folder)
     return tokenizer
 
 
 def main():
     args = common_arguments(__doc__).parse_args()
-    captions = sample_captions(load_things(), 30000, random.Random(args.seed))
-    tokenizer = save(*train(captions), args.work / "tokenizer")
+    captions = sample_captions(CAPTIONS, random.Random(args.seed))
+    tokenizer = save(*train(captions, PRESETS[args.preset].vocabulary), args.work / "tokenizer")
     print(len(tokenizer), "tokens;", tokenizer.tokenize("a red fox, 3d render, on a teal background"))
 
 

@@ -1,0 +1,104 @@
+"""The fixed evaluation prompts: the presets, what a prompt asks for, and the files it is kept in."""
+import json
+from dataclasses import MISSING, dataclass, fields
+from pathlib import Path
+
+from tools.data.scenes import Backdrop, Figure, Scene
+from tools.data.vocabulary import load_things
+from tools.train.presets import PRESETS as TRAINING_PRESETS
+
+FOLDER = Path(__file__).with_name("prompts")
+FREE_PROMPTS = FOLDER / "free.txt"
+
+# Sets of single things on plain backgrounds. The distances between sets of pictures are taken on these.
+SINGLE_SETS = ("seen", "style", "colour")
+ALL_SETS = (*SINGLE_SETS, "pair", "seen pair", "count", "recolour", "scene")
+
+
+@dataclass(frozen=True)
+class Preset:
+    """How much is measured, on which sets, and which training it belongs to: that tells things, styles and size."""
+
+    training: str
+    sets: tuple
+    per_set: int
+    real: int
+    training_captions: int
+
+    @property
+    def trained(self):
+        return TRAINING_PRESETS[self.training]
+
+    def things(self):
+        return load_things(self.trained.thing_codes())
+
+
+PRESETS = {
+    "cpu": Preset("cpu", SINGLE_SETS, per_set=72, real=300, training_captions=20_000),
+    "full": Preset("gpu", ALL_SETS, per_set=200, real=2000, training_captions=150_000),
+}
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A text, the set it belongs to, and a scene that it describes."""
+
+    set: str
+    text: str
+    scene: Scene
+
+    @property
+    def things(self):
+        """The different things asked for, the first figure's first."""
+        return list({figure.thing.code: figure.thing for figure in self.scene.figures}.values())
+
+
+def told(thing):
+    """The fields of a dataclass that differ from their defaults, with numbers rounded."""
+    values = {field.name: getattr(thing, field.name) for field in fields(thing)
+              if field.default is MISSING or getattr(thing, field.name) != field.default}
+    return {name: round(value, 4) if isinstance(value, float) else value for name, value in values.items()}
+
+
+def to_line(prompt):
+    """A prompt as one line of JSON; things are kept by their code."""
+    figures = [dict(told(figure), thing=figure.thing.code) for figure in prompt.scene.figures]
+    backdrop = told(prompt.scene.backdrop)
+    backdrop["dice"] = [round(number, 3) for number in prompt.scene.backdrop.dice]
+    scene = dict(told(prompt.scene), figures=figures, backdrop=backdrop)
+    return json.dumps(dict(set=prompt.set, text=prompt.text, scene=scene))
+
+
+def with_tuples(values):
+    """A dict read from JSON with its lists as tuples."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+
+
+def from_line(line, things):
+    """The prompt of a line, given the things by code."""
+    row = json.loads(line)
+    scene = row["scene"]
+    figures = tuple(Figure(**{**values, "thing": things[values["thing"]]}) for values in scene.pop("figures"))
+    backdrop = Backdrop(**with_tuples(scene.pop("backdrop")))
+    return Prompt(row["set"], row["text"], Scene(figures=figures, backdrop=backdrop, **with_tuples(scene)))
+
+
+def write_prompts(prompts, path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(to_line(prompt) + "\n" for prompt in prompts))
+
+
+def read_prompts(path, things, count=None):
+    """All prompts of a file, or only the first `count` of each set."""
+    by_code = {thing.code: thing for thing in things}
+    kept, taken = [], {}
+    for line in Path(path).read_text().splitlines():
+        prompt = from_line(line, by_code)
+        taken[prompt.set] = taken.get(prompt.set, 0) + 1
+        if count is None or taken[prompt.set] <= count:
+            kept.append(prompt)
+    return kept
+
+
+def read_free_prompts(path=FREE_PROMPTS):
+    return [line.strip() for line in path.read_text().splitlines() if line.strip()]

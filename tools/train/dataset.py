@@ -1,0 +1,120 @@
+"""Draws the training pictures once and stores their latents, each with several captions already in tokens.
+
+Training then only picks rows of tensors, which keeps a fast GPU busy and costs a CPU nothing.
+"""
+import random
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from transformers import CLIPTokenizer
+
+from tools.data.captions import write
+from tools.data.compose import Painter, Parts
+from tools.data.scenes import MIXES, Planner
+from tools.data.vocabulary import COLOURS, STYLES, load_things
+from tools.train.common import common_arguments, pack_folder, set_up
+from tools.train.networks import Codec
+from tools.train.presets import PRESETS
+
+# What a caption may state; each is a class the text encoder has to name in training.
+FACTS = ("thing", "style", "colour", "second", "object_colour", "count")
+NOT_STATED = -100
+PAINT_BATCH = 32
+CHUNK = 512
+MAX_COUNT = 4
+
+
+def fact_classes():
+    """For each fact, its values in a fixed order."""
+    codes = {thing.code: number for number, thing in enumerate(load_things())}
+    colours = {name: number for number, name in enumerate(COLOURS)}
+    styles = {key: number for number, key in enumerate(STYLES)}
+    return dict(thing=codes, style=styles, colour=colours, second=codes, object_colour=colours,
+                count={number: number - 1 for number in range(1, MAX_COUNT + 1)})
+
+
+def planner_for(preset, parts, split="seen"):
+    """A planner of the preset's scenes."""
+    things = load_things(codes=preset.thing_codes())
+    return Planner(things, list(preset.styles), parts.available, MIXES[preset.mix], split)
+
+
+def plan_chunk(planner, tokenizer, captions_each, aspect, job):
+    """Scenes with the tokens [n, captions, length] and stated facts [n, captions, facts] of their captions."""
+    seed, count = job
+    rng, classes = random.Random(seed), fact_classes()
+    scenes = [planner.draw(rng, aspect=aspect) for _ in range(count)]
+    captions = [write(scene, rng) for scene in scenes for _ in range(captions_each)]
+    ids = tokenizer([caption.text for caption in captions], padding="max_length", truncation=True)["input_ids"]
+    facts = [[classes[fact].get(caption.stated.get(fact), NOT_STATED) for fact in FACTS] for caption in captions]
+    shape = (count, captions_each, -1)
+    return scenes, torch.tensor(ids, dtype=torch.int16).view(shape), torch.tensor(facts, dtype=torch.int16).view(shape)
+
+
+def encode_bucket(planner, tokenizer, preset, aspect, count, painter, codec, seed):
+    """All pictures of one aspect as latents, tokens and facts."""
+    jobs = [(seed * 1_000_003 + start, min(CHUNK, count - start)) for start in range(0, count, CHUNK)]
+    latents, tokens, facts = [], [], []
+    with ProcessPoolExecutor() as pool:
+        plans = pool.map(partial(plan_chunk, planner, tokenizer, preset.captions_each, aspect), jobs)
+        for scenes, chunk_tokens, chunk_facts in plans:
+            tokens.append(chunk_tokens)
+            facts.append(chunk_facts)
+            for start in range(0, len(scenes), PAINT_BATCH):
+                pictures = painter.paint(scenes[start : start + PAINT_BATCH], preset.side)
+                latents.append(codec.encode(pictures).half().cpu())
+    return dict(latents=torch.cat(latents), tokens=torch.cat(tokens), facts=torch.cat(facts))
+
+
+@dataclass
+class Batch:
+    """Clean latents, the tokens of a caption of each, and what it states."""
+
+    latents: torch.Tensor
+    tokens: torch.Tensor
+    facts: torch.Tensor
+
+
+class LatentSet:
+    """The stored latents on the training device, in one bucket for each aspect."""
+
+    def __init__(self, path, device, seed):
+        buckets = torch.load(path, weights_only=True)
+        self.buckets = [{name: value.to(device) for name, value in bucket.items()} for bucket in buckets]
+        self.sizes = torch.tensor([float(len(bucket["latents"])) for bucket in self.buckets])
+        self.generator = torch.Generator(device).manual_seed(seed)
+        self.choice = torch.Generator().manual_seed(seed)
+        self.device = device
+
+    def draw(self, count):
+        """A random batch of one aspect; every use picks one of the captions anew."""
+        bucket = self.buckets[torch.multinomial(self.sizes, 1, generator=self.choice).item()]
+        amount, captions = bucket["tokens"].shape[:2]
+        rows = torch.randint(amount, (count,), generator=self.generator, device=self.device)
+        which = torch.randint(captions, (count,), generator=self.generator, device=self.device)
+        return Batch(bucket["latents"][rows].float(), bucket["tokens"][rows, which].long(),
+                     bucket["facts"][rows, which].long())
+
+
+def main():
+    args = common_arguments(__doc__).parse_args()
+    preset = PRESETS[args.preset]
+    device = set_up(args.seed)
+    parts = Parts(pack_folder(args), load_things(codes=preset.thing_codes()), list(preset.styles))
+    painter, codec = Painter(parts, device), Codec(args.work / "vae", device)
+    tokenizer = CLIPTokenizer.from_pretrained(args.work / "tokenizer")
+    planner = planner_for(preset, parts)
+    buckets = []
+    for number, (aspect, share) in enumerate(preset.aspects.items()):
+        count = round(share * preset.pictures)
+        buckets.append(encode_bucket(planner, tokenizer, preset, aspect, count, painter, codec, args.seed + number))
+        stored = buckets[-1]["latents"].float()
+        print(f"{aspect}: {list(stored.shape)}, mean {stored.mean():.3f}, spread {stored.std():.3f}", flush=True)
+    torch.save(buckets, args.work / "latents.tmp")
+    (args.work / "latents.tmp").replace(args.work / "latents.pt")
+
+
+if __name__ == "__main__":
+    main()

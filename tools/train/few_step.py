@@ -1,0 +1,127 @@
+"""Makes the student need only a few steps and a single UNet call in each.
+
+The teacher, guided and in many steps, draws a picture from each of many noises. The student then learns the straight
+line between such a noise and its picture ("reflow", Liu et al., 2022; for text to image InstaFlow, Liu et al., 2023).
+As the pairs come from the guided teacher, guidance is folded in; as the lines are straight, few steps suffice.
+"""
+import torch
+import torch.nn.functional as F
+
+from tools.train.common import Checkpoint, Loop, common_arguments, on_all_cores, set_up, worker_count
+from tools.train.dataset import LatentSet
+from tools.train.networks import Generator
+from tools.train.presets import PRESETS
+from tools.train.teacher import GUIDANCE, Preview, mix
+
+PAIR_STEPS = 10
+PAIR_BATCH = 64
+PEAK_RATE_SHARE = 0.5
+STEPS = 4
+# Half of the training looks where sampling in four, two or one steps will stand; pure noise matters most.
+STOPS = (1.0, 1.0, 0.75, 0.5, 0.25)
+STOP_SHARE = 0.6
+
+
+class PairSet:
+    """Noises with the pictures (latents) that the teacher makes of them; kept on disk and continued."""
+
+    def __init__(self, path, wanted):
+        self.checkpoint = Checkpoint(path)
+        self.pairs = self.checkpoint.load() or []
+        self.wanted = wanted
+
+    def count(self):
+        return sum(len(pair["tokens"]) for pair in self.pairs)
+
+    def fill(self, teacher, data, steps=PAIR_STEPS, guidance=GUIDANCE):
+        """Draws pairs until there are enough."""
+        def work(job):
+            tokens, noise = job
+            latents = teacher.sample(tokens, noise, steps, guidance)
+            return dict(tokens=tokens.short().cpu(), noise=noise.half().cpu(), latents=latents.half().cpu())
+
+        while self.count() < self.wanted:
+            jobs = []
+            for _ in range(worker_count(teacher.device)):
+                drawn = data.draw(PAIR_BATCH)
+                jobs.append((drawn.tokens, torch.randn_like(drawn.latents)))
+            self.pairs += on_all_cores(work, jobs)
+            if self.checkpoint.due():
+                self.checkpoint.save(self.pairs)
+            if len(self.pairs) % 10 < len(jobs):
+                print(f"{self.count()} of {self.wanted} pairs", flush=True)
+        self.checkpoint.save(self.pairs)
+
+    def to(self, device):
+        """Gathers the pairs by shape on the device, for drawing."""
+        shapes = {}
+        for pair in self.pairs:
+            shapes.setdefault(pair["noise"].shape[2:], []).append(pair)
+        self.buckets = [
+            {name: torch.cat([pair[name] for pair in pairs]).to(device) for name in ("tokens", "noise", "latents")}
+            for pairs in shapes.values()
+        ]
+        self.sizes = torch.tensor([float(len(bucket["tokens"])) for bucket in self.buckets])
+        return self
+
+    def draw(self, count):
+        """Tokens, noises and latents of random pairs of one shape."""
+        bucket = self.buckets[torch.multinomial(self.sizes, 1).item()]
+        rows = torch.randint(len(bucket["tokens"]), (count,), device=bucket["tokens"].device)
+        return bucket["tokens"][rows].long(), bucket["noise"][rows].float(), bucket["latents"][rows].float()
+
+
+def draw_stops(count, device):
+    """Times where few-step sampling stands, and uniform ones."""
+    stops = torch.tensor(STOPS, device=device)[torch.randint(len(STOPS), (count,), device=device)]
+    return torch.where(torch.rand(count, device=device) < STOP_SHARE, stops, torch.rand(count, device=device))
+
+
+def straight_line_loss(generator, pairs):
+    """How far the velocity is from the straight way between noise and picture."""
+    tokens, noise, latents = pairs
+    with torch.no_grad():
+        text = generator.read(tokens)
+    times = draw_stops(len(tokens), latents.device)
+    return F.mse_loss(generator.velocity(mix(latents, noise, times), times, text), noise - latents)
+
+
+class Trainee(torch.nn.Module):
+    """The student; its text encoder stays as it is."""
+
+    def __init__(self, student):
+        super().__init__()
+        student.text_encoder.requires_grad_(False)
+        self.student = student
+
+    def losses(self, pairs):
+        loss = straight_line_loss(self.student, pairs)
+        return loss, (loss.detach(),)
+
+
+def main():
+    args = common_arguments(__doc__).parse_args()
+    preset, device = PRESETS[args.preset], set_up(args.seed)
+    pairs = PairSet(args.work / "pairs.pt", preset.pairs)
+    if pairs.count() < preset.pairs:
+        torch.manual_seed(args.seed + pairs.count())
+        teacher = Generator.saved(args.work / "teacher", device).requires_grad_(False)
+        pairs.fill(teacher, LatentSet(args.work / "latents.pt", device, args.seed + 7 + pairs.count()))
+    pairs.to(device)
+    student = Generator.saved(args.work / "student", device)
+    loop = Loop(args, "few_step", Trainee(student), device, ["loss"], PEAK_RATE_SHARE * preset.peak_rate,
+                decay_share=0.8, warmup=50)
+    torch.manual_seed(args.seed + loop.step)
+    preview = Preview(args, preset, "few_step", device)
+    if device.type == "cuda":
+        student.unet.compile()
+
+    def draw(workers):
+        return [pairs.draw(preset.batch // workers) for _ in range(workers)]
+
+    loop.run(draw, Trainee.losses, lambda: preview.draw(student, loop.step, STEPS, 1))
+    student.save(args.work / "few_step", steps=STEPS, guidance=1, trained_steps=loop.step)
+
+
+if __name__ == "__main__":
+    main()

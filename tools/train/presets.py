@@ -1,0 +1,89 @@
+"""How large everything is: one preset for two CPU cores, one for a single large GPU, one that only proves the stages run.
+
+The method is the same in all of them. Pictures are sixteen times as wide as their latents, so the same autoencoder
+serves both sizes.
+"""
+from dataclasses import dataclass, field
+from pathlib import Path
+
+DOWNSCALING = 16
+LATENT_CHANNELS = 12
+CORE_THINGS_FILE = Path(__file__).parent.parent / "data" / "core_things.txt"
+
+
+@dataclass(frozen=True)
+class UNetShape:
+    """Size of a denoiser; one entry per level, finest first. `attention` tells where a level attends to the text."""
+
+    channels: tuple
+    heads: tuple
+    layers: int
+    attention: tuple
+
+
+@dataclass(frozen=True)
+class Preset:
+    """One size of the whole training: the data, the networks, and the minutes each stage may take."""
+
+    name: str
+    core_things: bool
+    styles: tuple
+    mix: str
+    aspects: dict
+    side: int
+    pictures: int
+    captions_each: int
+    vocabulary: int
+    text_width: int
+    text_layers: int
+    teacher: UNetShape
+    batch: int
+    peak_rate: float
+    ae_crop: int
+    ae_batch: int
+    pairs: int
+    sentences: int
+    student_parameters: int
+    minutes: dict = field(default_factory=dict)
+
+    @property
+    def latent_side(self):
+        return self.side // DOWNSCALING
+
+    def thing_codes(self):
+        """Codes of the things to learn, or None for all of them."""
+        return CORE_THINGS_FILE.read_text().split() if self.core_things else None
+
+
+SQUARE = {(1, 1): 1.0}
+EMOJI_STYLES = ("3d", "flat", "gradient", "cartoon", "minimal", "soft")
+
+PRESETS = {
+    preset.name: preset
+    for preset in (
+        Preset(
+            name="smoke", core_things=True, styles=("3d", "flat"), mix="full", aspects={(1, 1): 0.7, (3, 2): 0.3},
+            side=128, pictures=192, captions_each=2, vocabulary=700, text_width=64, text_layers=1,
+            teacher=UNetShape((32, 48, 64), (2, 2, 2), 2, (False, True, True)), batch=8, peak_rate=1e-3,
+            ae_crop=64, ae_batch=8, pairs=32, sentences=128, student_parameters=10_000_000,
+            minutes=dict(autoencoder=0.3, text_encoder=0.1, teacher=0.3, student=0.2, few_step=0.3, refiner=0.2,
+                         quantize=0.1),
+        ),
+        Preset(
+            name="cpu", core_things=True, styles=EMOJI_STYLES, mix="single", aspects=SQUARE,
+            side=256, pictures=16_000, captions_each=6, vocabulary=3000, text_width=192, text_layers=3,
+            teacher=UNetShape((64, 128, 240), (2, 4, 6), 1, (False, True, True)), batch=48, peak_rate=1e-3,
+            ae_crop=128, ae_batch=32, pairs=6_000, sentences=12_000, student_parameters=30_000_000,
+            minutes=dict(autoencoder=40, text_encoder=2, teacher=55, student=12, few_step=16, refiner=5, quantize=3),
+        ),
+        Preset(
+            name="gpu", core_things=False, styles=EMOJI_STYLES + ("sticker", "ui", "flatui"), mix="full",
+            aspects={(1, 1): 0.72, (3, 2): 0.07, (2, 3): 0.07, (16, 9): 0.07, (9, 16): 0.07},
+            side=512, pictures=300_000, captions_each=8, vocabulary=4000, text_width=256, text_layers=4,
+            teacher=UNetShape((128, 256, 448), (4, 8, 14), 2, (False, True, True)), batch=512, peak_rate=8e-4,
+            ae_crop=256, ae_batch=64, pairs=60_000, sentences=120_000, student_parameters=31_000_000,
+            minutes=dict(autoencoder=4, text_encoder=0.7, teacher=9, student=2.5, few_step=3.5, refiner=1,
+                         quantize=0.5),
+        ),
+    )
+}

@@ -1,0 +1,146 @@
+"""Chooses what the student does without: measures what each removal costs in loss and saves in operations.
+
+Removals are those of BK-SDM (Kim et al., 2023): the middle block, the attention of a level's down or up blocks, one
+residual layer of a level. They are taken greedily, the cheapest loss per operation saved first, until a step of the student
+needs few enough of the teacher's operations and the weights fit. Operations are counted, not timed, so that the choice
+is the same on every machine, however busy.
+"""
+import copy
+import csv
+import json
+
+import torch
+import torch.nn.functional as F
+from torch.utils.flop_counter import FlopCounterMode
+
+from tools.train.common import common_arguments, set_up
+from tools.train.dataset import LatentSet
+from tools.train.networks import Generator, build_unet, noise_for
+from tools.train.presets import PRESETS
+from tools.train.teacher import draw_times, mix
+
+OPERATION_SHARE = 0.5
+JUDGED = 256
+BATCH = 64
+
+
+def plain_config(unet):
+    """The configuration with one number of layers per level, without diffusers' own notes."""
+    config = {name: value for name, value in unet.config.items() if not name.startswith("_")}
+    if isinstance(config["layers_per_block"], int):
+        config["layers_per_block"] = [config["layers_per_block"]] * len(config["block_out_channels"])
+    return config
+
+
+def removals(config):
+    """Everything that could still be left out, by name, with the configuration that results."""
+    levels = len(config["block_out_channels"])
+    found = {}
+    if config["mid_block_type"]:
+        found["middle block"] = {**config, "mid_block_type": None}
+    for side, kind in (("down", "Down"), ("up", "Up")):
+        types = config[f"{side}_block_types"]
+        for block in range(levels):
+            if types[block].startswith("CrossAttn"):
+                changed = [*types[:block], f"{kind}Block2D", *types[block + 1 :]]
+                found[f"attention of {side} block {block}"] = {**config, f"{side}_block_types": changed}
+    for level in range(levels):
+        layers = list(config["layers_per_block"])
+        if layers[level] > 1:
+            layers[level] -= 1
+            found[f"a layer of level {level}"] = {**config, "layers_per_block": layers}
+    return found
+
+
+def source_name(name, large, small):
+    """The large network's name for a tensor of the small one: of an up block's layers the first and the last remain."""
+    side, *rest = name.split(".")
+    if side != "up_blocks" or rest[1] not in ("resnets", "attentions"):
+        return name
+    level = len(large["block_out_channels"]) - 1 - int(rest[0])
+    kept, layer = small["layers_per_block"][level] + 1, int(rest[2])
+    if layer == kept - 1:
+        rest[2] = str(large["layers_per_block"][level])
+    return ".".join([side, *rest])
+
+
+def carry_over(unet, config):
+    """A smaller UNet with the weights of the larger one."""
+    large, small = plain_config(unet), build_unet(config)
+    weights = unet.state_dict()
+    small.load_state_dict({name: weights[source_name(name, large, config)] for name in small.state_dict()})
+    return small
+
+
+class Judge:
+    """Loss on fixed noised latents, and operations for one step of one picture."""
+
+    def __init__(self, generator, data, preset):
+        drawn = data.draw(JUDGED)
+        torch.manual_seed(0)
+        self.times, self.noise = draw_times(JUDGED, drawn.latents.device), torch.randn_like(drawn.latents)
+        self.latents, self.generator = drawn.latents, copy.copy(generator)
+        with torch.no_grad():
+            self.text = generator.read(drawn.tokens)
+        self.side = preset.latent_side
+
+    @torch.no_grad()
+    def loss(self, unet):
+        total = 0.0
+        for k in range(0, JUDGED, BATCH):
+            part = slice(k, k + BATCH)
+            noised = mix(self.latents[part], self.noise[part], self.times[part])
+            states, pooled = self.text[0][part], self.text[1][part]
+            with torch.autocast(noised.device.type, torch.bfloat16):
+                predicted = unet(noised, self.times[part] * 1000, states, class_labels=pooled).sample
+            total += F.mse_loss(predicted.float(), (self.noise - self.latents)[part]).item()
+        return total / (JUDGED / BATCH)
+
+    @torch.no_grad()
+    def operations(self, unet):
+        """Floating-point operations of one step for one picture; a multiplication and an addition count as two."""
+        unet = copy.deepcopy(unet).cpu().float()
+        states, pooled = self.text[0][:1].cpu().float(), self.text[1][:1].cpu().float()
+        with FlopCounterMode(display=False) as counter:
+            unet(noise_for([0], self.side, self.side), torch.tensor([500.0]), states, class_labels=pooled)
+        return counter.get_total_flops()
+
+
+def parameters(unet):
+    return sum(p.numel() for p in unet.parameters())
+
+
+def main():
+    args = common_arguments(__doc__).parse_args()
+    preset, device = PRESETS[args.preset], set_up(args.seed)
+    generator = Generator.saved(args.work / "teacher", device).requires_grad_(False)
+    judge = Judge(generator, LatentSet(args.work / "latents.pt", device, seed=0), preset)
+    teacher = generator.unet
+    teacher_loss, teacher_operations = judge.loss(teacher), judge.operations(teacher)
+    rows = [("", "nothing", teacher_loss, 1.0, parameters(teacher), "")]
+    config, share, count = plain_config(teacher), 1.0, parameters(teacher)
+    loss = teacher_loss
+    round_number = 0
+    while share > OPERATION_SHARE or count > preset.student_parameters:
+        round_number += 1
+        tried = []
+        for name, smaller in removals(config).items():
+            unet = carry_over(teacher, smaller).to(device, memory_format=torch.channels_last)
+            new_loss, new_share = judge.loss(unet), judge.operations(unet) / teacher_operations
+            price = (new_loss - loss) / max(share - new_share, 1e-4)
+            tried.append((price, name, smaller, new_loss, new_share, parameters(unet)))
+        if not tried:
+            break
+        chosen = min(tried, key=lambda row: row[0])
+        rows += [(round_number, name, new_loss, new_share, size, "taken" if name == chosen[1] else "")
+                 for _, name, _, new_loss, new_share, size in tried]
+        _, name, config, loss, share, count = chosen
+        print(f"without {name}: loss {loss:.4f} (teacher {teacher_loss:.4f}), {share:.2f} of the operations, "
+              f"{count / 1e6:.2f} M parameters", flush=True)
+    with open(args.work / "prune.csv", "w", newline="") as file:
+        csv.writer(file).writerows([("round", "without", "loss", "share of operations", "parameters", ""), *rows])
+    (args.work / "student_config.json").write_text(json.dumps(config, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,62 @@
+"""Finishes the few-step student so that its weights may be stored as eight-bit integers.
+
+Weights of linear and convolution layers are rounded in every forward pass as they will be stored (symmetric, one scale
+for each output channel), while gradients pass through the rounding unchanged (straight-through estimator, Bengio et
+al., 2013). First and last convolution and the time embedding stay as they are: small, and sensitive.
+"""
+import torch
+from torch.nn.utils import parametrize
+
+from tools.train.common import Loop, common_arguments, set_up
+from tools.train.few_step import STEPS, PairSet, Trainee
+from tools.train.networks import Generator
+from tools.train.presets import PRESETS
+from tools.train.teacher import Preview
+
+PEAK_RATE_SHARE = 0.05
+KEPT = ("conv_in", "conv_out", "time_embedding", "class_embedding")
+
+
+def rounded(weight):
+    """The weight as int8 would give it back."""
+    scale = weight.abs().amax(tuple(range(1, weight.dim())), keepdim=True).clamp(min=1e-12) / 127
+    return (weight / scale).round() * scale
+
+
+class Rounding(torch.nn.Module):
+    """Rounds forward, passes gradients straight through."""
+
+    def forward(self, weight):
+        return weight + (rounded(weight) - weight).detach()
+
+
+def quantized_layers(unet):
+    """The layers whose weights are stored as integers."""
+    return [module for name, module in unet.named_modules()
+            if isinstance(module, (torch.nn.Linear, torch.nn.Conv2d)) and not name.startswith(KEPT)]
+
+
+def main():
+    args = common_arguments(__doc__).parse_args()
+    preset, device = PRESETS[args.preset], set_up(args.seed)
+    student = Generator.saved(args.work / "few_step", device)
+    layers = quantized_layers(student.unet)
+    for layer in layers:
+        parametrize.register_parametrization(layer, "weight", Rounding())
+    loop = Loop(args, "quantize", Trainee(student), device, ["loss"], PEAK_RATE_SHARE * preset.peak_rate,
+                decay_share=0.9, warmup=20)
+    torch.manual_seed(args.seed + loop.step)
+    pairs = PairSet(args.work / "pairs.pt", preset.pairs).to(device)
+    preview = Preview(args, preset, "quantize", device)
+
+    def draw(workers):
+        return [pairs.draw(preset.batch // workers) for _ in range(workers)]
+
+    loop.run(draw, Trainee.losses, lambda: preview.draw(student, loop.step, STEPS, 1))
+    for layer in layers:
+        parametrize.remove_parametrizations(layer, "weight", leave_parametrized=True)
+    student.save(args.work / "quantize", steps=STEPS, guidance=1, trained_steps=loop.step)
+
+
+if __name__ == "__main__":
+    main()

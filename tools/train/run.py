@@ -1,0 +1,71 @@
+"""Runs all stages of training in order, each from where it was stopped.
+
+    python -m tools.train.run --preset gpu --work /tmp/train --pack DIR --leave-after 9.3
+
+With `--leave-after` the run ends in time with every checkpoint written, and the same command goes on from there: for
+machines that lend only a few minutes at once.
+"""
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+
+from tools.train.common import common_arguments
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A module to run, the file in the work folder that tells it is done, and whether it takes `--leave-after`."""
+
+    module: str
+    result: str
+    timed: bool = True
+
+
+STAGES = (
+    Stage("tokenizer", "tokenizer/vocab.json", timed=False),
+    Stage("autoencoder", "vae/config.json"),
+    Stage("dataset", "latents.pt", timed=False),
+    Stage("sentences", "sentences.pt", timed=False),
+    Stage("text_encoder", "text_encoder_trained.pt"),
+    Stage("teacher", "teacher/sampling.json"),
+    Stage("prune", "student_config.json", timed=False),
+    Stage("student", "student/sampling.json"),
+    Stage("few_step", "few_step/sampling.json"),
+    Stage("refiner", "refiner/config.json"),
+    Stage("quantize", "quantize/sampling.json"),
+)
+
+
+def command(stage, args, minutes_left):
+    """The command line of one stage."""
+    words = [sys.executable, "-m", f"tools.train.{stage.module}", "--preset", args.preset, "--work", str(args.work),
+             "--seed", str(args.seed)]
+    if args.pack:
+        words += ["--pack", str(args.pack)]
+    if stage.timed and minutes_left is not None:
+        words += ["--leave-after", f"{minutes_left:.2f}"]
+    return words
+
+
+def main():
+    parser = common_arguments(__doc__)
+    parser.add_argument("--until", choices=[stage.module for stage in STAGES], help="last stage to run")
+    args = parser.parse_args()
+    started = time.monotonic()
+    for stage in STAGES:
+        if not (args.work / stage.result).exists():
+            left = args.leave_after - (time.monotonic() - started) / 60 if args.leave_after else None
+            if left is not None and left < 0.2:
+                return
+            began = time.monotonic()
+            subprocess.run(command(stage, args, left), check=True)
+            print(f"== {stage.module}: {(time.monotonic() - began) / 60:.1f} min", flush=True)
+            if not (args.work / stage.result).exists():
+                return
+        if stage.module == args.until:
+            return
+
+
+if __name__ == "__main__":
+    main()
