@@ -6,7 +6,7 @@
 
 use burn::tensor::{Device, Distribution, Tensor, module, ops::ConvOptions};
 use divan::{Bencher, black_box};
-use plantain_kernels as kernels;
+use plantain_kernels::{self as kernels, Form, Fusion, PackedLayer, Precision, WeightShape};
 
 fn main() {
     divan::main();
@@ -31,10 +31,13 @@ fn convolution(bencher: Bencher<'_, '_>, name: &str, (channels, side): (usize, u
     let device = device(name);
     let x = random([1, channels, side, side], &device);
     let weight = random([channels, channels, 3, 3], &device);
+    let values: Vec<f32> = weight.to_data().try_into_vec().expect("f32");
+    let shape = WeightShape { outputs: channels, inputs: channels, kernel: 3 };
+    let packed = PackedLayer::new(&values, None, shape, Form::Plain, Precision::F32);
     bencher.bench_local(|| {
         let (x, weight) = (x.clone(), weight.clone());
         black_box(if ours {
-            kernels::conv2d(x, weight, None, 1, 1)
+            kernels::packed_layer(x, &packed, Fusion::NONE, None, None)
         } else {
             module::conv2d(x, weight, None, ConvOptions::new([1, 1], [1, 1], [1, 1], 1))
         })
@@ -64,7 +67,7 @@ fn conv3x3_stock_flex(bencher: Bencher<'_, '_>, size: (usize, usize)) {
 fn attention(bencher: Bencher<'_, '_>, name: &str, ours: bool) {
     const HEADS: usize = 8;
     let device = device(name);
-    let x = random([1, 4096, 320], &device);
+    let x = random([1, 320, 4096], &device);
     bencher.bench_local(|| {
         if ours {
             let _ = black_box(kernels::attention(
@@ -73,9 +76,10 @@ fn attention(bencher: Bencher<'_, '_>, name: &str, ours: bool) {
                 x.clone(),
                 HEADS,
                 false,
+                Precision::F32,
             ));
         } else {
-            let split = || x.clone().reshape([1, 4096, HEADS, 40]).swap_dims(1, 2);
+            let split = || x.clone().reshape([1, HEADS, 40, 4096]).swap_dims(2, 3);
             let options = Default::default();
             let _ = black_box(module::attention(
                 split(),

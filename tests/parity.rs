@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use plantain::trace::{HostTensor, SamplerTrace, Tensors, TraceComponent, trace};
 use plantain::weights::{ConvertOptions, TargetType, convert, read_tensors};
-use plantain::{DeviceChoice, Model, SamplerKind};
+use plantain::{DeviceChoice, Model, Placement, PrecisionChoice, SamplerKind};
 
 /// Sums of up to a few hundred products in another order, through up to thirty layers: about
 /// 1e-6 in practice.
@@ -17,6 +17,11 @@ const SAMPLER_TOLERANCE: f64 = 1e-4;
 
 const MODELS: [&str; 5] = ["sd1", "sd2", "distilled", "own", "own16"];
 const DEVICES: [DeviceChoice; 2] = [DeviceChoice::NdArray, DeviceChoice::Flex];
+
+fn on(device: DeviceChoice) -> Placement {
+    let precision = PrecisionChoice::F32;
+    Placement { device, precision }
+}
 
 fn fixture(model: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -60,7 +65,7 @@ impl Fixture {
         );
         for device in DEVICES {
             let settings = SamplerTrace::default();
-            let actual = trace(&self.model, component, &inputs, device, settings).unwrap();
+            let actual = trace(&self.model, component, &inputs, on(device), settings).unwrap();
             for (name, expected) in &expected {
                 let what = format!("{component} {name} on {device}");
                 assert_close(&what, &actual[name], expected, NETWORK_TOLERANCE);
@@ -78,7 +83,7 @@ impl Fixture {
         };
         for device in DEVICES {
             let component = TraceComponent::Sampler;
-            let actual = trace(&self.model, component, &inputs, device, settings).unwrap();
+            let actual = trace(&self.model, component, &inputs, on(device), settings).unwrap();
             assert_eq!(actual["timesteps"], expected["timesteps"], "{kind}");
             let what = format!("{kind} on {device}");
             let (actual, expected) = (&actual["latent"], &expected["latent"]);
@@ -175,7 +180,7 @@ fn guidance_combines_both_evaluations() {
             guidance: Some(guidance),
         };
         let component = TraceComponent::Sampler;
-        let outputs = trace(&own.model, component, inputs, DeviceChoice::Flex, settings);
+        let outputs = trace(&own.model, component, inputs, on(DeviceChoice::Flex), settings);
         outputs.unwrap()["latent"].clone()
     };
     let conditional = run(&inputs, 1.0);

@@ -23,6 +23,7 @@ FEWEST_STYLES = 3  # of the emoji sets, for a thing worth having
 SAMPLE = 24  # one drawing in so many is compressed on trial to choose the quality
 SAMPLING_MARGIN = 0.95
 QUALITY_SHIFTS = range(-30, 29)  # added to the base quality of every source
+LOWEST_SHIFT = -50  # there every source is near the lowest quality
 MIB = 1 << 20
 
 
@@ -114,6 +115,8 @@ def build(args):
     print(f"WebP quality: base {shift:+d}", flush=True)
     rows = write_pack(things, drawings, photos, shift, args)
     while sum(row["len"] for row in rows) > limit:
+        if shift < LOWEST_SHIFT:
+            raise SystemExit("the pack does not fit; raise --limit-mib or lower --side")
         shift -= 2
         print(f"too large; again with base {shift:+d}", flush=True)
         rows = write_pack(things, drawings, photos, shift, args)

@@ -63,7 +63,7 @@ def photo_section(rows):
     text = (
         f"Landscape photos come from the Debian package `{PACKAGE}` {VERSION} (from the game "
         "[Endless Sky](https://github.com/endless-sky/endless-sky)). Its copyright file gives a licence for each\n"
-        "photo; only those that it calls public domain were taken, two squares of each. It says they were taken from:"
+        "photo; only public-domain and CC-BY ones were taken, two squares of each. It says that they come from:"
     )
     head = ["taken from", "licence", "squares used"]
     return text + "\n\n" + table(head, [[*key, n] for key, n in counts.most_common()])

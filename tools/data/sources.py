@@ -10,6 +10,8 @@ FLUENT = "https://github.com/microsoft/fluentui-emoji"
 EMOJI_SELECTOR = "fe0f"
 # Sets without code points of their own are searched by name, and those call the game what others call the insect.
 MISLEADING_NAMES = {"1f997"}
+# Ticket, fries, oncoming bus and classical building of EmojiOne bear its own logo or name.
+WITH_LOGO = {("sticker", code) for code in ("1f3ab", "1f35f", "1f68d", "1f3db")}
 LINE_COLOUR = "#334155"  # for the few strokes that would take the colour of the text around an icon
 
 
@@ -152,7 +154,7 @@ def find_drawings(source, things, folder):
     found = {}
     for thing in things:
         codes = [normal(code) for code in (thing.code, *thing.also)]
-        known = [code for code in codes if code in drawings]
+        known = [code for code in codes if code in drawings and (source.style, code) not in WITH_LOGO]
         if known:
             found[thing.code] = drawings[known[0]]
     return found

@@ -16,7 +16,8 @@ TRAINING_NEAREST = 4
 
 
 class Bench:
-    """Made once for all rows; features of real pictures are kept in the cache folder."""
+    """Made once for all rows. Features of real pictures are kept in the cache folder, which has to be deleted when the
+    compositor changes."""
 
     def __init__(self, preset, prompts, pack, cache, device):
         self.preset, self.prompts, self.cache = preset, prompts, cache
@@ -29,12 +30,12 @@ class Bench:
         self.references = References(
             self.things, self.available, self.painter, self.extractor, cache, self.identity
         )
-        self.judge = Judge(self.references)
+        self.judge = Judge(self.references, self.painter)
         self.singles = [i for i, prompt in enumerate(prompts) if prompt.set in SINGLE_SETS]
 
     @cached_property
     def training_scenes(self):
-        return TrainingScenes(self.things, self.available, self.preset)
+        return TrainingScenes(self.things, self.available, self.preset.trained)
 
     def features_of(self, scenes):
         """Mean features of real pictures of the scenes."""

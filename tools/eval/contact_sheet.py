@@ -1,91 +1,74 @@
-"""Draws every evaluation prompt once, good or bad, and puts the pictures on one labelled sheet.
+"""Draws sheets of pictures with their prompts, good or bad: the first prompts of each style and set, and the free ones.
 
-With --plantain the pictures come from the built program; with --diffusers from a model folder through PyTorch.
+    python -m tools.eval.contact_sheet --preset full --source plantain: --out samples
 """
 import argparse
-import json
-import subprocess
-import tempfile
 import textwrap
 from pathlib import Path
 
+import torch
 from PIL import Image, ImageDraw, ImageFont
 
-COLUMNS = 12
-LABEL_HEIGHT = 34
+from tools.data.vocabulary import STYLES
+from tools.eval.features import fit_side
+from tools.eval.measure import FIRST_SEED
+from tools.eval.prompt_files import FOLDER, PRESETS, SINGLE_SETS, read_free_prompts, read_prompts
+from tools.eval.rows import model_row
+
+COLUMNS = 8
+CELL = 192
 GAP = 6
-FIRST_SEED = 1
+LABEL_LINES = 3
+LINE_HEIGHT = 13
+LABEL_LETTERS = 34
+QUALITY = 92
 
 
-def read_prompts(path):
-    return [line.strip() for line in path.read_text().splitlines() if line.strip()]
-
-
-def draw_with_plantain(program, model, prompts, folder):
-    """One run of the program per prompt."""
-    pictures = []
-    for i, prompt in enumerate(prompts):
-        file = folder / f"{i:03d}.png"
-        command = [program, "generate", prompt, "-o", str(file), "--seed", str(FIRST_SEED + i)]
-        if model:
-            command += ["--model", str(model)]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-        pictures.append(Image.open(file).convert("RGB"))
-    return pictures
-
-
-def draw_with_pytorch(model, prompts, refine):
-    """The same through the training code; the noise differs from the program's."""
-    import torch
-
-    from tools.train.model import Codec, Generator, noise_for, step_times
-    from tools.train.refiner import load_refiner
-
-    device = torch.device("cpu")
-    generator, codec = Generator.exported(model, device), Codec(model / "vae", device)
-    noise = torch.cat([noise_for(1, FIRST_SEED + i, device) for i in range(len(prompts))])
-    settings = json.loads((model / "model.json").read_text())
-    latents = generator.sample(prompts, noise, step_times(settings["steps"]), settings["guidance"])
-    if refine and (model / "refiner").exists():
-        refiner, sigma = load_refiner(model / "refiner")
-        with torch.no_grad():
-            latents = refiner(latents, torch.full((len(latents),), sigma))
-    pixels = ((codec.decode(latents) + 1) * 127.5).round().byte().permute(0, 2, 3, 1).numpy()
-    return [Image.fromarray(picture) for picture in pixels]
-
-
-def lay_out(pictures, prompts):
-    """The labelled sheet."""
-    side = pictures[0].width
-    cell = side + GAP
-    rows = -(-len(pictures) // COLUMNS)
-    sheet = Image.new("RGB", (COLUMNS * cell + GAP, rows * (side + LABEL_HEIGHT) + GAP), "white")
-    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(10)
-    for i, (picture, prompt) in enumerate(zip(pictures, prompts)):
-        x, y = GAP + i % COLUMNS * cell, GAP + i // COLUMNS * (side + LABEL_HEIGHT)
-        sheet.paste(picture, (x, y))
-        pen.text((x, y + side + 1), "\n".join(textwrap.wrap(prompt, 25)[:3]), fill="black", font=font, spacing=0)
+def lay_out(pictures, captions):
+    """The labelled sheet of pictures [n, 3, h, w] in [-1, 1]."""
+    height = CELL + LABEL_LINES * LINE_HEIGHT + GAP
+    rows = -(-len(captions) // COLUMNS)
+    sheet = Image.new("RGB", (COLUMNS * (CELL + GAP) + GAP, rows * height + GAP), "white")
+    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(11)
+    pixels = ((fit_side(pictures, CELL).clamp(-1, 1) + 1) * 127.5).round().byte().permute(0, 2, 3, 1).numpy()
+    for i, (picture, caption) in enumerate(zip(pixels, captions)):
+        x, y = GAP + i % COLUMNS * (CELL + GAP), GAP + i // COLUMNS * height
+        sheet.paste(Image.fromarray(picture), (x, y))
+        lines = textwrap.wrap(caption, LABEL_LETTERS)[:LABEL_LINES]
+        pen.text((x, y + CELL + 1), "\n".join(lines), fill="black", font=font, spacing=0)
     return sheet
 
 
+def captions_by_sheet(prompts, count):
+    """{name of a sheet: its captions}: the first of each style, from all sets of single things in turn."""
+    sheets = {}
+    for style in STYLES:
+        of_sets = [[p.text for p in prompts if p.set == name and p.scene.style == style] for name in SINGLE_SETS]
+        captions = [texts[i] for i in range(count) for texts in of_sets if i < len(texts)]
+        if captions:
+            sheets[style] = captions[:count]
+    for name in sorted({prompt.set for prompt in prompts} - set(SINGLE_SETS)):
+        sheets[name.replace(" ", "-")] = [p.text for p in prompts if p.set == name][:count]
+    return sheets
+
+
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--plantain", help="the built program")
-    source.add_argument("--diffusers", type=Path, help="a model folder")
-    parser.add_argument("--model", type=Path, help="model folder to hand to the program")
-    parser.add_argument("--prompts", type=Path, default=Path(__file__).with_name("prompts.txt"))
-    parser.add_argument("--out", type=Path, default=Path("samples/held-out.png"))
-    parser.add_argument("--no-refiner", action="store_true", help="only with --diffusers")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--preset", choices=PRESETS, default="cpu")
+    parser.add_argument("--prompts", type=Path, help="default: prompts/PRESET.jsonl beside this file")
+    parser.add_argument("--source", default="plantain:", help="torch:FOLDER or plantain:MODEL, as in evaluate")
+    parser.add_argument("--program", type=Path, default=Path("target/release/plantain"))
+    parser.add_argument("--count", type=int, default=24, help="pictures on a sheet")
+    parser.add_argument("--out", type=Path, default=Path("samples"))
     args = parser.parse_args()
-    prompts = read_prompts(args.prompts)
-    if args.plantain:
-        with tempfile.TemporaryDirectory() as folder:
-            pictures = draw_with_plantain(args.plantain, args.model, prompts, Path(folder))
-    else:
-        pictures = draw_with_pytorch(args.diffusers, prompts, not args.no_refiner)
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    lay_out(pictures, prompts).save(args.out, optimize=True)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    generate = model_row(f"sheet={args.source}", args.program, device).generate
+    prompts = read_prompts(args.prompts or FOLDER / f"{args.preset}.jsonl", PRESETS[args.preset].things())
+    sheets = captions_by_sheet(prompts, args.count) | {"free": read_free_prompts()}
+    args.out.mkdir(parents=True, exist_ok=True)
+    for name, captions in sheets.items():
+        pictures = generate(captions, [FIRST_SEED + i for i in range(len(captions))])
+        lay_out(pictures.float().cpu(), captions).save(args.out / f"{name}.webp", quality=QUALITY, method=6)
 
 
 if __name__ == "__main__":

@@ -19,10 +19,9 @@ def frechet_distance(a, b):
     """FID between two sets of features [n, d]. Small sets bias it upwards: compare only sets of equal size."""
     a, b = a.double(), b.double()
     mean_gap = (a.mean(0) - b.mean(0)).pow(2).sum()
-    # The trace of the root of the covariances' product, from the singular values of the centred sets' product: no
-    # matrix of the features' size is needed.
-    left = (a - a.mean(0)) / (len(a) - 1) ** 0.5
-    right = (b - b.mean(0)) / (len(b) - 1) ** 0.5
+    # The trace of the root of the covariances' product is the sum of the singular values of the centred sets' product;
+    # their triangular factors serve as well and are at most as long as the features.
+    left, right = (torch.linalg.qr((x - x.mean(0)) / (len(x) - 1) ** 0.5, mode="r").R for x in (a, b))
     shared = torch.linalg.svdvals(left @ right.T).sum()
     return (mean_gap + left.pow(2).sum() + right.pow(2).sum() - 2 * shared).item()
 

@@ -10,15 +10,16 @@ from tools.data.vocabulary import COLOURS
 from tools.eval.regions import (
     BORDER, MASK_SIDE, WHOLE, box_of, foreground, halves, labels, on_border, pieces, small_lab, to_lab,
 )
+from tools.eval.styles import Styles, small_crops
 
 # Shades of a thing's own colour differ in lightness more than in hue.
-LIGHTNESS_WEIGHT = 0.35
+LIGHTNESS_WEIGHT = 0.5
 
 FACTS = {
     "thing": "the nearest reference shows the thing (one of a pair: either of them)",
     "thing in 5": "the thing is among the five nearest things",
-    "style": "among the references of the thing, the nearest has the style",
-    "thing and style": "the nearest reference of all is that drawing",
+    "style": "of the drawings of the thing the nearest has the style (of a pair: of both, each in its half)",
+    "thing and style": "both of these",
     "background": "the border's median is nearest to the colour",
     "own colour": "most of the inside of what stands out is nearest to the colour",
     "count": "as many connected pieces stand out",
@@ -71,24 +72,35 @@ def first_is_before(scene, axis):
     return (first.x < second.x) if axis == 0 else (first.y < second.y)
 
 
-class Judge:
-    """Looks at batches of pictures with the references."""
+def on_plain(prompt):
+    """Whether the thing can be told from the background by its colour."""
+    return prompt.scene.backdrop.kind == "plain"
 
-    def __init__(self, references):
-        self.references = references
+
+def subject(prompt, mask, found):
+    """Where to look for the thing."""
+    if not on_plain(prompt):
+        return WHOLE
+    return found[0] if prompt.scene.kind == "count" and found else box_of(mask)
+
+
+class Judge:
+    """Looks at batches of pictures with the references, and with the drawings themselves."""
+
+    def __init__(self, references, painter):
+        self.references, self.styles = references, Styles(painter)
         self.position = {code: i for i, code in enumerate(references.codes)}
 
     def facts(self, prompts, pictures):
         """A dict of facts for each prompt."""
         masks, lab = foreground(pictures), small_lab(pictures)
-        numbered = labels(masks)
-        found = [pieces(piece) for piece in numbered]
-        results = [{} for _ in prompts]
-        self.judge_single(prompts, pictures, masks, found, results)
-        self.judge_pairs(prompts, pictures, masks, found, results)
+        found = [pieces(piece) for piece in labels(masks)]
         borders = border_colours(lab)
+        results = [{} for _ in prompts]
+        self.judge_single(prompts, pictures, masks, found, borders, results)
+        self.judge_pairs(prompts, pictures, masks, found, borders, results)
         for i, prompt in enumerate(prompts):
-            if prompt.scene.backdrop.kind == "plain":
+            if on_plain(prompt):
                 results[i]["background"] = borders[i] == prompt.scene.backdrop.colours[0]
             if prompt.set == "recolour":
                 results[i]["own colour"] = own_colour(lab[i], masks[i]) == prompt.scene.figures[0].colour
@@ -96,42 +108,47 @@ class Judge:
                 results[i]["count"] = len(found[i]) == len(prompt.scene.figures)
         return results
 
-    def judge_single(self, prompts, pictures, masks, found, results):
+    def judge_single(self, prompts, pictures, masks, found, borders, results):
         """What pictures of one kind of thing show."""
         rows = [i for i, prompt in enumerate(prompts) if prompt.scene.kind != "pair"]
         if not rows:
             return
-        boxes = [self.subject(prompts[i], masks[i], found[i]) for i in rows]
-        similarities = self.references.similarities(pictures[rows], boxes)
-        for i, row, ranking in zip(rows, similarities, self.references.ranking(similarities)):
-            code, style = prompts[i].things[0].code, prompts[i].scene.style
-            results[i]["thing"] = ranking[0] == code
-            results[i]["thing in 5"] = code in ranking[:5]
-            results[i]["style"] = self.references.nearest_style(row, code) == style
-            results[i]["thing and style"] = self.references.keys[row.argmax().item()] == (code, style)
+        boxes = [subject(prompts[i], masks[i], found[i]) for i in rows]
+        rankings = self.references.ranking(self.references.similarities(pictures[rows], boxes))
+        crops = small_crops(pictures[rows], boxes)
+        for i, crop, ranking in zip(rows, crops, rankings):
+            figure = prompts[i].scene.figures[0]
+            results[i]["thing"] = ranking[0] == figure.thing.code
+            results[i]["thing in 5"] = figure.thing.code in ranking[:5]
+            if on_plain(prompts[i]):
+                results[i]["style"] = self.has_style(crop, figure, borders[i])
+                results[i]["thing and style"] = results[i]["thing"] and results[i]["style"]
 
-    def subject(self, prompt, mask, found):
-        """Where to look for the thing."""
-        if prompt.scene.backdrop.kind != "plain":
-            return WHOLE
-        return found[0] if prompt.scene.kind == "count" and found else box_of(mask)
+    def has_style(self, crop, figure, border):
+        """Whether the nearest drawing of the figure's thing has its style."""
+        return self.styles.nearest(crop, figure.thing, border, figure.colour) == figure.style
 
-    def judge_pairs(self, prompts, pictures, masks, found, results):
-        """Whether both things are there, and in the stated places."""
+    def judge_pairs(self, prompts, pictures, masks, found, borders, results):
+        """Whether both things are there, in their style, and in the stated places."""
         rows = [i for i, prompt in enumerate(prompts) if prompt.scene.kind == "pair"]
         if not rows:
             return
         axes = [pair_axis(prompts[i].scene) for i in rows]
         boxes = [box for i, axis in zip(rows, axes) for box in halves(masks[i], found[i], axis)]
-        similarities = self.references.similarities(pictures[rows].repeat_interleave(2, 0), boxes)
+        twice = pictures[rows].repeat_interleave(2, 0)
+        similarities = self.references.similarities(twice, boxes)
         alike = self.references.by_thing(similarities).view(len(rows), 2, -1)
         seen = [ranking[0] for ranking in self.references.ranking(similarities)]
+        crops = small_crops(twice, boxes)
         for k, (i, axis) in enumerate(zip(rows, axes)):
             scene = prompts[i].scene
-            wanted = [thing.code for thing in prompts[i].things]
+            figures = scene.figures if first_is_before(scene, axis) else scene.figures[::-1]
+            wanted = [figure.thing.code for figure in figures]
             results[i]["thing"] = bool(set(wanted) & set(seen[2 * k : 2 * k + 2]))
             results[i]["both"] = sorted(wanted) == sorted(seen[2 * k : 2 * k + 2])
+            results[i]["style"] = all(
+                self.has_style(crops[2 * k + half], figure, borders[i]) for half, figure in enumerate(figures)
+            )
             if scene.relation in RELATION_SIDES:
                 a, b = (alike[k][:, self.position[code]] for code in wanted)
-                difference = (a[0] + b[1] - a[1] - b[0]).item()
-                results[i]["order"] = (difference > 0) == first_is_before(scene, axis)
+                results[i]["order"] = (a[0] + b[1] > a[1] + b[0]).item()

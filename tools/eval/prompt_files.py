@@ -23,7 +23,6 @@ class Preset:
     sets: tuple
     per_set: int
     real: int
-    training_captions: int
 
     @property
     def trained(self):
@@ -34,8 +33,8 @@ class Preset:
 
 
 PRESETS = {
-    "cpu": Preset("cpu", SINGLE_SETS, per_set=72, real=300, training_captions=20_000),
-    "full": Preset("gpu", ALL_SETS, per_set=200, real=2000, training_captions=150_000),
+    "cpu": Preset("cpu", SINGLE_SETS, per_set=72, real=300),
+    "full": Preset("gpu", ALL_SETS, per_set=200, real=2000),
 }
 
 

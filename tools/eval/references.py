@@ -14,7 +14,9 @@ from tools.data.vocabulary import COLOURS
 from tools.eval.features import BATCH, SIDE
 from tools.eval.regions import square_crops, subject_boxes
 
-VIEWS = 3
+# One view of each drawing as it is and two blurred ones, made by shrinking to these sides: models blur.
+SOFTENED_SIDES = (None, 112, 64)
+VIEWS = len(SOFTENED_SIDES)
 SIZES = (0.55, 0.92)
 SHIFT = 0.08
 
@@ -41,6 +43,14 @@ def paint_in_batches(painter, scenes, side):
         yield painter.paint(scenes[k : k + BATCH], side).cpu()
 
 
+def softened(pictures, side):
+    """The pictures as if they had only this many pixels across."""
+    if side is None:
+        return pictures
+    small = F.interpolate(pictures, size=(side, side), mode="area")
+    return F.interpolate(small, size=pictures.shape[-2:], mode="bilinear", align_corners=False)
+
+
 def crop_features(extractor, pictures, boxes):
     """Features of the boxes' contents [n, 1280]."""
     return extractor.pooled(square_crops(pictures, boxes, SIDE))[0]
@@ -57,7 +67,7 @@ def cached(folder, name, make, *identity):
 
 
 class References:
-    """Features of the reference renders, whitened, with the thing and style of each."""
+    """Features of the reference renders, whitened, with the thing that each shows."""
 
     def __init__(self, things, available, painter, extractor, cache, identity):
         scenes = [reference_scenes(things, available, view) for view in range(VIEWS)]
@@ -67,11 +77,13 @@ class References:
 
         def make():
             features = []
-            for pictures in paint_in_batches(painter, sum(scenes, []), SIDE):
-                features.append(crop_features(extractor, pictures, subject_boxes(pictures)))
+            for view, side in zip(scenes, SOFTENED_SIDES):
+                for pictures in paint_in_batches(painter, view, SIDE):
+                    pictures = softened(pictures, side)
+                    features.append(crop_features(extractor, pictures, subject_boxes(pictures)))
             return torch.cat(features)
 
-        features = F.normalize(cached(cache, "references", make, identity, VIEWS, self.keys), dim=1)
+        features = F.normalize(cached(cache, "references", make, identity, SOFTENED_SIDES, self.keys), dim=1)
         self.mean = features.mean(0)
         _, spread, axes = torch.linalg.svd(features - self.mean, full_matrices=False)
         variance = spread[:DIRECTIONS].pow(2) / len(features)
@@ -97,8 +109,3 @@ class References:
         """For each picture the codes of all things, most alike first."""
         order = self.by_thing(similarities).argsort(dim=1, descending=True, stable=True)
         return [[self.codes[i] for i in row] for row in order.tolist()]
-
-    def nearest_style(self, similarities, code):
-        """The style of the most alike drawing of one thing, for one picture."""
-        candidates = [i for i, key in enumerate(self.keys) if key[0] == code]
-        return self.keys[max(candidates, key=lambda i: similarities[i].item())][1]

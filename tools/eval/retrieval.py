@@ -2,6 +2,7 @@
 import math
 import random
 import re
+from array import array
 from collections import Counter
 from dataclasses import replace
 
@@ -22,41 +23,43 @@ class CaptionIndex:
     """Cosine of word counts, rare words weighing more."""
 
     def __init__(self, captions):
-        counts = [Counter(words_of(caption)) for caption in captions]
-        frequency = Counter(word for count in counts for word in count)
-        self.weight = {word: math.log(1 + len(captions) / n) for word, n in frequency.items()}
-        postings = {word: ([], []) for word in frequency}
-        norms = np.zeros(len(captions))
-        for i, count in enumerate(counts):
-            for word, n in count.items():
-                value = n * self.weight[word]
-                postings[word][0].append(i)
-                postings[word][1].append(value)
-                norms[i] += value * value
-        self.postings = {word: (np.array(rows), np.array(values)) for word, (rows, values) in postings.items()}
-        self.norms = np.sqrt(norms)
+        postings, self.norms = {}, np.zeros(len(captions))
+        for i, caption in enumerate(captions):
+            for word, times in Counter(words_of(caption)).items():
+                rows, counts = postings.setdefault(word, (array("l"), array("l")))
+                rows.append(i)
+                counts.append(times)
+        self.weights = {word: math.log(1 + len(captions) / len(rows)) for word, (rows, _) in postings.items()}
+        self.postings = {}
+        for word, (rows, counts) in postings.items():
+            values = np.array(counts) * self.weights[word]
+            self.postings[word] = np.array(rows), values
+            self.norms[self.postings[word][0]] += values ** 2
+        self.norms = np.sqrt(self.norms)
 
     def nearest(self, text, count):
         """Positions of the nearest captions, best first; ties go to the earlier one."""
         scores = np.zeros(len(self.norms))
-        for word, n in Counter(words_of(text)).items():
+        for word, times in Counter(words_of(text)).items():
             if word in self.postings:
                 rows, values = self.postings[word]
-                scores[rows] += n * self.weight[word] * values
-        return np.argsort(-(scores / self.norms), kind="stable")[:count].tolist()
+                scores[rows] += times * self.weights[word] * values
+        return np.argsort(-scores / self.norms, kind="stable")[:count].tolist()
 
 
 class TrainingScenes:
-    """A sample of what training draws, looked up by caption. Held-out combinations cannot be among it."""
+    """As many scenes as a training set has, looked up by caption. Held-out combinations cannot be among them."""
 
-    def __init__(self, things, available, preset):
-        mix = MIXES[preset.trained.mix]
+    def __init__(self, things, available, trained):
+        mix = MIXES[trained.mix]
         kinds = {kind: weight for kind, weight in mix.kinds.items() if kind in KINDS}
-        planner = Planner(things, preset.trained.styles, available, replace(mix, kinds=kinds))
-        rng = random.Random("training scenes")
-        self.scenes = [planner.draw(rng) for _ in range(preset.training_captions)]
-        self.index = CaptionIndex([typical(scene) for scene in self.scenes])
+        self.planner = Planner(things, trained.styles, available, replace(mix, kinds=kinds))
+        self.index = CaptionIndex([typical(self.scene(i)) for i in range(trained.pictures)])
+
+    def scene(self, position):
+        """One of the scenes; they are drawn again when needed, because all of them together take much memory."""
+        return self.planner.draw(random.Random(f"training scene {position}"))
 
     def nearest(self, text, count):
         """The scenes whose captions are nearest to a text."""
-        return [self.scenes[i] for i in self.index.nearest(text, count)]
+        return [self.scene(i) for i in self.index.nearest(text, count)]

@@ -5,8 +5,9 @@ use std::str::FromStr;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use plantain::bench::Part;
 use plantain::trace::TraceComponent;
-use plantain::{Aspect, DeviceChoice, Format, SamplerKind};
+use plantain::{Aspect, DeviceChoice, Format, PrecisionChoice, SamplerKind};
 
 use crate::version;
 
@@ -36,6 +37,8 @@ pub(crate) enum Command {
     Inspect(InspectArgs),
     /// Run one component of a model on given tensors, to check it against a reference
     Trace(TraceArgs),
+    /// Time the parts of a model on this machine
+    Bench(BenchArgs),
     /// List the devices that models can run on
     Devices,
     /// List the named styles
@@ -106,6 +109,14 @@ pub(crate) struct GenerateArgs {
     /// Where to run: auto, flex, ndarray
     #[arg(long, value_name = "NAME", default_value_t = DeviceChoice::Auto)]
     pub(crate) device: DeviceChoice,
+
+    /// What the CPU computes in: auto, f32, bf16, int8
+    #[arg(long, value_name = "NAME", default_value_t = PrecisionChoice::Auto)]
+    pub(crate) precision: PrecisionChoice,
+
+    /// Threads of the CPU [default: one for each core]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub(crate) threads: Option<u32>,
 
     /// Leave out the latent refiner
     #[arg(long)]
@@ -212,6 +223,10 @@ pub(crate) struct TraceArgs {
     #[arg(long, value_name = "NAME", default_value_t = DeviceChoice::Auto)]
     pub(crate) device: DeviceChoice,
 
+    /// What the CPU computes in: auto, f32, bf16, int8
+    #[arg(long, value_name = "NAME", default_value_t = PrecisionChoice::F32)]
+    pub(crate) precision: PrecisionChoice,
+
     /// Sampler, for the component `sampler` [default: the model's]
     #[arg(long, value_name = "NAME")]
     pub(crate) sampler: Option<SamplerKind>,
@@ -224,6 +239,45 @@ pub(crate) struct TraceArgs {
     /// states are given]
     #[arg(long, allow_negative_numbers = true)]
     pub(crate) guidance: Option<f64>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct BenchArgs {
+    /// Model file or diffusers folder [default: the built-in model]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) model: Option<PathBuf>,
+
+    /// Where to run, one or several: flex, ndarray
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', default_value = "flex")]
+    pub(crate) device: Vec<DeviceChoice>,
+
+    /// What to compute in, one or several: auto, f32, bf16, int8
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', default_value = "auto")]
+    pub(crate) precision: Vec<PrecisionChoice>,
+
+    /// What to time, one or several: text-encoder, unet, decoder, pipeline
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', default_value = "unet,pipeline")]
+    pub(crate) part: Vec<Part>,
+
+    /// Width and height in pixels, such as 512x512 [default: the model's]
+    #[arg(long, value_name = "WxH")]
+    pub(crate) size: Option<Size>,
+
+    /// Sampling steps of a pipeline [default: the model's]
+    #[arg(long)]
+    pub(crate) steps: Option<usize>,
+
+    /// Runs that count, after a first one
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) runs: u32,
+
+    /// Threads [default: one for each core]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub(crate) threads: Option<u32>,
+
+    /// Print one JSON object per row instead of a table
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Width and height in pixels.

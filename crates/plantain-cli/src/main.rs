@@ -30,6 +30,7 @@ fn run(args: Args) -> Result<(), Failure> {
         Command::Convert(args) => commands::convert::run(args),
         Command::Inspect(args) => commands::inspect::run(&args),
         Command::Trace(args) => commands::trace::run(&args),
+        Command::Bench(args) => commands::bench::run(&args),
         Command::Devices => commands::devices::run(),
         Command::Styles => commands::styles::run(),
         Command::Completions { shell } => commands::completions::run(shell),

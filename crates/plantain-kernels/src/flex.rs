@@ -6,7 +6,8 @@ use burn::backend::{Flex, TensorMetadata};
 use burn::tensor::{Shape, TensorData};
 
 use crate::host::{self, HostTensor};
-use crate::ops::{Bias, KernelBackend};
+use crate::layer::{Fusion, PackedLayer, Precision};
+use crate::ops::{KernelBackend, Maybe};
 
 impl HostTensor for FlexTensor {
     fn dims<const D: usize>(&self) -> [usize; D] {
@@ -32,22 +33,34 @@ impl HostTensor for FlexTensor {
 }
 
 impl KernelBackend for Flex {
-    fn kernel_conv2d(
+    fn kernel_packed_layer(
         x: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
-        bias: Bias<Self>,
-        stride: usize,
-        padding: usize,
+        layer: PackedLayer,
+        fusion: Fusion,
+        channel_add: Maybe<Self>,
+        residual: Maybe<Self>,
     ) -> FloatTensor<Self> {
-        host::convolution(x, weight, bias.values(), stride, padding)
+        host::packed_layer(x, &layer, &fusion, channel_add.option(), residual.option())
     }
 
-    fn kernel_linear(
-        x: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
-        bias: Bias<Self>,
+    fn kernel_attention(
+        query: FloatTensor<Self>,
+        key: FloatTensor<Self>,
+        value: FloatTensor<Self>,
+        heads: usize,
+        causal: bool,
+        precision: Precision,
     ) -> FloatTensor<Self> {
-        host::linear(x, weight, bias.values())
+        host::multi_head_attention(query, key, value, heads, causal, precision)
+    }
+
+    fn kernel_self_attention(
+        stacked: FloatTensor<Self>,
+        heads: usize,
+        causal: bool,
+        precision: Precision,
+    ) -> FloatTensor<Self> {
+        host::self_attention(stacked, heads, causal, precision)
     }
 
     fn kernel_group_norm(
@@ -68,16 +81,6 @@ impl KernelBackend for Flex {
         epsilon: f64,
     ) -> FloatTensor<Self> {
         host::layer_norm(x, weight, bias, epsilon)
-    }
-
-    fn kernel_attention(
-        query: FloatTensor<Self>,
-        key: FloatTensor<Self>,
-        value: FloatTensor<Self>,
-        heads: usize,
-        causal: bool,
-    ) -> FloatTensor<Self> {
-        host::multi_head_attention(query, key, value, heads, causal)
     }
 
     fn kernel_upsample_nearest(x: FloatTensor<Self>) -> FloatTensor<Self> {

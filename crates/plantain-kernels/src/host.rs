@@ -2,9 +2,9 @@
 
 use burn::tensor::Shape;
 
-use crate::cpu::attention::AttentionShape;
-use crate::cpu::conv::ConvShape;
-use crate::cpu::{attention, conv, gemm, norm, resample};
+use crate::cpu::attention::{self, AttentionShape};
+use crate::cpu::{elementwise, norm};
+use crate::layer::{Fusion, PackedLayer, Precision};
 
 /// A CPU tensor of `f32` whose elements can be seen as one slice.
 pub(crate) trait HostTensor: Sized {
@@ -18,89 +18,28 @@ pub(crate) trait HostTensor: Sized {
     fn from_f32(values: Vec<f32>, shape: Shape) -> Self;
 }
 
-pub(crate) fn convolution<T: HostTensor>(
+/// A tensor of the given shape, filled by `fill`.
+fn filled<T: HostTensor, const D: usize>(dims: [usize; D], fill: impl FnOnce(&mut [f32])) -> T {
+    let mut out = vec![0.0; dims.iter().product()];
+    fill(&mut out);
+    T::from_f32(out, Shape::new(dims))
+}
+
+pub(crate) fn packed_layer<T: HostTensor>(
     x: T,
-    weight: T,
-    bias: Option<T>,
-    stride: usize,
-    padding: usize,
+    layer: &PackedLayer,
+    fusion: &Fusion,
+    channel_add: Option<T>,
+    residual: Option<T>,
 ) -> T {
-    let [batch, in_channels, height, width] = x.dims();
-    let [out_channels, weight_channels, kernel_height, kernel_width] = weight.dims();
-    assert_eq!(in_channels, weight_channels, "channels of the convolution");
-    let shape = ConvShape {
-        batch,
-        in_channels,
-        out_channels,
-        height,
-        width,
-        kernel_height,
-        kernel_width,
-        stride,
-        padding,
-    };
-    let (x, weight) = (x.into_contiguous(), weight.into_contiguous());
-    let bias = bias.map(T::into_contiguous);
-    let y = conv::conv2d(
-        x.as_f32(),
-        weight.as_f32(),
-        bias.as_ref().map(T::as_f32),
-        &shape,
-    );
-    let out = [batch, out_channels, shape.out_height(), shape.out_width()];
-    T::from_f32(y, Shape::new(out))
-}
-
-pub(crate) fn linear<T: HostTensor>(x: T, weight: T, bias: Option<T>) -> T {
-    let [batch, rows, _] = x.dims();
-    let [out_features, in_features] = weight.dims();
-    let (x, weight) = (x.into_contiguous(), weight.into_contiguous());
-    let bias = bias.map(T::into_contiguous);
-    let y = gemm::linear(
-        x.as_f32(),
-        weight.as_f32(),
-        bias.as_ref().map(T::as_f32),
-        in_features,
-        out_features,
-    );
-    T::from_f32(y, Shape::new([batch, rows, out_features]))
-}
-
-pub(crate) fn group_norm<T: HostTensor>(
-    x: T,
-    weight: T,
-    bias: T,
-    groups: usize,
-    epsilon: f64,
-    silu: bool,
-) -> T {
-    let dims: [usize; 4] = x.dims();
-    let (x, weight, bias) = (
-        x.into_contiguous(),
-        weight.into_contiguous(),
-        bias.into_contiguous(),
-    );
-    let y = norm::group_norm(
-        x.as_f32(),
-        weight.as_f32(),
-        bias.as_f32(),
-        groups,
-        dims[2] * dims[3],
-        epsilon as f32,
-        silu,
-    );
-    T::from_f32(y, Shape::new(dims))
-}
-
-pub(crate) fn layer_norm<T: HostTensor>(x: T, weight: T, bias: T, epsilon: f64) -> T {
-    let dims: [usize; 3] = x.dims();
-    let (x, weight, bias) = (
-        x.into_contiguous(),
-        weight.into_contiguous(),
-        bias.into_contiguous(),
-    );
-    let y = norm::layer_norm(x.as_f32(), weight.as_f32(), bias.as_f32(), epsilon as f32);
-    T::from_f32(y, Shape::new(dims))
+    let extents = x.dims();
+    let x = x.into_contiguous();
+    let channel_add = channel_add.map(T::into_contiguous);
+    let residual = residual.map(T::into_contiguous);
+    filled(layer.output_extents(extents, fusion.stride), |out| {
+        let [channel_add, residual] = [&channel_add, &residual].map(|t| t.as_ref().map(T::as_f32));
+        layer.run(x.as_f32(), extents, fusion, channel_add, residual, out);
+    })
 }
 
 pub(crate) fn multi_head_attention<T: HostTensor>(
@@ -109,29 +48,56 @@ pub(crate) fn multi_head_attention<T: HostTensor>(
     value: T,
     heads: usize,
     causal: bool,
+    precision: Precision,
 ) -> T {
-    let dims: [usize; 3] = query.dims();
-    let [_, keys, _] = key.dims();
-    let shape = AttentionShape {
-        batch: dims[0],
-        queries: dims[1],
-        keys,
-        heads,
-        head_dim: dims[2] / heads,
-        causal,
-    };
-    let (query, key, value) = (
-        query.into_contiguous(),
-        key.into_contiguous(),
-        value.into_contiguous(),
-    );
-    let y = attention::attention(query.as_f32(), key.as_f32(), value.as_f32(), &shape);
-    T::from_f32(y, Shape::new(dims))
+    let [batch, width, queries] = query.dims();
+    let [_, _, keys] = key.dims();
+    let shape = AttentionShape { batch, heads, head_size: width / heads, queries, keys };
+    let [query, key, value] = [query, key, value].map(T::into_contiguous);
+    filled([batch, width, queries], |out| {
+        attention::attention(query.as_f32(), key.as_f32(), value.as_f32(), shape, causal, precision, out);
+    })
+}
+
+/// Attention of tokens to each other, with queries, keys and values in the thirds of one tensor.
+pub(crate) fn self_attention<T: HostTensor>(stacked: T, heads: usize, causal: bool, precision: Precision) -> T {
+    let [batch, stacked_width, tokens] = stacked.dims();
+    let width = stacked_width / 3;
+    let shape = AttentionShape { batch: 1, heads, head_size: width / heads, queries: tokens, keys: tokens };
+    let stacked = stacked.into_contiguous();
+    let third = width * tokens;
+    filled([batch, width, tokens], |out| {
+        let samples = stacked.as_f32().chunks_exact(3 * third).zip(out.chunks_exact_mut(third));
+        for (sample, out) in samples {
+            let (query, rest) = sample.split_at(third);
+            let (key, value) = rest.split_at(third);
+            attention::attention(query, key, value, shape, causal, precision, out);
+        }
+    })
+}
+
+pub(crate) fn group_norm<T: HostTensor>(x: T, weight: T, bias: T, groups: usize, epsilon: f64, silu: bool) -> T {
+    let dims: [usize; 4] = x.dims();
+    let shape = [dims[0], dims[1], dims[2] * dims[3]];
+    let [x, weight, bias] = [x, weight, bias].map(T::into_contiguous);
+    filled(dims, |out| {
+        let (weight, bias) = (weight.as_f32(), bias.as_f32());
+        norm::group_norm(x.as_f32(), shape, groups, epsilon as f32, weight, bias, silu, out);
+    })
+}
+
+pub(crate) fn layer_norm<T: HostTensor>(x: T, weight: T, bias: T, epsilon: f64) -> T {
+    let dims: [usize; 3] = x.dims();
+    let [x, weight, bias] = [x, weight, bias].map(T::into_contiguous);
+    filled(dims, |out| {
+        norm::layer_norm(x.as_f32(), dims, epsilon as f32, weight.as_f32(), bias.as_f32(), out);
+    })
 }
 
 pub(crate) fn upsample_nearest<T: HostTensor>(x: T) -> T {
-    let [batch, channels, height, width] = x.dims();
+    let extents @ [batch, channels, height, width] = x.dims();
     let x = x.into_contiguous();
-    let y = resample::upsample_nearest(x.as_f32(), width);
-    T::from_f32(y, Shape::new([batch, channels, 2 * height, 2 * width]))
+    filled([batch, channels, 2 * height, 2 * width], |out| {
+        elementwise::upsample_nearest(x.as_f32(), extents, 2, out);
+    })
 }

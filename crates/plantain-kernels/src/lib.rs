@@ -10,9 +10,11 @@
 // The ndarray backend is deprecated upstream and remains part of what this project supports.
 #![allow(deprecated)]
 
-pub mod cpu;
+mod cpu;
+mod features;
 mod flex;
 mod host;
+mod layer;
 mod mapped;
 mod ndarray;
 mod ops;
@@ -23,44 +25,35 @@ mod tests;
 use burn::backend::Dispatch;
 use burn::tensor::Tensor;
 
+pub use features::{cpu_features, multiplies_bf16, use_threads};
+pub use layer::{Activation, Before, Form, Fusion, NormValues, PackedLayer, Precision, WeightShape};
 pub use mapped::MappedFile;
-pub use ops::{Bias, KernelBackend};
+pub use ops::{KernelBackend, Maybe};
 
-/// Two-dimensional convolution with the same stride and zero padding in both directions.
+/// A convolution or linear layer whose weight was packed for the CPU, with everything around it in one pass.
+///
+/// A linear layer is a 1x1 convolution over a picture of height 1 whose pixels are the tokens.
 ///
 /// # Shapes
 /// - `x`: `[batch, in_channels, height, width]`
-/// - `weight`: `[out_channels, in_channels, kernel_height, kernel_width]`
-/// - `bias`: `[out_channels]`
-/// - result: `[batch, out_channels, out_height, out_width]`
-pub fn conv2d(
-    x: Tensor<4>,
-    weight: Tensor<4>,
-    bias: Option<Tensor<1>>,
-    stride: usize,
-    padding: usize,
-) -> Tensor<4> {
-    Tensor::from_dispatch(<Dispatch as KernelBackend>::kernel_conv2d(
-        x.into_dispatch(),
-        weight.into_dispatch(),
-        bias.map(Tensor::into_dispatch).into(),
-        stride,
-        padding,
-    ))
-}
-
-/// `x weightᵀ + bias` over the last dimension.
+/// - `channel_add`: `[batch, out_channels]`, added to every pixel
+/// - `residual`, result: `[batch, out_channels, out_height, out_width]`
 ///
-/// # Shapes
-/// - `x`: `[batch, rows, in_features]`
-/// - `weight`: `[out_features, in_features]`, PyTorch's layout
-/// - `bias`: `[out_features]`
-/// - result: `[batch, rows, out_features]`
-pub fn linear(x: Tensor<3>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<3> {
-    Tensor::from_dispatch(<Dispatch as KernelBackend>::kernel_linear(
+/// # Panics
+/// When `x` is not on a CPU device, or a shape does not fit.
+pub fn packed_layer(
+    x: Tensor<4>,
+    layer: &PackedLayer,
+    fusion: Fusion,
+    channel_add: Option<Tensor<2>>,
+    residual: Option<Tensor<4>>,
+) -> Tensor<4> {
+    Tensor::from_dispatch(<Dispatch as KernelBackend>::kernel_packed_layer(
         x.into_dispatch(),
-        weight.into_dispatch(),
-        bias.map(Tensor::into_dispatch).into(),
+        layer.clone(),
+        fusion,
+        channel_add.map(Tensor::into_dispatch).into(),
+        residual.map(Tensor::into_dispatch).into(),
     ))
 }
 
@@ -87,11 +80,11 @@ pub fn group_norm(
     ))
 }
 
-/// Layer normalisation over the last dimension.
+/// Normalisation of each token over its channels.
 ///
 /// # Shapes
-/// - `x`: `[batch, rows, features]`
-/// - `weight`, `bias`: `[features]`
+/// - `x`: `[batch, channels, tokens]`
+/// - `weight`, `bias`: `[channels]`
 pub fn layer_norm(x: Tensor<3>, weight: Tensor<1>, bias: Tensor<1>, epsilon: f64) -> Tensor<3> {
     Tensor::from_dispatch(<Dispatch as KernelBackend>::kernel_layer_norm(
         x.into_dispatch(),
@@ -101,12 +94,12 @@ pub fn layer_norm(x: Tensor<3>, weight: Tensor<1>, bias: Tensor<1>, epsilon: f64
     ))
 }
 
-/// Multi-head attention, `softmax(q kᵀ / sqrt(head_dim)) v` for each head, the heads side by side
-/// in the last dimension.
+/// Multi-head attention, `softmax(q kᵀ / sqrt(head_dim)) v` for each head, the heads one after the
+/// other among the channels.
 ///
 /// # Shapes
-/// - `query`: `[batch, queries, heads * head_dim]`
-/// - `key`, `value`: `[batch, keys, heads * head_dim]`
+/// - `query`: `[batch, heads * head_dim, queries]`
+/// - `key`, `value`: `[batch, heads * head_dim, keys]`
 /// - result: as `query`
 ///
 /// With `causal`, query `i` sees keys `0..=i`.
@@ -116,6 +109,7 @@ pub fn attention(
     value: Tensor<3>,
     heads: usize,
     causal: bool,
+    precision: Precision,
 ) -> Tensor<3> {
     Tensor::from_dispatch(<Dispatch as KernelBackend>::kernel_attention(
         query.into_dispatch(),
@@ -123,6 +117,26 @@ pub fn attention(
         value.into_dispatch(),
         heads,
         causal,
+        precision,
+    ))
+}
+
+/// [`attention`] of tokens to each other.
+///
+/// # Shapes
+/// - `stacked`: `[batch, 3 * heads * head_dim, tokens]`: queries, keys, values
+/// - result: `[batch, heads * head_dim, tokens]`
+pub fn self_attention(
+    stacked: Tensor<3>,
+    heads: usize,
+    causal: bool,
+    precision: Precision,
+) -> Tensor<3> {
+    Tensor::from_dispatch(<Dispatch as KernelBackend>::kernel_self_attention(
+        stacked.into_dispatch(),
+        heads,
+        causal,
+        precision,
     ))
 }
 

@@ -3,30 +3,30 @@
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, ExtensionType, backend_extension};
 
+use crate::layer::{Fusion, PackedLayer, Precision};
 use crate::stock;
 
-/// What is added to each output channel or feature. (An `Option` does not pass through Burn's
-/// run-time dispatch.)
+/// A tensor or none. (An `Option` does not pass through Burn's run-time dispatch.)
 #[derive(ExtensionType, Debug, Clone)]
-pub enum Bias<B: Backend> {
-    /// Nothing.
+pub enum Maybe<B: Backend> {
+    /// None.
     None,
-    /// One value per channel, `[channels]`.
-    PerChannel(FloatTensor<B>),
+    /// One.
+    Some(FloatTensor<B>),
 }
 
-impl<B: Backend> From<Option<FloatTensor<B>>> for Bias<B> {
-    fn from(bias: Option<FloatTensor<B>>) -> Self {
-        bias.map_or(Self::None, Self::PerChannel)
+impl<B: Backend> From<Option<FloatTensor<B>>> for Maybe<B> {
+    fn from(tensor: Option<FloatTensor<B>>) -> Self {
+        tensor.map_or(Self::None, Self::Some)
     }
 }
 
-impl<B: Backend> Bias<B> {
-    /// The values, if there are any.
-    pub fn values(self) -> Option<FloatTensor<B>> {
+impl<B: Backend> Maybe<B> {
+    /// The tensor, if there is one.
+    pub fn option(self) -> Option<FloatTensor<B>> {
         match self {
             Self::None => None,
-            Self::PerChannel(values) => Some(values),
+            Self::Some(tensor) => Some(tensor),
         }
     }
 }
@@ -37,24 +37,41 @@ impl<B: Backend> Bias<B> {
 /// of stock operations.
 #[backend_extension(NdArray, Flex)]
 pub trait KernelBackend: Backend {
-    /// See [`crate::conv2d`].
-    fn kernel_conv2d(
-        x: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
-        #[extension_type] bias: Bias<Self>,
-        stride: usize,
-        padding: usize,
+    /// See [`crate::packed_layer`].
+    ///
+    /// # Panics
+    /// By default: layers are packed for the CPU backends alone, which replace this.
+    fn kernel_packed_layer(
+        _x: FloatTensor<Self>,
+        layer: PackedLayer,
+        _fusion: Fusion,
+        #[extension_type] _channel_add: Maybe<Self>,
+        #[extension_type] _residual: Maybe<Self>,
     ) -> FloatTensor<Self> {
-        stock::convolution::<Self>(x, weight, bias.values(), stride, padding)
+        panic!("{layer:?} is packed for the CPU and was given a tensor of another device");
     }
 
-    /// See [`crate::linear`].
-    fn kernel_linear(
-        x: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
-        #[extension_type] bias: Bias<Self>,
+    /// See [`crate::attention`].
+    fn kernel_attention(
+        query: FloatTensor<Self>,
+        key: FloatTensor<Self>,
+        value: FloatTensor<Self>,
+        heads: usize,
+        causal: bool,
+        _precision: Precision,
     ) -> FloatTensor<Self> {
-        stock::linear::<Self>(x, weight, bias.values())
+        stock::attention::<Self>(query, key, value, heads, causal)
+    }
+
+    /// See [`crate::self_attention`].
+    fn kernel_self_attention(
+        stacked: FloatTensor<Self>,
+        heads: usize,
+        causal: bool,
+        _precision: Precision,
+    ) -> FloatTensor<Self> {
+        let [query, key, value] = stock::thirds::<Self>(stacked);
+        stock::attention::<Self>(query, key, value, heads, causal)
     }
 
     /// See [`crate::group_norm`].
@@ -77,17 +94,6 @@ pub trait KernelBackend: Backend {
         epsilon: f64,
     ) -> FloatTensor<Self> {
         stock::layer_norm::<Self>(x, weight, bias, epsilon)
-    }
-
-    /// See [`crate::attention`].
-    fn kernel_attention(
-        query: FloatTensor<Self>,
-        key: FloatTensor<Self>,
-        value: FloatTensor<Self>,
-        heads: usize,
-        causal: bool,
-    ) -> FloatTensor<Self> {
-        stock::attention::<Self>(query, key, value, heads, causal)
     }
 
     /// See [`crate::upsample_nearest`].

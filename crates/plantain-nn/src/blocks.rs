@@ -1,10 +1,10 @@
 //! Convolutional blocks that the UNet, the decoder and the refiner share.
 
 use burn::module::Module;
-use burn::tensor::{Device, Tensor, activation};
-use plantain_kernels::upsample_nearest;
+use burn::tensor::{Device, Tensor};
+use plantain_kernels::{Activation, Precision, upsample_nearest};
 
-use crate::layers::{Conv2d, GroupNorm, Linear};
+use crate::layers::{After, Before, Conv2d, GroupNorm, Linear};
 
 /// Two normalised convolutions around a skip connection (diffusers' `ResnetBlock2D` with
 /// `time_embedding_norm = "default"`).
@@ -61,21 +61,38 @@ impl ResnetBlock {
     /// - `time_embed`: `[batch, time_embed_dim]`, before its SiLU
     /// - result: `[batch, out_channels, height, width]`
     pub fn forward(&self, x: Tensor<4>, time_embed: Option<&Tensor<2>>) -> Tensor<4> {
-        let mut h = self.conv1.forward(self.norm1.forward_silu(x.clone()));
-        if let (Some(projection), Some(embed)) = (&self.time_emb_proj, time_embed) {
-            let shift = projection.forward(activation::silu(embed.clone()));
-            let [batch, channels] = shift.dims();
-            h = h + shift.reshape([batch, channels, 1, 1]);
-        }
-        let h = self.conv2.forward(self.norm2.forward_silu(h));
+        let shift = match (&self.time_emb_proj, time_embed) {
+            (Some(projection), Some(embed)) => {
+                Some(projection.forward_vectors(embed.clone(), Before::Silu, Activation::None))
+            }
+            _ => None,
+        };
+        let after = After {
+            channel_add: shift,
+            ..After::NOTHING
+        };
+        let h = self.conv1.forward_with(x.clone(), Before::GroupNormSilu(&self.norm1), after);
         let x = match &self.conv_shortcut {
             Some(shortcut) => shortcut.forward(x),
             None => x,
         };
+        let y = self.conv2.forward_with(h, Before::GroupNormSilu(&self.norm2), After::residual(x));
         if self.output_scale_factor == 1.0 {
-            x + h
+            y
         } else {
-            (x + h) / self.output_scale_factor
+            y / self.output_scale_factor
+        }
+    }
+
+    /// Moves the weights into the layout of the CPU kernels.
+    pub fn pack(&mut self, precision: Precision) {
+        self.norm1.pack();
+        self.norm2.pack();
+        for conv in [&mut self.conv1, &mut self.conv2].into_iter().chain(&mut self.conv_shortcut) {
+            conv.pack(precision);
+        }
+        if let Some(projection) = &mut self.time_emb_proj {
+            projection.pack(precision.at_least_bf16());
         }
     }
 }
@@ -90,7 +107,7 @@ impl Downsample {
     /// Keeps the number of channels.
     pub fn new(channels: usize, device: &Device) -> Self {
         Self {
-            conv: Conv2d::new(channels, channels, 3, 2, 1, device),
+            conv: Conv2d::new(channels, channels, 3, 2, device),
         }
     }
 
@@ -99,6 +116,11 @@ impl Downsample {
     /// - result: `[batch, channels, ceil(height / 2), ceil(width / 2)]`
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         self.conv.forward(x)
+    }
+
+    /// Moves the weight into the layout of the CPU kernels.
+    pub fn pack(&mut self, precision: Precision) {
+        self.conv.pack(precision);
     }
 }
 
@@ -116,13 +138,18 @@ impl Upsample {
         }
     }
 
+    /// Moves the weight into the layout of the CPU kernels.
+    pub fn pack(&mut self, precision: Precision) {
+        self.conv.pack_plain_and_doubled(precision);
+    }
+
     /// To twice the size.
     ///
     /// # Shapes
     /// - `x`: `[batch, channels, height, width]`
     /// - result: `[batch, channels, 2 * height, 2 * width]`
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        self.conv.forward(upsample_nearest(x))
+        self.conv.forward_doubled(x)
     }
 
     /// To a size that may fall short of double by one, where an odd size was halved before.
@@ -131,7 +158,10 @@ impl Upsample {
     /// - result: `[batch, channels, height, width]` of `size`
     pub fn forward_to(&self, x: Tensor<4>, size: [usize; 2]) -> Tensor<4> {
         // Nearest neighbours at (2 n - 1) / n pick the same pixels as at 2, less the last one.
-        let [batch, channels, ..] = x.dims();
+        let [batch, channels, height, width] = x.dims();
+        if size == [2 * height, 2 * width] {
+            return self.forward(x);
+        }
         let x = upsample_nearest(x);
         let x = x.slice([0..batch, 0..channels, 0..size[0], 0..size[1]]);
         self.conv.forward(x)

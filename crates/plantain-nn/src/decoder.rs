@@ -2,13 +2,13 @@
 //! `autoencoder_tiny.py`).
 
 use burn::module::Module;
-use burn::tensor::{Device, Tensor, activation};
-use plantain_kernels::upsample_nearest;
+use burn::tensor::{Device, Tensor};
+use plantain_kernels::{Activation, Precision};
 
 use crate::blocks::{ResnetBlock, ResnetBlockConfig, Upsample};
 use crate::config::{DecoderConfig, KlDecoderConfig, TinyDecoderConfig};
-use crate::layers::{Conv2d, GroupNorm};
-use crate::transformer::PixelAttention;
+use crate::layers::{After, Before, Conv2d, GroupNorm};
+use crate::transformer::SelfAttention;
 
 /// Either decoder.
 #[derive(Module, Debug)]
@@ -33,6 +33,14 @@ impl Decoder {
             Self::Tiny(decoder) => decoder.forward(latent),
         }
     }
+
+    /// Moves the weights into the layout of the CPU kernels.
+    pub fn pack(&mut self, precision: Precision) {
+        match self {
+            Self::Kl(decoder) => decoder.pack(precision),
+            Self::Tiny(decoder) => decoder.pack(precision),
+        }
+    }
 }
 
 impl DecoderConfig {
@@ -51,7 +59,7 @@ const EPSILON: f64 = 1e-6;
 #[derive(Module, Debug)]
 struct KlMidBlock {
     resnets: Vec<ResnetBlock>,
-    attentions: Vec<PixelAttention>,
+    attentions: Vec<SelfAttention>,
 }
 
 #[derive(Module, Debug)]
@@ -118,7 +126,7 @@ impl KlDecoderConfig {
             resnets: vec![resnet(), resnet()],
             attentions: self
                 .mid_block_add_attention
-                .then(|| PixelAttention::new(channels, self.norm_num_groups, EPSILON, device))
+                .then(|| SelfAttention::of_pixels(channels, self.norm_num_groups, EPSILON, device))
                 .into_iter()
                 .collect(),
         }
@@ -155,7 +163,7 @@ impl KlDecoder {
         for (i, resnet) in body.mid_block.resnets.iter().enumerate() {
             h = resnet.forward(h, None);
             if let (0, Some(attention)) = (i, body.mid_block.attentions.first()) {
-                h = attention.forward(h);
+                h = attention.forward(h, Before::Nothing);
             }
         }
         for block in &body.up_blocks {
@@ -166,7 +174,24 @@ impl KlDecoder {
                 h = upsampler.forward(h);
             }
         }
-        body.conv_out.forward(body.conv_norm_out.forward_silu(h))
+        let norm = Before::GroupNormSilu(&body.conv_norm_out);
+        body.conv_out.forward_with(h, norm, After::NOTHING)
+    }
+
+    fn pack(&mut self, precision: Precision) {
+        let body = &mut self.decoder;
+        if let Some(conv) = &mut self.post_quant_conv {
+            conv.pack(precision.at_least_bf16());
+        }
+        body.conv_in.pack(precision.at_least_bf16());
+        body.mid_block.resnets.iter_mut().for_each(|block| block.pack(precision));
+        body.mid_block.attentions.iter_mut().for_each(|block| block.pack(precision));
+        for block in &mut body.up_blocks {
+            block.resnets.iter_mut().for_each(|block| block.pack(precision));
+            block.upsamplers.iter_mut().for_each(|layer| layer.pack(precision));
+        }
+        body.conv_norm_out.pack();
+        body.conv_out.pack(precision.at_least_bf16());
     }
 }
 
@@ -230,23 +255,44 @@ impl TinyDecoder {
     pub fn forward(&self, latent: Tensor<4>) -> Tensor<4> {
         let body = &self.decoder;
         let clamped = (latent / 3.0).tanh() * 3.0;
-        let mut h = activation::relu(body.conv_in.forward(clamped));
+        let mut h = body.conv_in.forward_with(clamped, Before::Nothing, relu());
         for stage in &body.stages {
             for block in &stage.blocks {
                 h = block.forward(h);
             }
             if let Some(conv) = &stage.conv {
-                h = conv.forward(upsample_nearest(h));
+                h = conv.forward_doubled(h);
             }
         }
         body.conv_out.forward(h) * 2.0 - 1.0
     }
+
+    fn pack(&mut self, precision: Precision) {
+        let body = &mut self.decoder;
+        body.conv_in.pack(precision.at_least_bf16());
+        for stage in &mut body.stages {
+            for block in &mut stage.blocks {
+                for conv in [&mut block.conv1, &mut block.conv2, &mut block.conv3] {
+                    conv.pack(precision);
+                }
+            }
+            if let Some(conv) = &mut stage.conv {
+                conv.pack_doubled(precision);
+            }
+        }
+        body.conv_out.pack(precision.at_least_bf16());
+    }
+}
+
+fn relu() -> After {
+    After::activation(Activation::Relu)
 }
 
 impl TinyBlock {
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let h = activation::relu(self.conv1.forward(x.clone()));
-        let h = activation::relu(self.conv2.forward(h));
-        activation::relu(self.conv3.forward(h) + x)
+        let h = self.conv1.forward_with(x.clone(), Before::Nothing, relu());
+        let h = self.conv2.forward_with(h, Before::Nothing, relu());
+        let after = After { residual: Some(x), ..relu() };
+        self.conv3.forward_with(h, Before::Nothing, after)
     }
 }

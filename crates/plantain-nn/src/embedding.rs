@@ -1,9 +1,10 @@
 //! Numbers as vectors: the timestep and the guidance scale.
 
 use burn::module::Module;
-use burn::tensor::{Device, Tensor, TensorData, activation};
+use burn::tensor::{Device, Tensor, TensorData};
+use plantain_kernels::{Activation, Precision};
 
-use crate::layers::Linear;
+use crate::layers::{Before, Linear};
 
 /// Sinusoidal embedding of one number per sample (diffusers' `get_timestep_embedding`, after
 /// "Attention Is All You Need"): frequencies `10000^(-i / (dim / 2 - freq_shift))`.
@@ -76,10 +77,19 @@ impl TimestepEmbedding {
     /// - result: `[batch, out_dim]`
     pub fn forward(&self, x: Tensor<2>, condition: Option<Tensor<2>>) -> Tensor<2> {
         let x = match (&self.cond_proj, condition) {
-            (Some(projection), Some(condition)) => x + projection.forward(condition),
+            (Some(projection), Some(condition)) => {
+                x + projection.forward_vectors(condition, Before::Nothing, Activation::None)
+            }
             _ => x,
         };
-        self.linear_2
-            .forward(activation::silu(self.linear_1.forward(x)))
+        let h = self.linear_1.forward_vectors(x, Before::Nothing, Activation::Silu);
+        self.linear_2.forward_vectors(h, Before::Nothing, Activation::None)
+    }
+
+    /// Moves the weights into the layout of the CPU kernels.
+    pub fn pack(&mut self, precision: Precision) {
+        for layer in [&mut self.linear_1, &mut self.linear_2].into_iter().chain(&mut self.cond_proj) {
+            layer.pack(precision);
+        }
     }
 }

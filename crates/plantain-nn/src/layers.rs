@@ -5,8 +5,8 @@
 //! `[out, in]`), so that loading neither renames nor transposes.
 
 use burn::module::{Initializer, Module, Param};
-use burn::tensor::{Device, Tensor};
-use plantain_kernels as kernels;
+use burn::tensor::{Device, Tensor, activation, module, ops::ConvOptions};
+use plantain_kernels::{self as kernels, Activation, Form, Fusion, NormValues, PackedLayer, Precision, WeightShape};
 
 /// PyTorch's default initialisation of weights and biases: uniform within `1 / sqrt(fan_in)`.
 const UNIFORM: Initializer = Initializer::KaimingUniform {
@@ -14,13 +14,123 @@ const UNIFORM: Initializer = Initializer::KaimingUniform {
     fan_out_only: false,
 };
 
-/// Affine map of the last dimension.
+/// What comes before a linear layer or convolution and is done in the same pass where the device can.
+#[derive(Debug, Clone, Copy)]
+pub enum Before<'a> {
+    /// Nothing.
+    Nothing,
+    /// SiLU.
+    Silu,
+    /// Group normalisation.
+    GroupNorm(&'a GroupNorm),
+    /// Group normalisation, then SiLU.
+    GroupNormSilu(&'a GroupNorm),
+    /// Layer normalisation.
+    LayerNorm(&'a LayerNorm),
+}
+
+impl Before<'_> {
+    fn fused(self) -> kernels::Before {
+        let group = |norm: &GroupNorm, silu| kernels::Before::GroupNorm {
+            values: norm.values(),
+            groups: norm.groups,
+            silu,
+        };
+        match self {
+            Self::Nothing => kernels::Before::Nothing,
+            Self::Silu => kernels::Before::Silu,
+            Self::GroupNorm(norm) => group(norm, false),
+            Self::GroupNormSilu(norm) => group(norm, true),
+            Self::LayerNorm(norm) => kernels::Before::LayerNorm(norm.values()),
+        }
+    }
+
+    /// The same as separate operations on `[batch, channels, height, width]`.
+    fn apply(self, x: Tensor<4>) -> Tensor<4> {
+        match self {
+            Self::Nothing => x,
+            Self::Silu => activation::silu(x),
+            Self::GroupNorm(norm) => norm.forward(x),
+            Self::GroupNormSilu(norm) => norm.forward_silu(x),
+            Self::LayerNorm(norm) => {
+                let dims = x.dims();
+                norm.forward(x.flatten::<3>(2, 3)).reshape(dims)
+            }
+        }
+    }
+}
+
+/// What is done with the output of a linear layer or convolution, in the same pass where the device can.
+#[derive(Debug, Clone)]
+pub struct After {
+    /// `[batch, out_channels]`, added to every pixel.
+    pub channel_add: Option<Tensor<2>>,
+    /// `[batch, out_channels, out_height, out_width]`, added.
+    pub residual: Option<Tensor<4>>,
+    /// Applied last.
+    pub activation: Activation,
+}
+
+impl After {
+    /// Nothing.
+    pub const NOTHING: Self = Self {
+        channel_add: None,
+        residual: None,
+        activation: Activation::None,
+    };
+
+    /// Only a residual.
+    pub fn residual(residual: Tensor<4>) -> Self {
+        Self {
+            residual: Some(residual),
+            ..Self::NOTHING
+        }
+    }
+
+    /// Only an activation.
+    pub fn activation(activation: Activation) -> Self {
+        Self {
+            activation,
+            ..Self::NOTHING
+        }
+    }
+
+    /// The same as separate operations.
+    fn apply(self, mut y: Tensor<4>) -> Tensor<4> {
+        if let Some(add) = self.channel_add {
+            let [batch, channels] = add.dims();
+            y = y + add.reshape([batch, channels, 1, 1]);
+        }
+        if let Some(residual) = self.residual {
+            y = y + residual;
+        }
+        match self.activation {
+            Activation::None => y,
+            Activation::Silu => activation::silu(y),
+            Activation::Gelu => activation::gelu(y),
+            Activation::QuickGelu => y.clone() * activation::sigmoid(y * 1.702),
+            Activation::Relu => activation::relu(y),
+            Activation::Geglu => {
+                let [batch, channels, height, width] = y.dims();
+                let half = |from: usize| {
+                    let part = [0..batch, from..from + channels / 2, 0..height, 0..width];
+                    y.clone().slice(part)
+                };
+                half(0) * activation::gelu(half(channels / 2))
+            }
+        }
+    }
+}
+
+/// Affine map of the channels of each token.
 #[derive(Module, Debug)]
 pub struct Linear {
     /// `[out_features, in_features]`
     pub weight: Param<Tensor<2>>,
     /// `[out_features]`
     pub bias: Option<Param<Tensor<1>>>,
+    #[module(skip)]
+    packed: Option<PackedLayer>,
 }
 
 impl Linear {
@@ -38,25 +148,107 @@ impl Linear {
         Self {
             weight: UNIFORM.init_with(shape, Some(in_features), None, device),
             bias: None,
+            packed: None,
         }
     }
 
+    /// Moves the weight into the layout of the CPU kernels.
+    pub fn pack(&mut self, precision: Precision) {
+        self.pack_as(Form::Plain, precision);
+    }
+
+    /// [`Self::pack`] for a layer that is followed by [`Activation::Geglu`].
+    pub fn pack_gated(&mut self, precision: Precision) {
+        self.pack_as(Form::Geglu, precision);
+    }
+
+    fn pack_as(&mut self, form: Form, precision: Precision) {
+        let ([outputs, inputs], weight) = self.take_weight();
+        let bias = self.bias.as_ref().map(values);
+        let shape = WeightShape { outputs, inputs, kernel: 1 };
+        self.packed = Some(PackedLayer::new(&weight, bias, shape, form, precision));
+    }
+
+    /// One packed layer of several that read the same input, their outputs one after the other.
+    pub fn pack_stacked(layers: &mut [&mut Self], precision: Precision) -> PackedLayer {
+        let (mut weight, mut bias) = (Vec::new(), Vec::new());
+        let mut shape = WeightShape { outputs: 0, inputs: 0, kernel: 1 };
+        for layer in layers {
+            let ([outputs, inputs], part) = layer.take_weight();
+            weight.extend(part);
+            bias.extend(layer.bias.as_ref().map_or_else(|| vec![0.0; outputs], values));
+            shape = WeightShape { outputs: shape.outputs + outputs, inputs, ..shape };
+        }
+        PackedLayer::new(&weight, Some(bias), shape, Form::Plain, precision)
+    }
+
+    fn take_weight(&mut self) -> ([usize; 2], Vec<f32>) {
+        let shape = self.weight.lazy_shape().dims();
+        (shape, take(&mut self.weight))
+    }
+
     /// # Shapes
-    /// - `x`: `[.., in_features]`
-    /// - result: `[.., out_features]`
-    pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
-        let mut dims = x.dims();
-        let weight = self.weight.val();
-        let [out_features, in_features] = weight.dims();
-        let rows = dims[..D - 1].iter().product();
-        let x = x.reshape([1, rows, in_features]);
-        let y = kernels::linear(x, weight, self.bias.as_ref().map(Param::val));
-        dims[D - 1] = out_features;
-        y.reshape(dims)
+    /// - `x`: `[batch, in_features, tokens]`
+    /// - result: `[batch, out_features, tokens]`
+    pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+        let [batch, features, tokens] = x.dims();
+        let x = x.reshape([batch, features, 1, tokens]);
+        self.forward_with(x, Before::Nothing, After::NOTHING).flatten(2, 3)
+    }
+
+    /// A linear map of vectors.
+    ///
+    /// # Shapes
+    /// - `x`: `[batch, in_features]`
+    /// - result: `[batch, out_features]`
+    pub fn forward_vectors(&self, x: Tensor<2>, before: Before<'_>, activation: Activation) -> Tensor<2> {
+        let [batch, features] = x.dims();
+        // The vectors are the tokens of a single sample, so that they share every pass over the weight.
+        let x = x.transpose().reshape([1, features, 1, batch]);
+        let y = self.forward_with(x, before, After::activation(activation));
+        y.flatten::<2>(1, 3).reshape([-1, batch as i32]).transpose()
+    }
+
+    /// # Shapes
+    /// - `x`: `[batch, in_features, height, width]`
+    /// - result: `[batch, out_features, height, width]`
+    pub fn forward_with(&self, x: Tensor<4>, before: Before<'_>, after: After) -> Tensor<4> {
+        if let Some(packed) = &self.packed {
+            return run_packed(x, packed, 1, before, after);
+        }
+        let [batch, features, height, width] = x.dims();
+        let x = before.apply(x).reshape([batch, features, height * width]);
+        let y = self.weight.val().unsqueeze::<3>().matmul(x);
+        let y = match &self.bias {
+            Some(bias) => y + bias.val().reshape([1, -1, 1]),
+            None => y,
+        };
+        after.apply(y.reshape([batch as i32, -1, height as i32, width as i32]))
     }
 }
 
-/// Two-dimensional convolution with a square kernel, stride and zero padding.
+/// Runs a packed layer with what comes before and after it.
+pub fn run_packed(x: Tensor<4>, layer: &PackedLayer, stride: usize, before: Before<'_>, after: After) -> Tensor<4> {
+    let fusion = Fusion {
+        before: before.fused(),
+        stride,
+        activation: after.activation,
+    };
+    kernels::packed_layer(x, layer, fusion, after.channel_add, after.residual)
+}
+
+/// The numbers of a parameter, which is left without memory of its own.
+fn take<const D: usize>(param: &mut Param<Tensor<D>>) -> Vec<f32> {
+    let placeholder = Initializer::Zeros.init(param.lazy_shape(), &param.lazy_device());
+    values(&std::mem::replace(param, placeholder))
+}
+
+fn values<const D: usize>(param: &Param<Tensor<D>>) -> Vec<f32> {
+    let data = param.val().into_data();
+    data.try_into_vec().expect("parameters are f32")
+}
+
+/// Two-dimensional convolution with a square kernel, padded to keep the size at stride 1.
 #[derive(Module, Debug)]
 pub struct Conv2d {
     /// `[out_channels, in_channels, kernel, kernel]`
@@ -64,38 +256,35 @@ pub struct Conv2d {
     /// `[out_channels]`
     pub bias: Option<Param<Tensor<1>>>,
     #[module(skip)]
-    stride: usize,
+    packed: Option<PackedLayer>,
+    /// For pictures that are first doubled.
     #[module(skip)]
-    padding: usize,
+    doubled: Option<PackedLayer>,
+    #[module(skip)]
+    stride: usize,
 }
 
 impl Conv2d {
     /// A 3x3 convolution that keeps the size.
     pub fn new_3x3(in_channels: usize, out_channels: usize, device: &Device) -> Self {
-        Self::new(in_channels, out_channels, 3, 1, 1, device)
+        Self::new(in_channels, out_channels, 3, 1, device)
     }
 
     /// A 1x1 convolution.
     pub fn new_1x1(in_channels: usize, out_channels: usize, device: &Device) -> Self {
-        Self::new(in_channels, out_channels, 1, 1, 0, device)
+        Self::new(in_channels, out_channels, 1, 1, device)
     }
 
     /// A convolution with a bias.
-    pub fn new(
-        in_channels: usize,
-        out_channels: usize,
-        kernel: usize,
-        stride: usize,
-        padding: usize,
-        device: &Device,
-    ) -> Self {
+    pub fn new(in_channels: usize, out_channels: usize, kernel: usize, stride: usize, device: &Device) -> Self {
         let fan_in = Some(in_channels * kernel * kernel);
         let shape = [out_channels, in_channels, kernel, kernel];
         Self {
             weight: UNIFORM.init_with(shape, fan_in, None, device),
             bias: Some(UNIFORM.init_with([out_channels], fan_in, None, device)),
+            packed: None,
+            doubled: None,
             stride,
-            padding,
         }
     }
 
@@ -115,12 +304,62 @@ impl Conv2d {
         self
     }
 
+    /// Moves the weight into the layout of the CPU kernels.
+    pub fn pack(&mut self, precision: Precision) {
+        let shape = self.weight_shape();
+        let weight = take(&mut self.weight);
+        self.packed = Some(PackedLayer::new(&weight, self.bias_values(), shape, Form::Plain, precision));
+    }
+
+    /// Moves the weight into the layout of the CPU kernels for [`Self::forward_doubled`] alone.
+    pub fn pack_doubled(&mut self, precision: Precision) {
+        let shape = self.weight_shape();
+        let weight = take(&mut self.weight);
+        self.doubled = Some(PackedLayer::new(&weight, self.bias_values(), shape, Form::Upsample, precision));
+    }
+
+    /// [`Self::pack`] for both ways to run the layer.
+    pub fn pack_plain_and_doubled(&mut self, precision: Precision) {
+        let shape = self.weight_shape();
+        let weight = take(&mut self.weight);
+        let pack = |form| Some(PackedLayer::new(&weight, self.bias_values(), shape, form, precision));
+        (self.packed, self.doubled) = (pack(Form::Plain), pack(Form::Upsample));
+    }
+
+    fn weight_shape(&self) -> WeightShape {
+        let [outputs, inputs, kernel, _] = self.weight.lazy_shape().dims();
+        WeightShape { outputs, inputs, kernel }
+    }
+
+    fn bias_values(&self) -> Option<Vec<f32>> {
+        self.bias.as_ref().map(values)
+    }
+
     /// # Shapes
     /// - `x`: `[batch, in_channels, height, width]`
-    /// - result: `[batch, out_channels, out_height, out_width]`
+    /// - result: `[batch, out_channels, ceil(height / stride), ceil(width / stride)]`
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        self.forward_with(x, Before::Nothing, After::NOTHING)
+    }
+
+    /// [`Self::forward`] of the picture at twice its size, by nearest neighbours.
+    pub fn forward_doubled(&self, x: Tensor<4>) -> Tensor<4> {
+        match &self.doubled {
+            Some(layer) => run_packed(x, layer, 1, Before::Nothing, After::NOTHING),
+            None => self.forward(kernels::upsample_nearest(x)),
+        }
+    }
+
+    /// [`Self::forward`] with what comes before and after.
+    pub fn forward_with(&self, x: Tensor<4>, before: Before<'_>, after: After) -> Tensor<4> {
+        if let Some(packed) = &self.packed {
+            return run_packed(x, packed, self.stride, before, after);
+        }
+        let weight = self.weight.val();
+        let [_, _, kernel, _] = weight.dims();
+        let options = ConvOptions::new([self.stride; 2], [kernel / 2; 2], [1; 2], 1);
         let bias = self.bias.as_ref().map(Param::val);
-        kernels::conv2d(x, self.weight.val(), bias, self.stride, self.padding)
+        after.apply(module::conv2d(before.apply(x), weight, bias, options))
     }
 }
 
@@ -131,6 +370,8 @@ pub struct GroupNorm {
     pub weight: Param<Tensor<1>>,
     /// `[channels]`
     pub bias: Param<Tensor<1>>,
+    #[module(skip)]
+    packed: Option<NormValues>,
     #[module(skip)]
     groups: usize,
     #[module(skip)]
@@ -143,9 +384,20 @@ impl GroupNorm {
         Self {
             weight: Initializer::Ones.init([channels], device),
             bias: Initializer::Zeros.init([channels], device),
+            packed: None,
             groups,
             epsilon,
         }
+    }
+
+    /// Reads the parameters once for the CPU kernels.
+    pub fn pack(&mut self) {
+        self.packed = Some(norm_values(&self.weight, &self.bias, self.epsilon));
+    }
+
+    fn values(&self) -> NormValues {
+        let packed = self.packed.clone();
+        packed.unwrap_or_else(|| norm_values(&self.weight, &self.bias, self.epsilon))
     }
 
     /// # Shapes
@@ -165,13 +417,23 @@ impl GroupNorm {
     }
 }
 
-/// Layer normalisation of the last dimension.
+fn norm_values(weight: &Param<Tensor<1>>, bias: &Param<Tensor<1>>, epsilon: f64) -> NormValues {
+    NormValues {
+        weight: values(weight).into(),
+        bias: values(bias).into(),
+        epsilon: epsilon as f32,
+    }
+}
+
+/// Layer normalisation of the channels of each token.
 #[derive(Module, Debug)]
 pub struct LayerNorm {
     /// `[features]`
     pub weight: Param<Tensor<1>>,
     /// `[features]`
     pub bias: Param<Tensor<1>>,
+    #[module(skip)]
+    packed: Option<NormValues>,
     #[module(skip)]
     epsilon: f64,
 }
@@ -182,12 +444,23 @@ impl LayerNorm {
         Self {
             weight: Initializer::Ones.init([features], device),
             bias: Initializer::Zeros.init([features], device),
+            packed: None,
             epsilon,
         }
     }
 
+    /// Reads the parameters once for the CPU kernels.
+    pub fn pack(&mut self) {
+        self.packed = Some(norm_values(&self.weight, &self.bias, self.epsilon));
+    }
+
+    fn values(&self) -> NormValues {
+        let packed = self.packed.clone();
+        packed.unwrap_or_else(|| norm_values(&self.weight, &self.bias, self.epsilon))
+    }
+
     /// # Shapes
-    /// - `x`, result: `[batch, rows, features]`
+    /// - `x`, result: `[batch, features, tokens]`
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
         kernels::layer_norm(x, self.weight.val(), self.bias.val(), self.epsilon)
     }

@@ -20,6 +20,8 @@ pub use config::{
 };
 pub use decoder::{Decoder, KlDecoder, TinyDecoder};
 pub use embedding::guidance_scale_embedding;
+pub use plantain_kernels::{Precision, multiplies_bf16};
 pub use refiner::Refiner;
 pub use text::{ClipTextModel, TextStates, TokenError};
+pub use transformer::TextContext;
 pub use unet::{Conditioning, UNet2DConditionModel};

@@ -2,11 +2,12 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
+use plantain_kernels::Precision;
 
 use crate::blocks::{ResnetBlock, ResnetBlockConfig};
 use crate::config::RefinerConfig;
 use crate::embedding::{TimestepEmbedding, sinusoidal};
-use crate::layers::{Conv2d, GroupNorm};
+use crate::layers::{After, Before, Conv2d, GroupNorm};
 
 /// Cleans what few-step sampling leaves in the latent.
 ///
@@ -64,7 +65,17 @@ impl Refiner {
         for block in &self.blocks {
             h = block.forward(h, Some(&embed));
         }
-        latent + self.conv_out.forward(self.conv_norm_out.forward_silu(h))
+        let norm = Before::GroupNormSilu(&self.conv_norm_out);
+        self.conv_out.forward_with(h, norm, After::residual(latent))
+    }
+
+    /// Moves the weights into the layout of the CPU kernels.
+    pub fn pack(&mut self, precision: Precision) {
+        self.conv_in.pack(precision);
+        self.time_embedding.pack(precision);
+        self.blocks.iter_mut().for_each(|block| block.pack(precision));
+        self.conv_norm_out.pack();
+        self.conv_out.pack(precision);
     }
 }
 

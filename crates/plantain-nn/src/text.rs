@@ -1,11 +1,12 @@
 //! The text encoder (source: transformers `modeling_clip.py`, `CLIPTextModel`).
 
 use burn::module::Module;
-use burn::tensor::{Device, Int, Tensor, TensorData, activation};
-use plantain_kernels as kernels;
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use plantain_kernels::{Activation, Precision};
 
 use crate::config::{TextActivation, TextEncoderConfig};
-use crate::layers::{Embedding, LayerNorm, Linear};
+use crate::layers::{After, Before, Embedding, LayerNorm, Linear};
+use crate::transformer::SelfAttending;
 
 /// Tokens that the encoder cannot take.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -52,7 +53,7 @@ struct SelfAttention {
     v_proj: Linear,
     out_proj: Linear,
     #[module(skip)]
-    heads: usize,
+    attending: SelfAttending,
 }
 
 #[derive(Module, Debug)]
@@ -115,7 +116,7 @@ impl TextEncoderConfig {
                 k_proj: square(),
                 v_proj: square(),
                 out_proj: square(),
-                heads: self.num_attention_heads,
+                attending: SelfAttending::new(self.num_attention_heads),
             },
             layer_norm1: LayerNorm::new(width, self.layer_norm_eps, device),
             mlp: Mlp {
@@ -129,6 +130,11 @@ impl TextEncoderConfig {
 }
 
 impl ClipTextModel {
+    /// Moves the weights into the layout of the CPU kernels.
+    pub fn pack(&mut self, precision: Precision) {
+        self.encoder.layers.iter_mut().for_each(|layer| layer.pack(precision));
+    }
+
     /// Encodes a batch of prompts of equal length.
     ///
     /// # Errors
@@ -145,11 +151,12 @@ impl ClipTextModel {
             .select(0, ids)
             .reshape([input_ids.len(), tokens, width]);
         let positions = positions.slice([0..tokens, 0..width]);
-        let mut h = embedded + positions.unsqueeze::<3>();
+        let h = (embedded + positions.unsqueeze::<3>()).swap_dims(1, 2);
+        let mut h = h.reshape([input_ids.len(), width, 1, tokens]);
         for layer in &self.encoder.layers {
             h = layer.forward(h);
         }
-        let last_hidden_state = self.final_layer_norm.forward(h);
+        let last_hidden_state = self.final_layer_norm.forward(h.flatten(2, 3)).swap_dims(1, 2);
         let pooler_output = self.pool(&last_hidden_state, input_ids);
         Ok(TextStates {
             last_hidden_state,
@@ -214,30 +221,44 @@ fn end_of_text(ids: &[i64], eos_token_id: i64) -> usize {
 }
 
 impl EncoderLayer {
-    fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        let x = x.clone() + self.self_attn.forward(self.layer_norm1.forward(x));
-        x.clone() + self.mlp.forward(self.layer_norm2.forward(x))
+    /// # Shapes
+    /// - `x`, result: `[batch, hidden_size, 1, tokens]`
+    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let x = self.self_attn.forward(x, Before::LayerNorm(&self.layer_norm1));
+        self.mlp.forward(x, Before::LayerNorm(&self.layer_norm2))
+    }
+
+    fn pack(&mut self, precision: Precision) {
+        self.layer_norm1.pack();
+        self.self_attn.pack(precision);
+        self.layer_norm2.pack();
+        self.mlp.fc1.pack(precision);
+        self.mlp.fc2.pack(precision);
     }
 }
 
 impl SelfAttention {
-    fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        let query = self.q_proj.forward(x.clone());
-        let key = self.k_proj.forward(x.clone());
-        let value = self.v_proj.forward(x);
-        let y = kernels::attention(query, key, value, self.heads, true);
-        self.out_proj.forward(y)
+    fn forward(&self, x: Tensor<4>, norm: Before<'_>) -> Tensor<4> {
+        let projections = [&self.q_proj, &self.k_proj, &self.v_proj];
+        let y = self.attending.forward(x.clone(), norm, projections, true);
+        self.out_proj.forward_with(y, Before::Nothing, After::residual(x))
+    }
+
+    fn pack(&mut self, precision: Precision) {
+        let projections = [&mut self.q_proj, &mut self.k_proj, &mut self.v_proj];
+        self.attending.pack(projections, precision);
+        self.out_proj.pack(precision);
     }
 }
 
 impl Mlp {
-    fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        let h = self.fc1.forward(x);
-        let h = match self.activation {
-            TextActivation::Gelu => activation::gelu(h),
-            TextActivation::QuickGelu => h.clone() * activation::sigmoid(h * 1.702),
+    fn forward(&self, x: Tensor<4>, norm: Before<'_>) -> Tensor<4> {
+        let activation = match self.activation {
+            TextActivation::Gelu => Activation::Gelu,
+            TextActivation::QuickGelu => Activation::QuickGelu,
         };
-        self.fc2.forward(h)
+        let h = self.fc1.forward_with(x.clone(), norm, After::activation(activation));
+        self.fc2.forward_with(h, Before::Nothing, After::residual(x))
     }
 }
 

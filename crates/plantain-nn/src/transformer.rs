@@ -1,45 +1,184 @@
 //! Attention blocks: the UNet's spatial transformer and the decoder's self attention.
 
 use burn::module::Module;
-use burn::tensor::{Device, Tensor, activation};
-use plantain_kernels as kernels;
+use burn::tensor::{Device, Tensor};
+use plantain_kernels::{self as kernels, Activation, PackedLayer, Precision};
 
-use crate::layers::{GroupNorm, LayerNorm, Linear};
+use crate::layers::{After, Before, GroupNorm, LayerNorm, Linear, run_packed};
 
-/// Multi-head attention with projections (diffusers' `Attention`).
+/// How tokens attend to each other, given the layers that project them to queries, keys and values.
+#[derive(Debug, Clone)]
+pub struct SelfAttending {
+    heads: usize,
+    precision: Precision,
+    /// The three projections in one.
+    stacked: Option<PackedLayer>,
+}
+
+impl SelfAttending {
+    /// With so many heads.
+    pub fn new(heads: usize) -> Self {
+        Self {
+            heads,
+            precision: Precision::F32,
+            stacked: None,
+        }
+    }
+
+    /// Moves the weights of the projections into the layout of the CPU kernels.
+    pub fn pack(&mut self, mut projections: [&mut Linear; 3], precision: Precision) {
+        self.stacked = Some(Linear::pack_stacked(&mut projections, precision));
+        self.precision = precision.at_least_bf16();
+    }
+
+    /// # Shapes
+    /// - `x`, result: `[batch, dim, height, width]`, a token at each pixel
+    ///
+    /// With `causal`, a token sees itself and the tokens before it.
+    pub fn forward(&self, x: Tensor<4>, norm: Before<'_>, projections: [&Linear; 3], causal: bool) -> Tensor<4> {
+        let dims = x.dims();
+        let y = match &self.stacked {
+            Some(layer) => {
+                let stacked = run_packed(x, layer, 1, norm, After::NOTHING);
+                kernels::self_attention(stacked.flatten(2, 3), self.heads, causal, self.precision)
+            }
+            None => {
+                let [query, key, value] = projections.map(|layer| {
+                    let y = layer.forward_with(x.clone(), norm, After::NOTHING);
+                    y.flatten::<3>(2, 3)
+                });
+                kernels::attention(query, key, value, self.heads, causal, self.precision)
+            }
+        };
+        y.reshape(dims)
+    }
+}
+
+/// Attention of states to each other (diffusers' `Attention` without a context).
 #[derive(Module, Debug)]
-pub struct Attention {
+pub struct SelfAttention {
+    /// Only in the decoder, whose attention brings its normalisation along.
+    group_norm: Option<GroupNorm>,
+    to_q: Linear,
+    to_k: Linear,
+    to_v: Linear,
+    to_out: Linear,
+    #[module(skip)]
+    attending: SelfAttending,
+}
+
+impl SelfAttention {
+    /// For states of width `dim`.
+    pub fn new(dim: usize, heads: usize, device: &Device) -> Self {
+        let projection = || Linear::without_bias(dim, dim, device);
+        Self {
+            group_norm: None,
+            to_q: projection(),
+            to_k: projection(),
+            to_v: projection(),
+            to_out: Linear::new(dim, dim, device),
+            attending: SelfAttending::new(heads),
+        }
+    }
+
+    /// With one head over all pixels, and a group normalisation first (the mid block of diffusers'
+    /// `AutoencoderKL`).
+    pub fn of_pixels(channels: usize, groups: usize, epsilon: f64, device: &Device) -> Self {
+        let projection = || Linear::new(channels, channels, device);
+        Self {
+            group_norm: Some(GroupNorm::new(groups, channels, epsilon, device)),
+            to_q: projection(),
+            to_k: projection(),
+            to_v: projection(),
+            to_out: projection(),
+            attending: SelfAttending::new(1),
+        }
+    }
+
+    /// Moves the weights into the layout of the CPU kernels.
+    pub fn pack(&mut self, precision: Precision) {
+        if let Some(norm) = &mut self.group_norm {
+            norm.pack();
+        }
+        let projections = [&mut self.to_q, &mut self.to_k, &mut self.to_v];
+        self.attending.pack(projections, precision);
+        self.to_out.pack(precision);
+    }
+
+    /// `x` plus the attention of its normalised tokens to each other.
+    ///
+    /// # Shapes
+    /// - `x`, result: `[batch, dim, height, width]`, a token at each pixel
+    pub fn forward(&self, x: Tensor<4>, norm: Before<'_>) -> Tensor<4> {
+        let norm = self.group_norm.as_ref().map_or(norm, Before::GroupNorm);
+        let projections = [&self.to_q, &self.to_k, &self.to_v];
+        let y = self.attending.forward(x.clone(), norm, projections, false);
+        self.to_out.forward_with(y, Before::Nothing, After::residual(x))
+    }
+}
+
+/// Attention of pixels to the text (diffusers' `Attention` with a context).
+#[derive(Module, Debug)]
+pub struct CrossAttention {
     to_q: Linear,
     to_k: Linear,
     to_v: Linear,
     to_out: Linear,
     #[module(skip)]
     heads: usize,
+    #[module(skip)]
+    precision: Precision,
 }
 
-impl Attention {
-    /// Queries of width `dim`, keys and values from states of width `context_dim`.
-    pub fn new(dim: usize, context_dim: usize, heads: usize, device: &Device) -> Self {
+/// Keys and values of a text for one layer, `[batch, dim, tokens]` each: the same at every step.
+#[derive(Debug, Clone)]
+pub struct TextKeys {
+    key: Tensor<3>,
+    value: Tensor<3>,
+}
+
+impl TextKeys {
+    /// Those of two batches of texts, one after the other.
+    fn joined(self, other: Self) -> Self {
+        Self {
+            key: Tensor::cat(vec![self.key, other.key], 0),
+            value: Tensor::cat(vec![self.value, other.value], 0),
+        }
+    }
+}
+
+impl CrossAttention {
+    fn new(dim: usize, context_dim: usize, heads: usize, device: &Device) -> Self {
         Self {
             to_q: Linear::without_bias(dim, dim, device),
             to_k: Linear::without_bias(context_dim, dim, device),
             to_v: Linear::without_bias(context_dim, dim, device),
             to_out: Linear::new(dim, dim, device),
             heads,
+            precision: Precision::F32,
         }
     }
 
-    /// # Shapes
-    /// - `x`: `[batch, queries, dim]`
-    /// - `context`: `[batch, keys, context_dim]`, or none for self attention
-    /// - result: as `x`
-    pub fn forward(&self, x: Tensor<3>, context: Option<&Tensor<3>>) -> Tensor<3> {
-        let context = context.cloned().unwrap_or_else(|| x.clone());
-        let key = self.to_k.forward(context.clone());
-        let value = self.to_v.forward(context);
-        let query = self.to_q.forward(x);
-        let y = kernels::attention(query, key, value, self.heads, false);
-        self.to_out.forward(y)
+    fn pack(&mut self, precision: Precision) {
+        for layer in [&mut self.to_q, &mut self.to_k, &mut self.to_v, &mut self.to_out] {
+            layer.pack(precision);
+        }
+        self.precision = precision.at_least_bf16();
+    }
+
+    fn text_keys(&self, context: &Tensor<3>) -> TextKeys {
+        TextKeys {
+            key: self.to_k.forward(context.clone()),
+            value: self.to_v.forward(context.clone()),
+        }
+    }
+
+    fn forward(&self, x: Tensor<4>, norm: Before<'_>, text: &TextKeys) -> Tensor<4> {
+        let dims = x.dims();
+        let query = self.to_q.forward_with(x.clone(), norm, After::NOTHING).flatten(2, 3);
+        let (key, value) = (text.key.clone(), text.value.clone());
+        let y = kernels::attention(query, key, value, self.heads, false, self.precision);
+        self.to_out.forward_with(y.reshape(dims), Before::Nothing, After::residual(x))
     }
 }
 
@@ -58,12 +197,14 @@ impl FeedForward {
         }
     }
 
-    fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        let mut halves = self.proj.forward(x).chunk(2, 2).into_iter();
-        let (Some(hidden), Some(gate)) = (halves.next(), halves.next()) else {
-            unreachable!("the width of the projection is a multiple of 8");
-        };
-        self.out.forward(hidden * activation::gelu(gate))
+    fn pack(&mut self, precision: Precision) {
+        self.proj.pack_gated(precision);
+        self.out.pack(precision);
+    }
+
+    fn forward(&self, x: Tensor<4>, norm: Before<'_>) -> Tensor<4> {
+        let h = self.proj.forward_with(x.clone(), norm, After::activation(Activation::Geglu));
+        self.out.forward_with(h, Before::Nothing, After::residual(x))
     }
 }
 
@@ -71,9 +212,9 @@ impl FeedForward {
 #[derive(Module, Debug)]
 pub struct TransformerBlock {
     norm1: LayerNorm,
-    attn1: Attention,
+    attn1: SelfAttention,
     norm2: LayerNorm,
-    attn2: Attention,
+    attn2: CrossAttention,
     norm3: LayerNorm,
     ff: FeedForward,
 }
@@ -83,18 +224,27 @@ impl TransformerBlock {
         const EPSILON: f64 = 1e-5;
         Self {
             norm1: LayerNorm::new(dim, EPSILON, device),
-            attn1: Attention::new(dim, dim, heads, device),
+            attn1: SelfAttention::new(dim, heads, device),
             norm2: LayerNorm::new(dim, EPSILON, device),
-            attn2: Attention::new(dim, context_dim, heads, device),
+            attn2: CrossAttention::new(dim, context_dim, heads, device),
             norm3: LayerNorm::new(dim, EPSILON, device),
             ff: FeedForward::new(dim, device),
         }
     }
 
-    fn forward(&self, x: Tensor<3>, context: &Tensor<3>) -> Tensor<3> {
-        let x = x.clone() + self.attn1.forward(self.norm1.forward(x), None);
-        let x = x.clone() + self.attn2.forward(self.norm2.forward(x), Some(context));
-        x.clone() + self.ff.forward(self.norm3.forward(x))
+    fn pack(&mut self, precision: Precision) {
+        for norm in [&mut self.norm1, &mut self.norm2, &mut self.norm3] {
+            norm.pack();
+        }
+        self.attn1.pack(precision);
+        self.attn2.pack(precision);
+        self.ff.pack(precision);
+    }
+
+    fn forward(&self, x: Tensor<4>, text: &TextKeys) -> Tensor<4> {
+        let x = self.attn1.forward(x, Before::LayerNorm(&self.norm1));
+        let x = self.attn2.forward(x, Before::LayerNorm(&self.norm2), text);
+        self.ff.forward(x, Before::LayerNorm(&self.norm3))
     }
 }
 
@@ -142,66 +292,58 @@ impl SpatialTransformerConfig {
 }
 
 impl SpatialTransformer {
+    /// Moves the weights into the layout of the CPU kernels.
+    pub fn pack(&mut self, precision: Precision) {
+        self.norm.pack();
+        self.proj_in.pack(precision);
+        for block in &mut self.transformer_blocks {
+            block.pack(precision);
+        }
+        self.proj_out.pack(precision);
+    }
+
+    /// Keys and values of a text for each transformer block.
+    ///
+    /// # Shapes
+    /// - `context`: `[batch, context_dim, tokens]`
+    pub fn text_keys(&self, context: &Tensor<3>) -> Vec<TextKeys> {
+        let blocks = self.transformer_blocks.iter();
+        blocks.map(|block| block.attn2.text_keys(context)).collect()
+    }
+
     /// # Shapes
     /// - `x`: `[batch, channels, height, width]`
-    /// - `context`: `[batch, tokens, context_dim]`
+    /// - `text`: as from [`Self::text_keys`]; as many are taken as there are blocks
     /// - result: as `x`
-    pub fn forward(&self, x: Tensor<4>, context: &Tensor<3>) -> Tensor<4> {
-        let [_, _, height, width] = x.dims();
-        let h = self.norm.forward(x.clone());
-        let mut h = self.proj_in.forward(to_rows(h));
+    pub fn forward<'a>(&self, x: Tensor<4>, text: &mut impl Iterator<Item = &'a TextKeys>) -> Tensor<4> {
+        let norm = Before::GroupNorm(&self.norm);
+        let mut h = self.proj_in.forward_with(x.clone(), norm, After::NOTHING);
         for block in &self.transformer_blocks {
-            h = block.forward(h, context);
+            let keys = text.next().expect("keys for every transformer block");
+            h = block.forward(h, keys);
         }
-        x + to_map(self.proj_out.forward(h), height, width)
+        self.proj_out.forward_with(h, Before::Nothing, After::residual(x))
     }
 }
 
-/// Self attention over the pixels with one head (the mid block of diffusers' `AutoencoderKL`).
-#[derive(Module, Debug)]
-pub struct PixelAttention {
-    group_norm: GroupNorm,
-    to_q: Linear,
-    to_k: Linear,
-    to_v: Linear,
-    to_out: Linear,
-}
+/// Keys and values of a text for all transformer blocks of a network, in the order in which they run.
+#[derive(Debug, Clone)]
+pub struct TextContext(Vec<TextKeys>);
 
-impl PixelAttention {
-    /// Keeps the number of channels.
-    pub fn new(channels: usize, groups: usize, epsilon: f64, device: &Device) -> Self {
-        let linear = || Linear::new(channels, channels, device);
-        Self {
-            group_norm: GroupNorm::new(groups, channels, epsilon, device),
-            to_q: linear(),
-            to_k: linear(),
-            to_v: linear(),
-            to_out: linear(),
-        }
+impl TextContext {
+    /// Collects them.
+    pub(crate) fn new(keys: Vec<TextKeys>) -> Self {
+        Self(keys)
     }
 
-    /// # Shapes
-    /// - `x`, result: `[batch, channels, height, width]`
-    pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let [_, _, height, width] = x.dims();
-        let h = to_rows(self.group_norm.forward(x.clone()));
-        let query = self.to_q.forward(h.clone());
-        let key = self.to_k.forward(h.clone());
-        let value = self.to_v.forward(h);
-        let h = self
-            .to_out
-            .forward(kernels::attention(query, key, value, 1, false));
-        x + to_map(h, height, width)
+    /// Those of two batches of texts, one after the other.
+    #[must_use]
+    pub fn joined(self, other: Self) -> Self {
+        let pairs = self.0.into_iter().zip(other.0);
+        Self(pairs.map(|(mine, theirs)| mine.joined(theirs)).collect())
     }
-}
 
-/// `[batch, channels, height, width]` to `[batch, height * width, channels]`.
-fn to_rows(x: Tensor<4>) -> Tensor<3> {
-    x.flatten::<3>(2, 3).swap_dims(1, 2)
-}
-
-/// The reverse of [`to_rows`].
-fn to_map(x: Tensor<3>, height: usize, width: usize) -> Tensor<4> {
-    let [batch, _, channels] = x.dims();
-    x.swap_dims(1, 2).reshape([batch, channels, height, width])
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &TextKeys> {
+        self.0.iter()
+    }
 }

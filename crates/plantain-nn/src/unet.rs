@@ -2,18 +2,19 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
+use plantain_kernels::Precision;
 
 use crate::blocks::{Downsample, ResnetBlock, ResnetBlockConfig, Upsample};
 use crate::config::UNetConfig;
 use crate::embedding::{TimestepEmbedding, sinusoidal};
-use crate::layers::{Conv2d, GroupNorm};
-use crate::transformer::{SpatialTransformer, SpatialTransformerConfig};
+use crate::layers::{After, Before, Conv2d, GroupNorm};
+use crate::transformer::{SpatialTransformer, SpatialTransformerConfig, TextContext, TextKeys};
 
 /// What the denoiser is told besides the latent and the timestep.
 #[derive(Debug, Clone)]
 pub struct Conditioning {
-    /// Text states, `[batch, tokens, cross_attention_dim]`.
-    pub encoder_hidden_states: Tensor<3>,
+    /// The text, as from [`UNet2DConditionModel::read_text`].
+    pub text: TextContext,
     /// Pooled text, `[batch, projection_class_embeddings_input_dim]`, for models with
     /// `class_embed_type = "projection"`.
     pub class_labels: Option<Tensor<2>>,
@@ -181,6 +182,49 @@ impl UNetConfig {
 }
 
 impl UNet2DConditionModel {
+    /// What every evaluation needs of a text: the keys and values of all attention to it. Computed once per text
+    /// instead of at each step.
+    ///
+    /// # Shapes
+    /// - `states`: `[batch, tokens, cross_attention_dim]`
+    pub fn read_text(&self, states: Tensor<3>) -> TextContext {
+        let context = states.swap_dims(1, 2);
+        let keys = self.transformers().flat_map(|transformer| transformer.text_keys(&context));
+        TextContext::new(keys.collect())
+    }
+
+    /// In the order in which they run.
+    fn transformers(&self) -> impl Iterator<Item = &SpatialTransformer> {
+        let down = self.down_blocks.iter().flat_map(|block| &block.attentions);
+        let mid = self.mid_block.iter().flat_map(|block| &block.attentions);
+        let up = self.up_blocks.iter().flat_map(|block| &block.attentions);
+        down.chain(mid).chain(up)
+    }
+
+    /// Moves the weights into the layout of the CPU kernels. The first and the last convolution and the time embedding
+    /// are small and sensitive, and so are never int8.
+    pub fn pack(&mut self, precision: Precision) {
+        let careful = precision.at_least_bf16();
+        self.conv_in.pack(careful);
+        self.conv_out.pack(careful);
+        self.conv_norm_out.pack();
+        self.time_embedding.pack(careful);
+        if let Some(embedding) = &mut self.class_embedding {
+            embedding.pack(careful);
+        }
+        for block in &mut self.down_blocks {
+            pack_all(&mut block.resnets, &mut block.attentions, precision);
+            block.downsamplers.iter_mut().for_each(|layer| layer.pack(precision));
+        }
+        if let Some(block) = &mut self.mid_block {
+            pack_all(&mut block.resnets, &mut block.attentions, precision);
+        }
+        for block in &mut self.up_blocks {
+            pack_all(&mut block.resnets, &mut block.attentions, precision);
+            block.upsamplers.iter_mut().for_each(|layer| layer.pack(precision));
+        }
+    }
+
     /// One evaluation.
     ///
     /// # Shapes
@@ -197,19 +241,20 @@ impl UNet2DConditionModel {
         conditioning: &Conditioning,
     ) -> Tensor<4> {
         let embed = self.embed(timesteps, conditioning, &sample.device());
-        let context = &conditioning.encoder_hidden_states;
+        let mut text = conditioning.text.iter();
         let mut h = self.conv_in.forward(sample);
         let mut skips = vec![h.clone()];
         for block in &self.down_blocks {
-            h = block.forward(h, &embed, context, &mut skips);
+            h = block.forward(h, &embed, &mut text, &mut skips);
         }
         if let Some(block) = &self.mid_block {
-            h = block.forward(h, &embed, context);
+            h = block.forward(h, &embed, &mut text);
         }
         for block in &self.up_blocks {
-            h = block.forward(h, &embed, context, &mut skips);
+            h = block.forward(h, &embed, &mut text, &mut skips);
         }
-        self.conv_out.forward(self.conv_norm_out.forward_silu(h))
+        let norm = Before::GroupNormSilu(&self.conv_norm_out);
+        self.conv_out.forward_with(h, norm, After::NOTHING)
     }
 
     /// `[batch, time_embed_dim]`
@@ -235,18 +280,23 @@ impl UNet2DConditionModel {
     }
 }
 
+fn pack_all(resnets: &mut [ResnetBlock], attentions: &mut [SpatialTransformer], precision: Precision) {
+    resnets.iter_mut().for_each(|block| block.pack(precision));
+    attentions.iter_mut().for_each(|block| block.pack(precision));
+}
+
 impl DownBlock {
-    fn forward(
+    fn forward<'a>(
         &self,
         mut h: Tensor<4>,
         embed: &Tensor<2>,
-        context: &Tensor<3>,
+        text: &mut impl Iterator<Item = &'a TextKeys>,
         skips: &mut Vec<Tensor<4>>,
     ) -> Tensor<4> {
         for (i, resnet) in self.resnets.iter().enumerate() {
             h = resnet.forward(h, Some(embed));
             if let Some(attention) = self.attentions.get(i) {
-                h = attention.forward(h, context);
+                h = attention.forward(h, text);
             }
             skips.push(h.clone());
         }
@@ -259,11 +309,16 @@ impl DownBlock {
 }
 
 impl MidBlock {
-    fn forward(&self, mut h: Tensor<4>, embed: &Tensor<2>, context: &Tensor<3>) -> Tensor<4> {
+    fn forward<'a>(
+        &self,
+        mut h: Tensor<4>,
+        embed: &Tensor<2>,
+        text: &mut impl Iterator<Item = &'a TextKeys>,
+    ) -> Tensor<4> {
         for (i, resnet) in self.resnets.iter().enumerate() {
             h = resnet.forward(h, Some(embed));
             if let Some(attention) = self.attentions.get(i) {
-                h = attention.forward(h, context);
+                h = attention.forward(h, text);
             }
         }
         h
@@ -271,11 +326,11 @@ impl MidBlock {
 }
 
 impl UpBlock {
-    fn forward(
+    fn forward<'a>(
         &self,
         mut h: Tensor<4>,
         embed: &Tensor<2>,
-        context: &Tensor<3>,
+        text: &mut impl Iterator<Item = &'a TextKeys>,
         skips: &mut Vec<Tensor<4>>,
     ) -> Tensor<4> {
         for (i, resnet) in self.resnets.iter().enumerate() {
@@ -284,7 +339,7 @@ impl UpBlock {
             }
             h = resnet.forward(h, Some(embed));
             if let Some(attention) = self.attentions.get(i) {
-                h = attention.forward(h, context);
+                h = attention.forward(h, text);
             }
         }
         for upsampler in &self.upsamplers {

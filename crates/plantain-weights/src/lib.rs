@@ -39,7 +39,7 @@ pub use manifest::{
     Component, Components, Defaults, FORMAT_VERSION, Manifest, Provenance, SamplerInfo, SourceFile,
     TokenizerInfo,
 };
-pub use package::{MANIFEST_KEY, Model, TOKENIZER_KEY};
+pub use package::{MANIFEST_KEY, Model, TOKENIZER_KEY, Target};
 pub use plain::{HostTensor, Tensors, read_tensors, write_tensors};
 pub use plantain_nn::DecoderConfig;
 pub use tensors::{TensorRef, TensorSource};

@@ -1,10 +1,12 @@
 //! From stored tensors into Burn modules, by module path.
 
+use std::sync::Arc;
+
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::error::{LoadError, TensorProblem};
-use crate::tensors::TensorSource;
+use crate::tensors::{TensorRef, TensorSource};
 
 /// A float tensor that a module needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,13 +79,13 @@ pub fn expected_tensors<M: Module>(module: &M, prefix: &str) -> Vec<ExpectedTens
 
 struct Loader<'a> {
     path: ModulePath,
-    source: &'a TensorSource,
+    source: &'a Arc<TensorSource>,
     problems: Vec<TensorProblem>,
 }
 
 impl Loader<'_> {
-    /// The numbers for the parameter at the current path.
-    fn values(&self, expected: &[usize]) -> Result<Vec<f32>, TensorProblem> {
+    /// Checks the numbers for the parameter at the current path.
+    fn check(&self, expected: &[usize]) -> Result<(), TensorProblem> {
         let name = self.path.name();
         let Some(tensor) = self.source.get(&name) else {
             return Err(TensorProblem::Missing {
@@ -99,7 +101,7 @@ impl Loader<'_> {
                 found: tensor.shape.to_vec(),
             });
         }
-        tensor.to_f32().map_err(|error| error.of(name))
+        tensor.check().map_err(|error| error.of(name))
     }
 }
 
@@ -114,30 +116,31 @@ impl ModuleMapper for Loader<'_> {
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let shape = param.lazy_shape();
-        match self.values(&shape.to_vec()) {
-            Ok(values) => {
-                let data = TensorData::new(values, shape);
-                let tensor = Tensor::from_data(data, &param.lazy_device());
-                let id = param.id;
-                param.transform_for_load(tensor, id)
-            }
-            Err(problem) => {
-                self.problems.push(problem);
-                param
-            }
+        if let Err(problem) = self.check(&shape.to_vec()) {
+            self.problems.push(problem);
+            return param;
         }
+        let (source, name, dims) = (Arc::clone(self.source), self.path.name(), shape.clone());
+        let read = move |device: &Device, _: bool| {
+            let values = source.get(&name).map(TensorRef::to_f32);
+            let values = values.and_then(Result::ok).expect("the tensor was read before");
+            Tensor::from_data(TensorData::new(values, dims), device)
+        };
+        Param::uninitialized(param.id, read, param.lazy_device(), false, shape)
     }
 }
 
 /// Gives every float parameter of `module` the values that `source` has under `prefix`, a dot and
-/// the parameter's path. Values become `f32`, on the parameter's device; parameter ids stay.
+/// the parameter's path. Values become `f32`, on the parameter's device; parameter ids stay. All
+/// values are looked at now, but take memory only when a parameter is first used: by then another
+/// may have been moved elsewhere.
 ///
 /// # Errors
 /// [`LoadError::Tensors`] with every tensor that is missing, of another shape, of another type, not
 /// finite, or without the scales that its integers need; then no module is returned, so no part of a network runs with random weights.
 pub fn load_module<M: Module>(
     module: M,
-    source: &TensorSource,
+    source: &Arc<TensorSource>,
     prefix: &str,
 ) -> Result<M, LoadError> {
     let mut loader = Loader {

@@ -1,9 +1,10 @@
 //! Models: a package file, or a diffusers folder read in place.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use burn::tensor::Device;
-use plantain_nn::{ClipTextModel, Decoder, Refiner, UNet2DConditionModel};
+use plantain_nn::{ClipTextModel, Decoder, Precision, Refiner, UNet2DConditionModel};
 use serde::Deserialize;
 
 use crate::container::Container;
@@ -18,13 +19,30 @@ pub const MANIFEST_KEY: &str = "plantain.manifest";
 /// Key of the tokenizer in the `__metadata__` of a package.
 pub const TOKENIZER_KEY: &str = "plantain.tokenizer";
 
+/// Where a network is loaded to.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// The device that it will run on.
+    pub device: Device,
+    /// What its products are computed in by the kernels for the CPU; `None` on any other device.
+    pub precision: Option<Precision>,
+}
+
+impl Target {
+    /// A device that has no kernels of ours; on the CPU, the slow road of stock operations.
+    pub fn stock(device: Device) -> Self {
+        let precision = None;
+        Self { device, precision }
+    }
+}
+
 /// A model whose weights stay in their files until a component is loaded.
 #[derive(Debug)]
 pub struct Model {
     pub(crate) manifest: Manifest,
     /// In the JSON format of the `tokenizers` crate.
     pub(crate) tokenizer: Option<String>,
-    pub(crate) tensors: TensorSource,
+    pub(crate) tensors: Arc<TensorSource>,
     /// Every file that was read; none for bytes in memory.
     pub(crate) files: Vec<PathBuf>,
 }
@@ -78,7 +96,7 @@ impl Model {
         Ok(Self {
             manifest,
             tokenizer,
-            tensors,
+            tensors: Arc::new(tensors),
             files,
         })
     }
@@ -99,45 +117,47 @@ impl Model {
         &self.tensors
     }
 
-    /// Loads the text encoder onto `device`.
+    /// Loads the text encoder.
     ///
     /// # Errors
     /// When the model has none, or its tensors do not fit.
-    pub fn load_text_encoder(&self, device: &Device) -> Result<ClipTextModel, LoadError> {
+    pub fn load_text_encoder(&self, target: &Target) -> Result<ClipTextModel, LoadError> {
         let config = self.component(
             Component::TextEncoder,
             &self.manifest.components.text_encoder,
         )?;
-        self.load(config.init(device), Component::TextEncoder)
+        let network = config.init(&target.device);
+        self.load(network, Component::TextEncoder, target, ClipTextModel::pack)
     }
 
-    /// Loads the denoising network onto `device`.
+    /// Loads the denoising network.
     ///
     /// # Errors
     /// When the model has none, or its tensors do not fit.
-    pub fn load_unet(&self, device: &Device) -> Result<UNet2DConditionModel, LoadError> {
+    pub fn load_unet(&self, target: &Target) -> Result<UNet2DConditionModel, LoadError> {
         let config = self.component(Component::Unet, &self.manifest.components.unet)?;
-        self.load(config.init(device), Component::Unet)
+        let network = config.init(&target.device);
+        self.load(network, Component::Unet, target, UNet2DConditionModel::pack)
     }
 
-    /// Loads the decoder onto `device`.
+    /// Loads the decoder.
     ///
     /// # Errors
     /// When the model has none, or its tensors do not fit.
-    pub fn load_decoder(&self, device: &Device) -> Result<Decoder, LoadError> {
+    pub fn load_decoder(&self, target: &Target) -> Result<Decoder, LoadError> {
         let config = self.component(Component::Vae, &self.manifest.components.vae)?;
-        self.load(config.init(device), Component::Vae)
+        let network = config.init(&target.device);
+        self.load(network, Component::Vae, target, Decoder::pack)
     }
 
-    /// Loads the latent refiner onto `device`; `None` when the model has none.
+    /// Loads the latent refiner; `None` when the model has none.
     ///
     /// # Errors
     /// When its tensors do not fit.
-    pub fn load_refiner(&self, device: &Device) -> Result<Option<Refiner>, LoadError> {
+    pub fn load_refiner(&self, target: &Target) -> Result<Option<Refiner>, LoadError> {
         let config = self.manifest.components.refiner.as_ref();
-        config
-            .map(|config| self.load(config.init(device), Component::Refiner))
-            .transpose()
+        let load = |network| self.load(network, Component::Refiner, target, Refiner::pack);
+        config.map(|config| load(config.init(&target.device))).transpose()
     }
 
     /// The tensors that the network of `component` needs; none when the model has no such
@@ -178,8 +198,18 @@ impl Model {
         })
     }
 
-    fn load<M: burn::module::Module>(&self, module: M, of: Component) -> Result<M, LoadError> {
-        load_module(module, &self.tensors, of.name())
+    fn load<M: burn::module::Module>(
+        &self,
+        network: M,
+        component: Component,
+        target: &Target,
+        pack: impl FnOnce(&mut M, Precision),
+    ) -> Result<M, LoadError> {
+        let mut network = load_module(network, &self.tensors, component.name())?;
+        if let Some(precision) = target.precision {
+            pack(&mut network, precision);
+        }
+        Ok(network)
     }
 }
 

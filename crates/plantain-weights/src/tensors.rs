@@ -84,6 +84,21 @@ impl<'a> TensorRef<'a> {
         self.bytes
     }
 
+    /// Whether it holds finite numbers, without keeping them.
+    pub(crate) fn check(self) -> Result<(), ValueError> {
+        let Some(stored) = self.float_type() else {
+            return self.to_f32().map(|_| ());
+        };
+        let check = |values: &mut Vec<f32>, bytes: &[u8]| {
+            values.resize(bytes.len() / stored.size(), 0.0);
+            stored.decode(bytes, values);
+            is_finite(values)
+        };
+        let chunks = self.bytes.par_chunks(CHUNK * stored.size());
+        let finite = chunks.map_init(Vec::new, check).reduce(|| true, |a, b| a & b);
+        if finite { Ok(()) } else { Err(ValueError::NonFinite) }
+    }
+
     /// Its numbers, converted in parallel.
     pub(crate) fn to_f32(self) -> Result<Vec<f32>, ValueError> {
         let Some(stored) = self.float_type() else {

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use common::{copy_of, edit_json, entry, fixture, manifest, safetensors};
-use plantain_weights::{MANIFEST_KEY, Model, TOKENIZER_KEY};
+use plantain_weights::{MANIFEST_KEY, Model, TOKENIZER_KEY, Target};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -162,7 +162,7 @@ fn absurd_configurations_allocate_nothing() {
     let bytes = package(&large, &[]).leak();
     let model = Model::from_static(bytes, "the test").unwrap();
     let error = model
-        .load_text_encoder(&burn::tensor::Device::flex())
+        .load_text_encoder(&Target::stock(burn::tensor::Device::flex()))
         .unwrap_err();
     assert_says(&error.to_string(), "is missing");
 }

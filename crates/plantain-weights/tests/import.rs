@@ -11,7 +11,7 @@ use common::{copy_of, edit_header, edit_json, entry, fixture};
 use plantain_sampling::{PredictionType, SamplerKind};
 use plantain_weights::{
     Component, ConvertError, ConvertOptions, ConvertReport, FloatType, LoadError, Model,
-    TargetType, TensorProblem, convert, expected_tensors, load_module,
+    TargetType, TensorProblem, convert, expected_tensors, load_module, Target
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -39,16 +39,16 @@ fn refused(source: &Path) -> Vec<TensorProblem> {
 
 #[test]
 fn every_layout_converts_and_loads() {
-    let device = Device::flex();
+    let target = Target::stock(Device::flex());
     for name in ["modern", "sharded", "turbo"] {
         let (_folder, report, model) = converted(&fixture(name), &ConvertOptions::default());
         assert_eq!(report.problems, [], "{name}");
         assert_eq!(report.tensors, model.tensors().len());
         assert_eq!(&report.manifest, model.manifest());
-        model.load_unet(&device).unwrap();
-        model.load_decoder(&device).unwrap();
-        assert!(model.load_refiner(&device).unwrap().is_none());
-        assert_eq!(name != "sharded", model.load_text_encoder(&device).is_ok());
+        model.load_unet(&target).unwrap();
+        model.load_decoder(&target).unwrap();
+        assert!(model.load_refiner(&target).unwrap().is_none());
+        assert_eq!(name != "sharded", model.load_text_encoder(&target).is_ok());
         assert_eq!(name != "sharded", model.tokenizer_json().is_some());
     }
 }
@@ -67,7 +67,7 @@ impl ModuleVisitor for Values {
 #[test]
 fn loaded_parameters_have_the_stored_values() {
     let model = Model::open(&fixture("modern")).unwrap();
-    let decoder = model.load_decoder(&Device::flex()).unwrap();
+    let decoder = model.load_decoder(&Target::stock(Device::flex())).unwrap();
     let expected = expected_tensors(&decoder, "vae");
     assert_eq!(expected, model.expected_tensors(Component::Vae));
     let mut loaded = Values::default();
@@ -320,7 +320,7 @@ fn misnamed_tensors_are_reported_with_a_suggestion() {
     };
     let (_partial, report, model) = converted(folder.path(), &partial);
     assert_eq!(report.problems, problems);
-    let error = model.load_unet(&Device::flex()).unwrap_err();
+    let error = model.load_unet(&Target::stock(Device::flex())).unwrap_err();
     let LoadError::Tensors { problems, .. } = &error else {
         panic!("{error}")
     };
@@ -329,7 +329,7 @@ fn misnamed_tensors_are_reported_with_a_suggestion() {
         error.to_string().contains("unet.conv_norm_out.weight"),
         "{error}"
     );
-    model.load_decoder(&Device::flex()).unwrap();
+    model.load_decoder(&Target::stock(Device::flex())).unwrap();
 }
 
 #[test]
@@ -346,7 +346,7 @@ fn misshaped_tensors_are_reported() {
     assert_eq!(refused(folder.path()), [problem]);
     let error = Model::open(folder.path())
         .unwrap()
-        .load_unet(&Device::flex())
+        .load_unet(&Target::stock(Device::flex()))
         .unwrap_err();
     assert!(
         error
@@ -374,7 +374,7 @@ fn weights_that_are_not_numbers_are_refused() {
     assert_eq!(refused(folder.path()), [problem]);
     let error = Model::open(folder.path())
         .unwrap()
-        .load_unet(&Device::flex())
+        .load_unet(&Target::stock(Device::flex()))
         .unwrap_err();
     assert!(
         error
@@ -463,7 +463,7 @@ fn a_refiner_comes_along() {
     )
     .unwrap();
     let (_folder, _, model) = converted(folder.path(), &ConvertOptions::default());
-    assert!(model.load_refiner(&Device::flex()).unwrap().is_some());
+    assert!(model.load_refiner(&Target::stock(Device::flex())).unwrap().is_some());
 }
 
 #[test]

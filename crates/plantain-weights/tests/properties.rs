@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 
 use burn::tensor::Device;
 use common::{entry, fixture, manifest, safetensors};
-use plantain_weights::{ConvertOptions, MANIFEST_KEY, Model, TargetType, convert};
+use plantain_weights::{ConvertOptions, MANIFEST_KEY, Model, TargetType, convert, Target};
 use proptest::prelude::*;
 use serde_json::json;
 use tempfile::TempDir;
@@ -33,11 +33,11 @@ fn open_and_load(bytes: &[u8]) {
     let path: PathBuf = folder.path().join("model.safetensors");
     fs::write(&path, bytes).unwrap();
     if let Ok(model) = Model::open(&path) {
-        let device = Device::flex();
-        let _ = model.load_text_encoder(&device);
-        let _ = model.load_unet(&device);
-        let _ = model.load_decoder(&device);
-        let _ = model.load_refiner(&device);
+        let target = Target::stock(Device::flex());
+        let _ = model.load_text_encoder(&target);
+        let _ = model.load_unet(&target);
+        let _ = model.load_decoder(&target);
+        let _ = model.load_refiner(&target);
         let _ = model.summary();
         let _ = model.unused_tensors();
     }

@@ -1,11 +1,13 @@
 //! The UNet as the sampling loop sees it: latents in, guided predictions out.
 
 use burn::tensor::{Device, Tensor, TensorData};
-use plantain_nn::{Conditioning, TextStates, UNet2DConditionModel, guidance_scale_embedding};
+use plantain_nn::{
+    Conditioning, TextContext, TextStates, UNet2DConditionModel, guidance_scale_embedding,
+};
 use plantain_sampling::{
     SampleError, Sampler, SamplerKind, SamplerOptions, StepInfo, guide, sample,
 };
-use plantain_weights::{Manifest, Model};
+use plantain_weights::{Manifest, Model, Target};
 
 use crate::error::{Error, RequestError};
 use crate::host::read;
@@ -49,6 +51,34 @@ impl Guided {
     }
 }
 
+/// A text as the network reads it, with everything that is the same at each step done.
+#[derive(Debug, Clone)]
+pub(crate) struct ReadText {
+    context: TextContext,
+    pooled: Option<Tensor<2>>,
+}
+
+impl ReadText {
+    /// Two batches of texts, one after the other.
+    fn joined(self, other: Self) -> Self {
+        let pooled = self.pooled.zip(other.pooled);
+        Self {
+            context: self.context.joined(other.context),
+            pooled: pooled.map(|(mine, theirs)| Tensor::cat(vec![mine, theirs], 0)),
+        }
+    }
+}
+
+/// A [`Guided`] prompt as the network reads it.
+#[derive(Debug, Clone)]
+pub(crate) struct ReadGuided {
+    /// The prompt; after the negative prompt where there is one.
+    text: ReadText,
+    has_negative: bool,
+    scale: f64,
+    timestep_cond: Option<Tensor<2>>,
+}
+
 /// What a sampling run needs to know besides the noise.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SamplingRun {
@@ -68,13 +98,13 @@ pub(crate) struct Denoiser {
 }
 
 impl Denoiser {
-    pub(crate) fn load(model: &Model, device: &Device) -> Result<Self, Error> {
-        let unet = model.load_unet(device)?;
+    pub(crate) fn load(model: &Model, target: &Target) -> Result<Self, Error> {
+        let unet = model.load_unet(target)?;
         let config = model.manifest().components.unet.clone();
         let config = config.unwrap_or_default();
         Ok(Self {
             unet,
-            device: device.clone(),
+            device: target.device.clone(),
             channels: config.in_channels,
             time_cond_dim: config.time_cond_proj_dim,
             takes_pooled: config.class_labels_dim().is_some(),
@@ -96,13 +126,46 @@ impl Denoiser {
         }
     }
 
+    /// Reads a prompt once for all pictures and steps.
+    pub(crate) fn read_guided(&self, guided: &Guided) -> ReadGuided {
+        let prompt = self.read_text(&guided.prompt);
+        let negative = guided.negative.as_ref().map(|text| self.read_text(text));
+        ReadGuided {
+            has_negative: negative.is_some(),
+            text: match negative {
+                Some(negative) => negative.joined(prompt),
+                None => prompt,
+            },
+            scale: guided.scale,
+            timestep_cond: guided.timestep_cond.clone(),
+        }
+    }
+
+    pub(crate) fn read_text(&self, text: &TextInput) -> ReadText {
+        ReadText {
+            context: self.unet.read_text(text.states.clone()),
+            pooled: text.pooled.clone().filter(|_| self.takes_pooled),
+        }
+    }
+
+    /// A text of zeros, as long as the model's prompts.
+    pub(crate) fn blank_text(&self, model: &Model) -> TextInput {
+        let components = &model.manifest().components;
+        let unet = components.unet.clone().unwrap_or_default();
+        let tokens = components.text_encoder.clone().unwrap_or_default().max_position_embeddings;
+        TextInput {
+            states: Tensor::zeros([1, tokens, unet.text_dim()], &self.device),
+            pooled: unet.class_labels_dim().map(|width| Tensor::zeros([1, width], &self.device)),
+        }
+    }
+
     /// Samples a latent of `run.shape` from standard normal noise; `step_noise` is asked for more
     /// where the sampler adds some, `before_step` may stop the run.
     pub(crate) fn sample(
         &self,
         run: &SamplingRun,
         manifest: &Manifest,
-        text: &Guided,
+        text: &ReadGuided,
         noise: Vec<f32>,
         step_noise: impl FnMut(usize) -> Vec<f32>,
         mut before_step: impl FnMut(usize) -> Result<(), Error>,
@@ -124,24 +187,15 @@ impl Denoiser {
     }
 
     /// One guided evaluation: prompt and negative prompt go through the network as one batch.
-    fn guided(&self, sample: Tensor<4>, timestep: f32, text: &Guided) -> Result<Vec<f32>, Error> {
-        let Some(negative) = &text.negative else {
-            let condition = text.timestep_cond.as_ref();
+    fn guided(&self, sample: Tensor<4>, timestep: f32, text: &ReadGuided) -> Result<Vec<f32>, Error> {
+        let condition = text.timestep_cond.as_ref();
+        if !text.has_negative {
             let timesteps = vec![timestep; sample.dims()[0]];
-            return read(self.evaluate(sample, &timesteps, &text.prompt, condition));
-        };
-        let both = TextInput {
-            states: Tensor::cat(vec![negative.states.clone(), text.prompt.states.clone()], 0),
-            pooled: match (&negative.pooled, &text.prompt.pooled) {
-                (Some(negative), Some(prompt)) => {
-                    Some(Tensor::cat(vec![negative.clone(), prompt.clone()], 0))
-                }
-                _ => None,
-            },
-        };
+            return read(self.evaluate(sample, &timesteps, &text.text, condition));
+        }
         let twice = Tensor::cat(vec![sample.clone(), sample], 0);
         let timesteps = vec![timestep; twice.dims()[0]];
-        let output = read(self.evaluate(twice, &timesteps, &both, None))?;
+        let output = read(self.evaluate(twice, &timesteps, &text.text, None))?;
         let (unconditional, conditional) = output.split_at(output.len() / 2);
         let scale = text.scale as f32;
         Ok(guide(unconditional, conditional, scale).map_err(RequestError::from)?)
@@ -152,12 +206,12 @@ impl Denoiser {
         &self,
         sample: Tensor<4>,
         timesteps: &[f32],
-        text: &TextInput,
+        text: &ReadText,
         timestep_cond: Option<&Tensor<2>>,
     ) -> Tensor<4> {
         let conditioning = Conditioning {
-            encoder_hidden_states: text.states.clone(),
-            class_labels: text.pooled.clone().filter(|_| self.takes_pooled),
+            text: text.context.clone(),
+            class_labels: text.pooled.clone(),
             timestep_cond: timestep_cond.cloned(),
         };
         self.unet.forward(sample, timesteps, &conditioning)

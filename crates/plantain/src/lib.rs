@@ -2,10 +2,10 @@
 //!
 //! ```no_run
 //! use std::path::Path;
-//! use plantain::{DeviceChoice, Format, Pipeline, Request, Unobserved};
+//! use plantain::{Format, Placement, Pipeline, Request, Unobserved};
 //!
 //! let model = plantain::default_model()?;
-//! let pipeline = Pipeline::load(&model, DeviceChoice::Auto, &mut Unobserved)?;
+//! let pipeline = Pipeline::load(&model, Placement::default(), &mut Unobserved)?;
 //! let pictures = pipeline.generate(&Request::new("a red fox, 3d render"), &mut Unobserved)?;
 //! pictures[0].save(Path::new("fox.png"), Format::Png)?;
 //! # Ok::<(), plantain::Error>(())
@@ -15,6 +15,7 @@
 //! watches the run and may stop it. Nothing here prints, reads the clock or touches the network.
 
 mod aspect;
+pub mod bench;
 mod denoiser;
 mod device;
 mod error;
@@ -29,13 +30,13 @@ pub mod style;
 pub mod trace;
 
 pub use aspect::{Aspect, AspectError};
-pub use device::{DeviceChoice, UnknownDevice};
+pub use device::{DeviceChoice, Placement, PrecisionChoice, UnknownDevice, UnknownPrecision};
 pub use error::{Error, RequestError};
 pub use metadata::{PNG_KEYWORD, Parameters, ParseError};
 pub use observer::{Event, Observer, Unobserved};
 pub use picture::{Format, InfoError, Picture, UnknownFormat, read_parameters};
 pub use pipeline::Pipeline;
-pub use plantain_kernels::cpu::features as cpu_features;
+pub use plantain_kernels::{cpu_features, use_threads};
 pub use plantain_sampling::SamplerKind;
 pub use plantain_weights as weights;
 pub use plantain_weights::Model;

@@ -3,12 +3,12 @@
 use std::ops::ControlFlow;
 
 use burn::tensor::Tensor;
-use plantain_nn::{ClipTextModel, Decoder, DecoderConfig, Refiner, TextStates};
+use plantain_nn::{ClipTextModel, Decoder, DecoderConfig, Precision, Refiner, TextStates};
 use plantain_sampling::Noise;
 use plantain_weights::{Manifest, Model};
 
-use crate::denoiser::{Denoiser, Guided, SamplingRun};
-use crate::device::DeviceChoice;
+use crate::denoiser::{Denoiser, Guided, ReadGuided, SamplingRun};
+use crate::device::{DeviceChoice, Placement};
 use crate::error::{Error, RequestError};
 use crate::host::read_finite;
 use crate::metadata::Parameters;
@@ -22,6 +22,7 @@ use crate::request::{Request, Settings, embeds_guidance};
 pub struct Pipeline {
     manifest: Manifest,
     device: DeviceChoice,
+    precision: Option<Precision>,
     tokenizer: PromptTokenizer,
     text_encoder: ClipTextModel,
     denoiser: Denoiser,
@@ -30,31 +31,31 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
-    /// Loads every component of `model` onto a device.
+    /// Loads every component of `model`.
     ///
     /// # Errors
     /// When the model lacks a component or a tokenizer, or its tensors do not fit.
     pub fn load(
         model: &Model,
-        device: DeviceChoice,
+        placement: Placement,
         observer: &mut dyn Observer,
     ) -> Result<Self, Error> {
-        let device = device.resolve();
-        let burn_device = device.device();
+        let target = placement.target();
         let tokenizer = PromptTokenizer::new(model)?;
         check_fit(model)?;
         let mut loading = |component| notify(observer, Event::Loading { component });
         loading("text encoder")?;
-        let text_encoder = model.load_text_encoder(&burn_device)?;
+        let text_encoder = model.load_text_encoder(&target)?;
         loading("UNet")?;
-        let denoiser = Denoiser::load(model, &burn_device)?;
+        let denoiser = Denoiser::load(model, &target)?;
         loading("refiner")?;
-        let refiner = model.load_refiner(&burn_device)?;
+        let refiner = model.load_refiner(&target)?;
         loading("decoder")?;
-        let decoder = model.load_decoder(&burn_device)?;
+        let decoder = model.load_decoder(&target)?;
         Ok(Self {
             manifest: model.manifest().clone(),
-            device,
+            device: placement.device.resolve(),
+            precision: target.precision,
             tokenizer,
             text_encoder,
             denoiser,
@@ -71,6 +72,11 @@ impl Pipeline {
     /// The device the model is on.
     pub fn device(&self) -> DeviceChoice {
         self.device
+    }
+
+    /// What products are computed in; `None` where the device decides.
+    pub fn precision(&self) -> Option<Precision> {
+        self.precision
     }
 
     /// How many tokens of `prompt` do not fit the text encoder and will be dropped.
@@ -95,7 +101,7 @@ impl Pipeline {
     ) -> Result<(), Error> {
         let settings = request.settings(&self.manifest)?;
         notify(observer, Event::Encoding)?;
-        let text = self.encode_text(request, &settings)?;
+        let text = self.denoiser.read_guided(&self.encode_text(request, &settings)?);
         for picture in 0..request.count.max(1) {
             let seed = request.seed.wrapping_add(picture as u64);
             let latent = self.sample(&settings, &text, seed, picture, observer)?;
@@ -146,7 +152,7 @@ impl Pipeline {
     fn sample(
         &self,
         settings: &Settings,
-        text: &Guided,
+        text: &ReadGuided,
         seed: u64,
         picture: usize,
         observer: &mut dyn Observer,

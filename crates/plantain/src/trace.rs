@@ -13,13 +13,13 @@
 use std::fmt;
 use std::str::FromStr;
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Tensor, TensorData};
 use plantain_sampling::{Sampler, SamplerKind, SamplerOptions};
-use plantain_weights::Model;
+use plantain_weights::{Model, Target};
 pub use plantain_weights::{HostTensor, Tensors};
 
 use crate::denoiser::{Denoiser, Guided, SamplingRun, TextInput};
-use crate::device::DeviceChoice;
+use crate::device::Placement;
 use crate::error::{Error, RequestError};
 use crate::host::{read, read_finite};
 use crate::pipeline::check_fit;
@@ -98,13 +98,13 @@ pub fn trace(
     model: &Model,
     component: TraceComponent,
     inputs: &Tensors,
-    device: DeviceChoice,
+    placement: Placement,
     settings: SamplerTrace,
 ) -> Result<Tensors, Error> {
-    let device = device.device();
+    let target = placement.target();
     let inputs = Inputs {
         tensors: inputs,
-        device: &device,
+        target: &target,
     };
     match component {
         TraceComponent::TextEncoder => text_encoder(model, &inputs),
@@ -131,7 +131,7 @@ fn text_encoder(model: &Model, inputs: &Inputs<'_>) -> Result<Tensors, Error> {
         .chunks(length)
         .map(|row| row.iter().map(|id| *id as i64).collect())
         .collect();
-    let encoder = model.load_text_encoder(inputs.device)?;
+    let encoder = model.load_text_encoder(inputs.target)?;
     let states = encoder.forward(&rows).map_err(RequestError::from)?;
     let mut outputs = output("last_hidden_state", states.last_hidden_state)?;
     outputs.extend(output("pooler_output", states.pooler_output)?);
@@ -139,7 +139,7 @@ fn text_encoder(model: &Model, inputs: &Inputs<'_>) -> Result<Tensors, Error> {
 }
 
 fn unet(model: &Model, inputs: &Inputs<'_>) -> Result<Tensors, Error> {
-    let denoiser = Denoiser::load(model, inputs.device)?;
+    let denoiser = Denoiser::load(model, inputs.target)?;
     let sample = inputs.tensor::<4>("sample")?;
     let [batch, ..] = sample.dims();
     let timesteps = match inputs.get("timestep")?.values[..] {
@@ -160,6 +160,7 @@ fn unet(model: &Model, inputs: &Inputs<'_>) -> Result<Tensors, Error> {
         Some(width) => inputs.optional_rows("timestep_cond", [batch, width])?,
         None => None,
     };
+    let text = denoiser.read_text(&text);
     let predicted = denoiser.evaluate(sample, &timesteps, &text, timestep_cond.as_ref());
     output("sample", predicted)
 }
@@ -167,7 +168,7 @@ fn unet(model: &Model, inputs: &Inputs<'_>) -> Result<Tensors, Error> {
 fn refiner(model: &Model, inputs: &Inputs<'_>) -> Result<Tensors, Error> {
     let latent = inputs.tensor::<4>("latent")?;
     let config = model.manifest().components.refiner.clone();
-    let loaded = model.load_refiner(inputs.device)?;
+    let loaded = model.load_refiner(inputs.target)?;
     let (Some(config), Some(refiner)) = (config, loaded) else {
         let name = &model.manifest().name;
         return Err(input(format!("model `{name}` has no refiner to trace")));
@@ -186,14 +187,14 @@ fn decoder(model: &Model, inputs: &Inputs<'_>) -> Result<Tensors, Error> {
     if let Some(vae) = &model.manifest().components.vae {
         check_channels("latent", latent.dims(), vae.latent_channels())?;
     }
-    let decoder = model.load_decoder(inputs.device)?;
+    let decoder = model.load_decoder(inputs.target)?;
     output("image", decoder.forward(latent))
 }
 
 fn sampler(model: &Model, inputs: &Inputs<'_>, trace: SamplerTrace) -> Result<Tensors, Error> {
     check_fit(model)?;
     let manifest = model.manifest();
-    let denoiser = Denoiser::load(model, inputs.device)?;
+    let denoiser = Denoiser::load(model, inputs.target)?;
     let noise = inputs.tensor::<4>("noise")?;
     let shape = noise.dims();
     let config = manifest.components.unet.clone().unwrap_or_default();
@@ -222,7 +223,7 @@ fn sampler(model: &Model, inputs: &Inputs<'_>, trace: SamplerTrace) -> Result<Te
     let latent = denoiser.sample(
         &run,
         manifest,
-        &text,
+        &denoiser.read_guided(&text),
         read(noise)?,
         |step| step_noise[step * count..][..count].to_vec(),
         |_| Ok(()),
@@ -286,7 +287,7 @@ fn guided_text(
     } else if given {
         Some(inputs.text("negative_", batch, model)?)
     } else {
-        Some(empty_prompt(model, inputs.device, batch)?)
+        Some(empty_prompt(model, inputs.target, batch)?)
     };
     if let Some(negative) = &negative
         && negative.states.dims() != prompt.states.dims()
@@ -302,7 +303,7 @@ fn guided_text(
     Ok(Guided::new(prompt, negative, guidance))
 }
 
-fn empty_prompt(model: &Model, device: &Device, batch: usize) -> Result<TextInput, Error> {
+fn empty_prompt(model: &Model, target: &Target, batch: usize) -> Result<TextInput, Error> {
     let tokens = PromptTokenizer::new(model)
         .and_then(|tokenizer| tokenizer.encode(""))
         .map_err(|e| {
@@ -310,7 +311,7 @@ fn empty_prompt(model: &Model, device: &Device, batch: usize) -> Result<TextInpu
                 "guidance needs `negative_encoder_hidden_states`, as the empty prompt cannot be encoded: {e}"
             ))
         })?;
-    let encoder = model.load_text_encoder(device)?;
+    let encoder = model.load_text_encoder(target)?;
     let states = encoder.forward(&vec![tokens.ids; batch]);
     Ok(states.map_err(RequestError::from)?.into())
 }
@@ -318,7 +319,7 @@ fn empty_prompt(model: &Model, device: &Device, batch: usize) -> Result<TextInpu
 /// The given tensors, looked up by name.
 struct Inputs<'a> {
     tensors: &'a Tensors,
-    device: &'a Device,
+    target: &'a Target,
 }
 
 impl Inputs<'_> {
@@ -343,7 +344,7 @@ impl Inputs<'_> {
                 misshaped(name, &expected, &tensor.shape)
             })?;
         let data = TensorData::new(tensor.values.clone(), shape);
-        Ok(Tensor::from_data(data, self.device))
+        Ok(Tensor::from_data(data, &self.target.device))
     }
 
     /// Rows of exactly `shape`, if the input is given.

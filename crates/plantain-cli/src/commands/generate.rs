@@ -4,11 +4,11 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use plantain::{Format, Model, Picture, Pipeline, Request, style};
+use plantain::{Format, Model, Picture, Pipeline, Placement, Request, style};
 use serde_json::json;
 
 use crate::args::GenerateArgs;
-use crate::commands::{open_model, warn_of_unused};
+use crate::commands::{open_model, use_threads, warn_of_unused};
 use crate::failure::Failure;
 use crate::interrupt;
 use crate::out;
@@ -46,7 +46,12 @@ fn draw(
     progress: &mut Progress,
     mut started: Instant,
 ) -> Result<(), Failure> {
-    let pipeline = Pipeline::load(model, args.device, progress)?;
+    use_threads(args.threads);
+    let placement = Placement {
+        device: args.device,
+        precision: args.precision,
+    };
+    let pipeline = Pipeline::load(model, placement, progress)?;
     if !args.quiet {
         warn(&pipeline, request, progress)?;
     }

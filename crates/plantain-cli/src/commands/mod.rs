@@ -1,5 +1,6 @@
 //! One file per command.
 
+pub(crate) mod bench;
 pub(crate) mod completions;
 pub(crate) mod convert;
 pub(crate) mod devices;
@@ -21,6 +22,13 @@ fn open_model(path: Option<&Path>) -> Result<Model, Failure> {
     match path {
         Some(path) => Ok(Model::open(path)?),
         None => built_in(),
+    }
+}
+
+/// Lets the CPU kernels use so many threads.
+fn use_threads(threads: Option<u32>) {
+    if let Some(threads) = threads {
+        plantain::use_threads(threads as usize);
     }
 }
 

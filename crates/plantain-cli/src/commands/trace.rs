@@ -1,5 +1,6 @@
 //! `plantain trace`
 
+use plantain::Placement;
 use plantain::trace::{SamplerTrace, TraceComponent, trace};
 use plantain::weights::{read_tensors, write_tensors};
 
@@ -24,7 +25,11 @@ pub(crate) fn run(args: &TraceArgs) -> Result<(), Failure> {
     })?;
     let model = open_model(args.model.as_deref())?;
     warn_of_unused(&model);
-    let outputs = trace(&model, args.component, &inputs, args.device, settings)?;
+    let placement = Placement {
+        device: args.device,
+        precision: args.precision,
+    };
+    let outputs = trace(&model, args.component, &inputs, placement, settings)?;
     write_tensors(&args.output, &outputs).map_err(|error| {
         let path = args.output.display();
         Failure::new(format!("cannot write {path}: {error}"))

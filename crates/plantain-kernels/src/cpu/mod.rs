@@ -1,11 +1,20 @@
-//! The kernels on plain slices: row-major `f32`, parallel over rayon's global pool, no Burn.
+//! CPU kernels of diffusion networks: convolutions and linear layers over channel-major activations.
 
 pub mod attention;
-pub mod conv;
-mod features;
-pub mod gemm;
-mod math;
+pub mod convolve;
+pub mod elementwise;
+pub mod isa;
 pub mod norm;
-pub mod resample;
+pub mod packed;
+pub mod precision;
+pub mod scratch;
 
-pub use features::features;
+mod epilogue;
+mod geometry;
+mod math;
+mod micro;
+mod parallel;
+mod prepare;
+mod prologue;
+mod simd;
+mod winograd;

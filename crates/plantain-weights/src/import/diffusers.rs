@@ -1,6 +1,7 @@
 //! The layout of Hugging Face diffusers: a folder per component.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use plantain_nn::{DecoderConfig, PerLevel};
 use plantain_sampling::SamplerKind;
@@ -67,7 +68,7 @@ pub(super) fn open(root: &Path) -> Result<Model, ReadError> {
             ..manifest(root, configs)?
         },
         tokenizer,
-        tensors,
+        tensors: Arc::new(tensors),
         files,
     })
 }

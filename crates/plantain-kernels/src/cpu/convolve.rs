@@ -1,0 +1,325 @@
+//! Convolutions and linear layers: blocks of pixels times tiles of channels.
+//!
+//! The scheme is that of Goto and van de Geijn (2008), with a convolution's taps as shifted reads of one padded copy of
+//! the input instead of an unfolded matrix: a block of the input is rewritten once so that it stays in a near cache, the
+//! weights of eight output channels at a time stream past it, and the sums never leave registers before they are done.
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use crate::cpu::epilogue::{Finish, Output};
+pub use crate::cpu::epilogue::{Activation, Epilogue};
+use crate::cpu::geometry::{Block, Extents, Reach, Segment, Tile, blocks, even_parts};
+use crate::cpu::isa::Isa;
+use crate::cpu::micro::{Kernel, ROWS, TILE, TileArguments, VECTOR, VECTORS, kernels};
+use crate::cpu::packed::{Form, PackedWeight};
+use crate::cpu::precision::Precision;
+use crate::cpu::prepare::Preparation;
+use crate::cpu::prologue::Input;
+pub use crate::cpu::prologue::Prologue;
+use crate::cpu::scratch::{Scratch, as_f32_mut};
+use crate::cpu::winograd::Winograd;
+
+/// A convolution with padding `kernel / 2`, and what is fused into it.
+#[derive(Clone, Copy)]
+pub struct Convolution<'a> {
+    /// `[out][in][kernel][kernel]`.
+    pub weight: &'a PackedWeight,
+    /// 1, or 2 for 3x3 kernels.
+    pub stride: usize,
+    /// Whether the image is first doubled by nearest neighbour; the weights are packed for it.
+    pub upsample: bool,
+    /// Applied to the input.
+    pub prologue: Prologue<'a>,
+    /// Applied to the output.
+    pub epilogue: Epilogue<'a>,
+}
+
+impl Convolution<'_> {
+    /// `[channels, height, width]` of the output for an input of `height` and `width`.
+    #[must_use]
+    pub fn output_extents(&self, height: usize, width: usize) -> [usize; 3] {
+        let scale = if self.upsample { 2 } else { 1 };
+        let [height, width] = [height, width].map(|length| (length * scale).div_ceil(self.stride));
+        [self.weight.output_channels(), height, width]
+    }
+}
+
+/// Convolves `x` of `[batch, channels, height, width]`. A linear layer is a 1x1 convolution of height 1 whose width is
+/// the number of tokens.
+///
+/// # Panics
+/// If an extent does not fit, or the stride and doubling are not what the weights were packed for.
+pub fn convolve(x: &[f32], extents: [usize; 4], convolution: &Convolution<'_>, out: &mut [f32]) {
+    convolve_on(Isa::current(), x, extents, convolution, out);
+}
+
+/// [`convolve`] on a path of [`Isa::available`].
+///
+/// # Panics
+/// As [`convolve`].
+pub fn convolve_on(isa: Isa, x: &[f32], extents: [usize; 4], convolution: &Convolution<'_>, out: &mut [f32]) {
+    let extents = checked(x, extents, convolution, out);
+    if extents.batch * extents.pixels() == 0 {
+        return;
+    }
+    let weight = convolution.weight;
+    let Extents { batch, height, width, .. } = extents;
+    let input = Input { x, channels: extents.channels, pixels: extents.pixels(), prologue: convolution.prologue };
+    let output = Output::new(out);
+    if let Form::Winograd { tile } = weight.form {
+        return Winograd::new(isa, input, [batch, height, width], tile, convolution, output).run();
+    }
+    let mut preparation =
+        Preparation { isa, precision: weight.precision, extents, groups: weight.groups, input, largest: Vec::new() };
+    if weight.precision == Precision::Int8 && extents.reach != Reach::Point {
+        preparation.measure_images();
+    }
+    let driver = Driver {
+        kernels: kernels(isa, weight.precision),
+        preparation,
+        convolution,
+        output,
+        output_pixels: extents.output_pixels(),
+    };
+    driver.run();
+}
+
+fn checked(x: &[f32], [batch, channels, height, width]: [usize; 4], convolution: &Convolution<'_>, out: &[f32]) -> Extents {
+    let weight = convolution.weight;
+    let reach = match (weight.shape.kernel, convolution.stride, convolution.upsample) {
+        (1, 1, false) => Reach::Point,
+        (3, 1, false) => Reach::Around,
+        (3, 2, false) => Reach::Halved,
+        (3, 1, true) => Reach::Doubled,
+        (kernel, stride, upsample) => {
+            panic!("no {kernel}x{kernel} convolution with stride {stride} and doubling {upsample}")
+        }
+    };
+    let extents = Extents { batch, channels, height, width, reach };
+    assert_eq!(channels, weight.shape.inputs, "input channels");
+    assert_eq!(x.len(), batch * channels * extents.pixels(), "input of {batch} x {channels} x {height} x {width}");
+    let pixels = extents.output_pixels();
+    assert_eq!(out.len(), batch * weight.output_channels() * pixels, "output channels and pixels");
+    match weight.form {
+        Form::Winograd { .. } => assert_eq!(convolution.stride, 1, "stride of minimal filtering"),
+        form => assert_eq!(form == Form::Upsample, convolution.upsample, "weights packed for doubling"),
+    }
+    let geglu = convolution.epilogue.activation == Activation::Geglu;
+    assert_eq!(weight.form == Form::Geglu, geglu, "weights packed for GEGLU");
+    convolution.prologue.check(batch, channels, extents.pixels());
+    convolution.epilogue.check(batch, weight.shape.outputs, pixels);
+    extents
+}
+
+/// Bytes of a block's prepared input: half of a second-level cache of 1 MiB, the rest is for weights and outputs.
+const BLOCK_BYTES: usize = 512 << 10;
+/// Products below which a second thread is not worth waking.
+const SERIAL_PRODUCTS: usize = 1 << 20;
+
+/// One convolution under way.
+struct Driver<'a> {
+    kernels: [Kernel; VECTORS],
+    preparation: Preparation<'a>,
+    convolution: &'a Convolution<'a>,
+    output: Output,
+    output_pixels: usize,
+}
+
+impl Driver<'_> {
+    fn run(&self) {
+        let weight = self.convolution.weight;
+        let extents = &self.preparation.extents;
+        let threads = rayon::current_num_threads();
+        let products = weight.shape.outputs * weight.groups * weight.taps * extents.output_pixels() * extents.batch;
+        let blocks = blocks(extents, weight.groups, self.block_pixels());
+        if products < SERIAL_PRODUCTS || threads == 1 {
+            blocks.iter().for_each(|block| self.block(block, false));
+        } else if blocks.len() >= 3 * threads {
+            blocks.par_iter().for_each(|block| self.block(block, false));
+        } else {
+            blocks.iter().for_each(|block| self.block(block, true));
+        }
+    }
+
+    /// Tiled pixels of a block, from the bytes of one pixel.
+    fn block_pixels(&self) -> usize {
+        (BLOCK_BYTES / (4 * self.convolution.weight.groups)).max(ROWS * VECTORS)
+    }
+
+    fn block(&self, block: &Block, parallel: bool) {
+        let weight = self.convolution.weight;
+        let mut prepared = Scratch::take(block.prepared);
+        let integer = weight.precision == Precision::Int8;
+        let mut scales = Scratch::take(if integer { block.lanes + VECTOR } else { 0 });
+        let scales = as_f32_mut(&mut scales);
+        self.preparation.block(block, &mut prepared, scales, parallel);
+        let (prepared, scales) = (&*prepared, &*scales);
+        if parallel {
+            let parts = (4 * rayon::current_num_threads()).min(weight.tiles);
+            let ranges: Vec<_> = even_parts(weight.tiles, parts).collect();
+            ranges.into_par_iter().for_each(|range| self.multiply(block, prepared, scales, range));
+        } else {
+            self.multiply(block, prepared, scales, 0..weight.tiles);
+        }
+    }
+
+    /// All pixels of a block for a range of weight tiles.
+    fn multiply(&self, block: &Block, prepared: &[u32], scales: &[f32], weight_tiles: Range<usize>) {
+        let phases: Vec<_> = (0..self.convolution.weight.phases).map(|phase| self.taps(block, phase)).collect();
+        for taps in &phases {
+            self.check_reads(block, taps, prepared.len());
+        }
+        let mut sums = Sums([0.0; SUMS]);
+        for weight_tile in weight_tiles {
+            for tile in &block.tiles {
+                if let [taps] = &phases[..] {
+                    self.sum(tile, prepared, (0, weight_tile), taps, &mut sums);
+                    let scales = scales.get(tile.lane..).unwrap_or_default();
+                    self.finish((0, weight_tile), &tile.segments, tile.lanes(), scales, &sums);
+                } else {
+                    self.doubled(tile, prepared, weight_tile, &phases, scales);
+                }
+            }
+        }
+    }
+
+    /// A tile of a doubled image: even and odd columns together, so that output is written in runs.
+    fn doubled(&self, tile: &Tile, prepared: &[u32], weight_tile: usize, phases: &[Vec<isize>], scales: &[f32]) {
+        let [_, width] = self.preparation.extents.tiled();
+        let scales: Vec<f32> = scales.iter().skip(tile.lane).take(tile.lanes() + VECTOR).flat_map(|&s| [s; 2]).collect();
+        let mut columns = [Sums([0.0; SUMS]), Sums([0.0; SUMS])];
+        let mut sums = Sums([0.0; SUMS]);
+        for row in 0..2 {
+            for (column, sums) in columns.iter_mut().enumerate() {
+                let phase = 2 * row + column;
+                self.sum(tile, prepared, (phase, weight_tile), &phases[phase], sums);
+            }
+            let pairs = columns[0].0.iter().zip(&columns[1].0);
+            for (pair, (even, odd)) in sums.0.chunks_exact_mut(2).zip(pairs) {
+                pair.copy_from_slice(&[*even, *odd]);
+            }
+            let segments: Vec<_> =
+                tile.segments.iter().flat_map(|segment| doubled_segments(segment, width, row)).collect();
+            self.finish((2 * row, weight_tile), &segments, 2 * tile.lanes(), &scales, &sums);
+        }
+    }
+
+    /// The sums of a tile.
+    fn sum(
+        &self,
+        tile: &Tile,
+        prepared: &[u32],
+        (phase, weight_tile): (usize, usize),
+        taps: &[isize],
+        sums: &mut Sums,
+    ) {
+        let weight = self.convolution.weight;
+        let arguments = TileArguments {
+            weights: weight.tile(phase, weight_tile).as_ptr(),
+            sources: tile.sources.map(|source| prepared.as_ptr().wrapping_add(source)),
+            groups: weight.groups,
+            group_stride: tile.group_stride,
+            taps,
+            start: &weight.starts[phase * weight.tiles + weight_tile],
+            tile: sums.0.as_mut_ptr(),
+        };
+        // SAFETY: the kernel was chosen for an instruction set that the processor has; the weights are a whole tile;
+        // `check_reads` has compared the furthest vectors with the prepared input; the largest tile fits `sums`.
+        unsafe { self.kernels[tile.vectors - 1](&arguments) };
+    }
+
+    /// # Panics
+    /// If a vector of a tile begins before or ends after the prepared input.
+    fn check_reads(&self, block: &Block, taps: &[isize], prepared: usize) {
+        let groups = self.convolution.weight.groups;
+        let (before, behind) = (taps.iter().min().copied().unwrap_or(0), taps.iter().max().copied().unwrap_or(0));
+        for tile in &block.tiles {
+            for &source in &tile.sources[..tile.vectors] {
+                let last = source + (groups - 1) * tile.group_stride + VECTOR;
+                let inside = source.cast_signed() + before >= 0 && last.cast_signed() + behind <= prepared.cast_signed();
+                assert!(inside, "a tile outside the prepared input");
+            }
+        }
+    }
+
+    fn finish(
+        &self,
+        (phase, weight_tile): (usize, usize),
+        segments: &[Segment],
+        lanes: usize,
+        lane_scales: &[f32],
+        sums: &Sums,
+    ) {
+        let weight = self.convolution.weight;
+        let channel = weight_tile * weight.channels_per_tile();
+        let channels = weight.output_channels();
+        let rows = (phase * weight.tiles + weight_tile) * ROWS;
+        let finish = Finish {
+            epilogue: &self.convolution.epilogue,
+            sums: &sums.0,
+            lanes,
+            scales: weight.scales.get(rows..).filter(|rows| !rows.is_empty()).map(|rows| (rows, lane_scales)),
+            segments,
+            channel,
+            rows: weight.channels_per_tile().min(channels - channel),
+            channels,
+            pixels: self.output_pixels,
+            output: self.output,
+        };
+        // SAFETY: `convolve_on` borrows the output until it returns; blocks have disjoint pixels and weight tiles have
+        // disjoint channels.
+        unsafe { finish.run_on(self.preparation.isa) };
+    }
+
+    /// Lane offsets of the taps of a phase.
+    fn taps(&self, block: &Block, phase: usize) -> Vec<isize> {
+        let stride = self.preparation.extents.stride().cast_signed();
+        let three = || (0..3).flat_map(|y| (0..3).map(move |x| (y, x)));
+        match self.preparation.extents.reach {
+            Reach::Point => vec![0],
+            Reach::Around => three().map(|(y, x)| (y - 1) * stride + x - 1).collect(),
+            Reach::Halved => {
+                let image = (block.bands[0].rows.len() + 1).cast_signed() * stride;
+                let offset = |tap: isize| (isize::from(tap != 1), isize::from(tap == 2));
+                let taps = three().map(|(y, x)| {
+                    let ((odd_row, down), (odd_column, right)) = (offset(y), offset(x));
+                    (2 * odd_row + odd_column) * image + down * stride + right
+                });
+                taps.collect()
+            }
+            Reach::Doubled => {
+                let (row, column) = ((phase / 2).cast_signed(), (phase % 2).cast_signed());
+                let two = (0..2).flat_map(|y| (0..2).map(move |x| (y, x)));
+                two.map(|(y, x)| (row - 1 + y) * stride + column - 1 + x).collect()
+            }
+        }
+    }
+}
+
+/// The pixels of a segment, which may go on over several rows, in every second row of the doubled image.
+fn doubled_segments(segment: &Segment, width: usize, row: usize) -> Vec<Segment> {
+    let mut parts = Vec::new();
+    let mut done = 0;
+    while done < segment.length {
+        let pixel = segment.pixel + done;
+        let (y, x) = (pixel / width, pixel % width);
+        let length = (width - x).min(segment.length - done);
+        parts.push(Segment {
+            image: segment.image,
+            lane: 2 * (segment.lane + done),
+            pixel: (2 * y + row) * 2 * width + 2 * x,
+            length: 2 * length,
+        });
+        done += length;
+    }
+    parts
+}
+
+/// Room for the sums of two tiles and a row that is read but not used.
+const SUMS: usize = 2 * TILE + 2 * TILE / ROWS;
+
+/// A tile's sums, or those of two interleaved.
+#[repr(align(64))]
+struct Sums([f32; SUMS]);

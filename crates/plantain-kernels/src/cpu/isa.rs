@@ -1,0 +1,99 @@
+//! Which vector instructions the kernels may use, decided once at run time.
+
+use std::sync::OnceLock;
+
+/// A code path of the kernels. Other architectures than x86-64 are served by [`Isa::Scalar`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Isa {
+    /// 512-bit vectors (AVX-512 F, BW, VL and DQ) and what the processor has beyond them.
+    Avx512 {
+        /// Dot products of bfloat16 pairs (AVX512-BF16).
+        bf16: bool,
+        /// Dot products of byte quadruples (AVX512-VNNI).
+        vnni: bool,
+    },
+    /// 256-bit vectors with fused multiply-add.
+    Avx2,
+    /// Plain Rust.
+    Scalar,
+}
+
+impl Isa {
+    /// The best path of this processor, or a lower one if the environment variable `PLANTAIN_ISA` names it
+    /// (`avx512`, `avx2` or `scalar`; read once).
+    #[must_use]
+    pub fn current() -> Self {
+        static CURRENT: OnceLock<Isa> = OnceLock::new();
+        *CURRENT.get_or_init(|| {
+            let available = Self::available();
+            let wanted = std::env::var("PLANTAIN_ISA").unwrap_or_default();
+            available.iter().copied().find(|isa| isa.name() == wanted).unwrap_or(available[0])
+        })
+    }
+
+    /// Every path that this processor can run, best first; never empty.
+    #[must_use]
+    pub fn available() -> Vec<Self> {
+        let mut available = Vec::new();
+        #[cfg(target_arch = "x86_64")]
+        {
+            let fused = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+            if fused
+                && is_x86_feature_detected!("avx512f")
+                && is_x86_feature_detected!("avx512bw")
+                && is_x86_feature_detected!("avx512vl")
+                && is_x86_feature_detected!("avx512dq")
+            {
+                let bf16 = is_x86_feature_detected!("avx512bf16");
+                let vnni = is_x86_feature_detected!("avx512vnni");
+                available.push(Self::Avx512 { bf16, vnni });
+            }
+            if fused {
+                available.push(Self::Avx2);
+            }
+        }
+        available.push(Self::Scalar);
+        available
+    }
+
+    /// The name that `PLANTAIN_ISA` knows it by.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Avx512 { .. } => "avx512",
+            Self::Avx2 => "avx2",
+            Self::Scalar => "scalar",
+        }
+    }
+}
+
+/// Defines a function that compiles one generic body for every instruction set and picks by [`Isa`].
+///
+/// The body is `#[inline(always)]`; the compiler vectorises each copy for the features of its caller.
+macro_rules! per_isa {
+    ($(#[$meta:meta])* $vis:vis fn $name:ident($($arg:ident: $type:ty),* $(,)?) = $body:ident) => {
+        $(#[$meta])*
+        $vis fn $name(isa: $crate::cpu::isa::Isa, $($arg: $type),*) {
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx2,fma")]
+            fn avx512($($arg: $type),*) {
+                $body($($arg),*);
+            }
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx2,fma")]
+            fn avx2($($arg: $type),*) {
+                $body($($arg),*);
+            }
+            match isa {
+                // SAFETY: an `Isa` is made by detection only, so the processor has these features.
+                #[cfg(target_arch = "x86_64")]
+                $crate::cpu::isa::Isa::Avx512 { .. } => unsafe { avx512($($arg),*) },
+                // SAFETY: as above.
+                #[cfg(target_arch = "x86_64")]
+                $crate::cpu::isa::Isa::Avx2 => unsafe { avx2($($arg),*) },
+                _ => $body($($arg),*),
+            }
+        }
+    };
+}
+pub(crate) use per_isa;

@@ -1,0 +1,295 @@
+//! Weights rewritten once, at load, into the order in which the tiles read them.
+
+use half::{bf16, f16};
+use rayon::prelude::*;
+
+use crate::cpu::micro::ROWS;
+use crate::cpu::precision::Precision;
+use crate::cpu::scratch::Buffer;
+use crate::cpu::winograd::kernel_factors;
+
+/// Weights of a convolution as stored: `[out][in][kernel][kernel]`.
+#[derive(Clone, Copy, Debug)]
+pub enum WeightSource<'a> {
+    /// Single precision.
+    F32(&'a [f32]),
+    /// Half precision.
+    F16(&'a [f16]),
+    /// `values * scales[out]`.
+    Int8 {
+        /// Signed bytes.
+        values: &'a [i8],
+        /// One scale per output channel.
+        scales: &'a [f32],
+    },
+}
+
+/// What the weights will be used for, which decides their order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// An ordinary convolution.
+    Plain,
+    /// The first half of the output channels are values and the second half gates (Shazeer 2020, GEGLU): rows of a
+    /// value and its gate share a tile.
+    Geglu,
+    /// A 3x3 convolution after doubling the image by nearest neighbour: for each of the four positions of an output
+    /// pixel in its input pixel a 2x2 kernel of the sums of weights that meet the same input pixel.
+    Upsample,
+    /// A 3x3 convolution of stride 1, also after doubling the image, by minimal filtering (Lavin and Gray 2015): output
+    /// tiles of 2x2 or 4x4 pixels with 2.25 or 4 times fewer products, for 1.8 or 4 times as many packed weights.
+    /// Not for [`Precision::Int8`]. Tiles of 4x4 lose two decimal digits: too many for [`Precision::Bf16`].
+    Winograd {
+        /// Height and width of an output tile: 2 or 4.
+        tile: usize,
+    },
+}
+
+/// Extents of a convolution's weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WeightShape {
+    /// Output channels (for [`Form::Geglu`] values and gates together).
+    pub outputs: usize,
+    /// Input channels.
+    pub inputs: usize,
+    /// Height and width of the kernel: 1 or 3.
+    pub kernel: usize,
+}
+
+/// Weights in compute precision as `[phase][tile][group][tap][ROWS]` lanes.
+pub struct PackedWeight {
+    pub(crate) shape: WeightShape,
+    pub(crate) form: Form,
+    pub(crate) precision: Precision,
+    /// Kernels that make one convolution: positions of an output pixel in its input pixel for [`Form::Upsample`],
+    /// frequencies for [`Form::Winograd`].
+    pub(crate) phases: usize,
+    /// Tiles of one phase.
+    pub(crate) tiles: usize,
+    /// Groups of input channels: lanes of a pixel.
+    pub(crate) groups: usize,
+    /// Taps of one phase.
+    pub(crate) taps: usize,
+    /// [`Precision::Int8`] only, `[phase][tile][ROWS]`: the scale of a row.
+    pub(crate) scales: Vec<f32>,
+    /// `[phase][tile]`: what sums start from; for [`Precision::Int8`] minus 128 times the sum of a row's bytes, which
+    /// the zero point 128 of the sources adds.
+    pub(crate) starts: Vec<[i32; ROWS]>,
+    lanes: Buffer,
+}
+
+impl PackedWeight {
+    /// Packs weights.
+    ///
+    /// # Panics
+    /// If the source does not have the shape's extents, the kernel is neither 1 nor 3, or the form does not fit it
+    /// (GEGLU needs an even number of outputs, the doubled image a 3x3 kernel).
+    #[must_use]
+    pub fn new(source: WeightSource<'_>, shape: WeightShape, form: Form, precision: Precision) -> Self {
+        let WeightShape { outputs, inputs, kernel } = shape;
+        check(source, shape, form, precision);
+        let (phases, taps) = match form {
+            Form::Upsample => (4, 4),
+            Form::Winograd { tile } => ((tile + 2) * (tile + 2), 1),
+            _ => (1, kernel * kernel),
+        };
+        let tiles = match form {
+            Form::Geglu => (outputs / 2).div_ceil(ROWS / 2),
+            _ => outputs.div_ceil(ROWS),
+        };
+        let groups = inputs.div_ceil(precision.channels_per_lane());
+        let mut packed = Self {
+            shape,
+            form,
+            precision,
+            phases,
+            tiles,
+            groups,
+            taps,
+            scales: Vec::new(),
+            starts: vec![[0; ROWS]; phases * tiles],
+            lanes: Buffer::zeroed(phases * tiles * groups * taps * ROWS),
+        };
+        if precision == Precision::Int8 {
+            packed.scales = vec![0.0; phases * tiles * ROWS];
+        }
+        packed.fill(source);
+        packed
+    }
+
+    /// The extents given to [`PackedWeight::new`].
+    #[must_use]
+    pub fn shape(&self) -> WeightShape {
+        self.shape
+    }
+
+    /// The precision that products are computed in.
+    #[must_use]
+    pub fn precision(&self) -> Precision {
+        self.precision
+    }
+
+    /// Channels that the convolution writes: half of the rows for [`Form::Geglu`].
+    #[must_use]
+    pub fn output_channels(&self) -> usize {
+        match self.form {
+            Form::Geglu => self.shape.outputs / 2,
+            _ => self.shape.outputs,
+        }
+    }
+
+    /// Output channels that a tile writes.
+    pub(crate) fn channels_per_tile(&self) -> usize {
+        match self.form {
+            Form::Geglu => ROWS / 2,
+            _ => ROWS,
+        }
+    }
+
+    /// Bytes of the packed weights.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        4 * self.phases * self.tiles * self.groups * self.taps * ROWS
+    }
+
+    /// `[group][tap][ROWS]` lanes of a tile.
+    pub(crate) fn tile(&self, phase: usize, tile: usize) -> &[u32] {
+        let lanes = self.groups * self.taps * ROWS;
+        &self.lanes[(phase * self.tiles + tile) * lanes..][..lanes]
+    }
+
+    /// The output channel of a tile's row, or nothing where the tile is larger than what is left.
+    pub(crate) fn row_channel(&self, tile: usize, row: usize) -> Option<usize> {
+        match self.form {
+            Form::Geglu => {
+                let channel = tile * (ROWS / 2) + row % (ROWS / 2);
+                let gate = row / (ROWS / 2) * (self.shape.outputs / 2);
+                (channel < self.shape.outputs / 2).then_some(channel + gate)
+            }
+            _ => Some(tile * ROWS + row).filter(|&channel| channel < self.shape.outputs),
+        }
+    }
+
+    fn fill(&mut self, source: WeightSource<'_>) {
+        let stride = self.groups * self.taps * ROWS;
+        let mut lanes = std::mem::replace(&mut self.lanes, Buffer::zeroed(0));
+        let quantised: Vec<_> = lanes
+            .par_chunks_mut(stride.max(1))
+            .take(self.phases * self.tiles)
+            .enumerate()
+            .map(|(index, lanes)| {
+                let (phase, tile) = (index / self.tiles, index % self.tiles);
+                std::array::from_fn::<_, ROWS, _>(|row| {
+                    let channel = self.row_channel(tile, row)?;
+                    Some(self.fill_row(&self.row(source, channel, phase), self.scale(source, channel), row, lanes))
+                })
+            })
+            .collect();
+        self.lanes = lanes;
+        if self.precision == Precision::Int8 {
+            for (index, row) in quantised.into_iter().flatten().enumerate() {
+                (self.scales[index], self.starts[index / ROWS][index % ROWS]) = row.unwrap_or_default();
+            }
+        }
+    }
+
+    /// The weights of one output channel as `[in][tap]`.
+    fn row(&self, source: WeightSource<'_>, channel: usize, phase: usize) -> Vec<f32> {
+        let length = self.shape.inputs * self.shape.kernel * self.shape.kernel;
+        let range = channel * length..(channel + 1) * length;
+        let row: Vec<f32> = match source {
+            WeightSource::F32(values) => values[range].to_vec(),
+            WeightSource::F16(values) => values[range].iter().map(|value| value.to_f32()).collect(),
+            WeightSource::Int8 { values, scales } => {
+                values[range].iter().map(|&value| f32::from(value) * scales[channel]).collect()
+            }
+        };
+        match self.form {
+            Form::Upsample => row.chunks_exact(9).flat_map(|kernel| summed(kernel, phase)).collect(),
+            Form::Winograd { tile } => {
+                let factors = kernel_factors(tile, phase);
+                let product = |kernel: &[f32]| {
+                    let terms = kernel.iter().zip(factors).map(|(&weight, factor)| f64::from(weight) * factor);
+                    terms.sum::<f64>() as f32
+                };
+                row.chunks_exact(9).map(product).collect()
+            }
+            _ => row,
+        }
+    }
+
+    /// Writes one row of a tile and returns its scale and start (zero unless the precision is int8).
+    fn fill_row(&self, row: &[f32], scale: f32, index: usize, lanes: &mut [u32]) -> (f32, i32) {
+        let per_lane = self.precision.channels_per_lane();
+        let at = |group: usize, part: usize, tap: usize| {
+            row.get((group * per_lane + part) * self.taps + tap).copied().unwrap_or_default()
+        };
+        let inverse = if scale == 0.0 { 0.0 } else { scale.recip() };
+        let mut sum = 0;
+        for (step, lanes) in lanes.chunks_exact_mut(ROWS).enumerate() {
+            let (group, tap) = (step / self.taps, step % self.taps);
+            lanes[index] = match self.precision {
+                Precision::F32 => at(group, 0, tap).to_bits(),
+                Precision::Bf16 => {
+                    let bits = |part| u32::from(bf16::from_f32(at(group, part, tap)).to_bits());
+                    bits(0) | bits(1) << 16
+                }
+                Precision::Int8 => {
+                    let bytes: [i8; 4] = std::array::from_fn(|part| (at(group, part, tap) * inverse).round() as i8);
+                    sum += bytes.iter().map(|&byte| i32::from(byte)).sum::<i32>();
+                    u32::from_le_bytes(bytes.map(i8::cast_unsigned))
+                }
+            };
+        }
+        (scale, -128 * sum)
+    }
+
+    /// What a row's bytes will be multiplied by: the scale they came with, or what makes the largest of all phases 127.
+    fn scale(&self, source: WeightSource<'_>, channel: usize) -> f32 {
+        match source {
+            _ if self.precision != Precision::Int8 => 0.0,
+            WeightSource::Int8 { scales, .. } if self.form != Form::Upsample => scales[channel],
+            _ => {
+                let values = (0..self.phases).flat_map(|phase| self.row(source, channel, phase));
+                values.fold(0.0_f32, |largest, value| largest.max(value.abs())) / 127.0
+            }
+        }
+    }
+}
+
+fn check(source: WeightSource<'_>, shape: WeightShape, form: Form, precision: Precision) {
+    let WeightShape { outputs, inputs, kernel } = shape;
+    let expected = outputs * inputs * kernel * kernel;
+    let given = match source {
+        WeightSource::F32(values) => values.len(),
+        WeightSource::F16(values) => values.len(),
+        WeightSource::Int8 { values, scales } => {
+            assert_eq!(scales.len(), outputs, "one scale per output channel");
+            values.len()
+        }
+    };
+    assert!(outputs > 0 && inputs > 0, "a convolution has channels, not {outputs} x {inputs}");
+    assert!(kernel == 1 || kernel == 3, "kernels are 1x1 or 3x3, not {kernel}x{kernel}");
+    assert_eq!(given, expected, "weights of {outputs} x {inputs} x {kernel} x {kernel}");
+    assert!(form != Form::Geglu || outputs % 2 == 0, "as many gates as values, not {outputs} rows");
+    let around = matches!(form, Form::Upsample | Form::Winograd { .. });
+    assert!(!around || kernel == 3, "{form:?} is for 3x3 kernels, not {kernel}x{kernel}");
+    if let Form::Winograd { tile } = form {
+        assert!(tile == 2 || tile == 4, "output tiles are 2x2 or 4x4, not {tile}x{tile}");
+        assert!(precision != Precision::Int8, "minimal filtering is not exact enough for bytes");
+    }
+}
+
+/// The 2x2 kernel of a phase (`2 * row + column`): the first row and column of the even phase meet one row or column of
+/// the 3x3 kernel and the second two; in the odd phase it is the other way round.
+fn summed(kernel: &[f32], phase: usize) -> [f32; 4] {
+    let part = |odd: usize, second: usize| match (odd, second) {
+        (0, 0) => 0..1,
+        (0, _) => 1..3,
+        (_, 0) => 0..2,
+        (_, _) => 2..3,
+    };
+    std::array::from_fn(|tap| {
+        let rows = part(phase / 2, tap / 2);
+        rows.flat_map(|y| part(phase % 2, tap % 2).map(move |x| kernel[3 * y + x])).sum()
+    })
+}

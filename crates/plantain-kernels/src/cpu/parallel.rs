@@ -1,0 +1,18 @@
+//! Loops over independent pieces, on all threads or on the one that is there.
+
+use rayon::prelude::*;
+
+/// Calls `body` for every index, with a state for each thread.
+pub(crate) fn for_each<S>(
+    parallel: bool,
+    count: usize,
+    state: impl Fn() -> S + Send + Sync,
+    body: impl Fn(&mut S, usize) + Send + Sync,
+) {
+    if parallel && count > 1 {
+        (0..count).into_par_iter().for_each_init(state, body);
+    } else {
+        let mut state = state();
+        (0..count).for_each(|index| body(&mut state, index));
+    }
+}

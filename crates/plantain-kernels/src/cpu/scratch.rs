@@ -1,0 +1,182 @@
+//! Reusable aligned memory: an operation takes what it needs and its drop gives it back, so that the system maps and
+//! zeroes pages once, not for each operation.
+
+use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use std::ops::{Deref, DerefMut};
+use std::ptr::NonNull;
+use std::sync::{Mutex, PoisonError};
+
+const CACHE_LINE: usize = 64;
+const HUGE_PAGE: usize = 2 << 20;
+/// Above this many bytes in the free list the largest buffers go back to the system.
+const KEPT: usize = 512 << 20;
+
+/// An aligned allocation of 32-bit lanes, always initialised.
+pub(crate) struct Buffer {
+    start: NonNull<u32>,
+    layout: Layout,
+}
+
+// SAFETY: the buffer owns its memory, and `u32` may move between threads.
+unsafe impl Send for Buffer {}
+// SAFETY: shared access only reads.
+unsafe impl Sync for Buffer {}
+
+impl Buffer {
+    /// Zeroed memory for `lanes` lanes, aligned to a cache line, or to a huge page if it is at least as large as one.
+    pub(crate) fn zeroed(lanes: usize) -> Self {
+        let bytes = (lanes * 4).max(CACHE_LINE);
+        let (align, bytes) = if bytes >= HUGE_PAGE {
+            (HUGE_PAGE, bytes.next_multiple_of(HUGE_PAGE))
+        } else {
+            (CACHE_LINE, bytes.next_multiple_of(CACHE_LINE))
+        };
+        let layout = Layout::from_size_align(bytes, align).expect("a buffer of at most isize::MAX bytes");
+        // SAFETY: the layout is not empty.
+        let start = unsafe { alloc(layout) };
+        let Some(start) = NonNull::new(start) else { handle_alloc_error(layout) };
+        if align == HUGE_PAGE {
+            ask_for_huge_pages(start, bytes);
+        }
+        // SAFETY: `start` is valid for `bytes` writes; all-zero is a valid `u32`.
+        unsafe { start.write_bytes(0, bytes) };
+        Self { start: start.cast(), layout }
+    }
+
+    fn lanes(&self) -> usize {
+        self.layout.size() / 4
+    }
+}
+
+impl Deref for Buffer {
+    type Target = [u32];
+
+    fn deref(&self) -> &[u32] {
+        // SAFETY: the memory is owned, aligned and initialised since `zeroed`.
+        unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.lanes()) }
+    }
+}
+
+impl DerefMut for Buffer {
+    fn deref_mut(&mut self) -> &mut [u32] {
+        // SAFETY: as in `deref`, and `self` is borrowed exclusively.
+        unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), self.lanes()) }
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        // SAFETY: allocated in `zeroed` with this layout.
+        unsafe { dealloc(self.start.as_ptr().cast(), self.layout) };
+    }
+}
+
+/// Tells Linux that the range deserves huge pages; elsewhere nothing. A refusal costs speed only.
+fn ask_for_huge_pages(start: NonNull<u8>, bytes: usize) {
+    #[cfg(target_os = "linux")]
+    {
+        use std::ffi::{c_int, c_void};
+        unsafe extern "C" {
+            fn madvise(start: *mut c_void, length: usize, advice: c_int) -> c_int;
+        }
+        const MADV_HUGEPAGE: c_int = 14;
+        // SAFETY: the range is whole pages of one allocation, and this advice does not change its content.
+        unsafe { madvise(start.as_ptr().cast(), bytes, MADV_HUGEPAGE) };
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = (start, bytes);
+}
+
+static FREE: Mutex<Vec<Buffer>> = Mutex::new(Vec::new());
+
+/// Borrowed scratch memory; its content is whatever the last user left.
+pub(crate) struct Scratch {
+    buffer: Option<Buffer>,
+    lanes: usize,
+}
+
+impl Scratch {
+    /// At least `lanes` lanes: the smallest free buffer that is not more than twice too large, or a new one.
+    pub(crate) fn take(lanes: usize) -> Self {
+        let mut free = FREE.lock().unwrap_or_else(PoisonError::into_inner);
+        let limit = lanes.saturating_mul(2).max(HUGE_PAGE / 4);
+        let best = (0..free.len())
+            .filter(|&index| (lanes..=limit).contains(&free[index].lanes()))
+            .min_by_key(|&index| free[index].lanes());
+        let found = best.map(|index| free.swap_remove(index));
+        drop(free);
+        Self { buffer: Some(found.unwrap_or_else(|| Buffer::zeroed(lanes))), lanes }
+    }
+}
+
+impl Deref for Scratch {
+    type Target = [u32];
+
+    fn deref(&self) -> &[u32] {
+        &self.buffer.as_ref().expect("present until dropped")[..self.lanes]
+    }
+}
+
+impl DerefMut for Scratch {
+    fn deref_mut(&mut self) -> &mut [u32] {
+        &mut self.buffer.as_mut().expect("present until dropped")[..self.lanes]
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let mut free = FREE.lock().unwrap_or_else(PoisonError::into_inner);
+        free.extend(self.buffer.take());
+        while free.iter().map(|buffer| buffer.layout.size()).sum::<usize>() > KEPT {
+            let largest = (0..free.len()).max_by_key(|&index| free[index].lanes());
+            largest.map(|index| free.swap_remove(index));
+        }
+    }
+}
+
+/// Gives every free scratch buffer back to the system.
+pub fn release() {
+    FREE.lock().unwrap_or_else(PoisonError::into_inner).clear();
+}
+
+/// The same lanes seen as f32.
+pub(crate) fn as_f32(lanes: &[u32]) -> &[f32] {
+    // SAFETY: `u32` and `f32` have the same size and alignment, and every bit pattern is valid in both.
+    unsafe { std::slice::from_raw_parts(lanes.as_ptr().cast(), lanes.len()) }
+}
+
+/// The same lanes seen as f32, for writing.
+pub(crate) fn as_f32_mut(lanes: &mut [u32]) -> &mut [f32] {
+    // SAFETY: as in `as_f32`, and the borrow is exclusive.
+    unsafe { std::slice::from_raw_parts_mut(lanes.as_mut_ptr().cast(), lanes.len()) }
+}
+
+/// Lanes that several threads write, each its own.
+#[derive(Clone, Copy)]
+pub(crate) struct SharedLanes {
+    start: *mut u32,
+    length: usize,
+}
+
+// SAFETY: `range` makes its callers promise that no two threads have the same lanes.
+unsafe impl Send for SharedLanes {}
+// SAFETY: as above.
+unsafe impl Sync for SharedLanes {}
+
+impl SharedLanes {
+    pub(crate) fn new(lanes: &mut [u32]) -> Self {
+        Self { start: lanes.as_mut_ptr(), length: lanes.len() }
+    }
+
+    /// # Panics
+    /// If there are not that many lanes.
+    ///
+    /// # Safety
+    /// The slice given to [`SharedLanes::new`] is still borrowed for it, and nothing else accesses this range meanwhile.
+    #[inline(always)]
+    pub(crate) unsafe fn range<'a>(self, first: usize, length: usize) -> &'a mut [u32] {
+        assert!(first + length <= self.length, "lanes within the buffer");
+        // SAFETY: the range is within the slice, and exclusive as the caller promises.
+        unsafe { std::slice::from_raw_parts_mut(self.start.add(first), length) }
+    }
+}

@@ -1,0 +1,205 @@
+//! From an image to the frequencies of its tiles, the channels of one group at a time.
+
+use super::transform::{LARGEST, input};
+use crate::cpu::micro::VECTOR;
+use crate::cpu::prologue::pairs_body;
+use crate::cpu::scratch::SharedLanes;
+use crate::cpu::simd::{Kernel, Lanes};
+
+/// Extents of a band of tiles.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Grid {
+    /// Tiles per row and column of the band.
+    pub columns: usize,
+    pub rows: usize,
+    /// Height and width of a tile's output.
+    pub tile: usize,
+}
+
+impl Grid {
+    pub(super) fn tiles(&self) -> usize {
+        self.rows * self.columns
+    }
+
+    /// Rows of pixels that the band reads, counting padding.
+    pub(super) fn padded_rows(&self) -> usize {
+        self.tile * self.rows + 2
+    }
+
+    /// Lanes of one column phase of a row.
+    fn phase(&self) -> usize {
+        self.columns + 1 + VECTOR
+    }
+
+    /// Lanes of one horizontal frequency of one row phase.
+    fn half(&self) -> usize {
+        (self.rows + 1) * self.columns + VECTOR
+    }
+
+    /// Lanes that [`Rows`] writes.
+    pub(super) fn halves(&self) -> usize {
+        self.tile * (self.tile + 2) * self.half()
+    }
+
+    /// Lanes that [`Rows`] needs beside them.
+    pub(super) fn phases(&self) -> usize {
+        self.tile * self.phase()
+    }
+}
+
+/// Transforms rows of pixels horizontally.
+///
+/// A row is split into `tile` phases of columns, so that neighbouring tiles are neighbouring lanes. The results are kept
+/// by row phase, so that the tiles of all rows are one run of lanes for the vertical transform.
+pub(super) struct Rows<'a> {
+    pub grid: Grid,
+    /// `[rows][width]` pixels.
+    pub pixels: &'a [f32],
+    pub width: usize,
+    /// The padded rows that these are; the others are zero.
+    pub within: std::ops::Range<usize>,
+    /// Whether each row and each pixel counts twice, the first row only once if it is the second of its pair.
+    pub doubled: Option<bool>,
+    pub phases: &'a mut [f32],
+    pub halves: &'a mut [f32],
+}
+
+impl Kernel for Rows<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<L: Lanes>(self, l: L) {
+        if self.grid.tile == 2 { self.transform::<L, 2>(l) } else { self.transform::<L, 4>(l) }
+    }
+}
+
+impl Rows<'_> {
+    #[inline(always)]
+    fn transform<L: Lanes, const T: usize>(self, l: L) {
+        let Self { grid, pixels, width, within, doubled, phases, halves } = self;
+        let (phase, half) = (grid.phase(), grid.half());
+        assert!(phases.len() >= T * phase && halves.len() >= grid.halves(), "room for rows of {grid:?}");
+        phases.fill(0.0);
+        for y in 0..grid.padded_rows() {
+            let start = y % T * (T + 2) * half + y / T * grid.columns;
+            if !within.contains(&y) {
+                for k in 0..T + 2 {
+                    halves[start + k * half..][..grid.columns].fill(0.0);
+                }
+                continue;
+            }
+            let row = y - within.start;
+            match doubled {
+                None => split::<L, T>(l, &pixels[row * width..][..width], phases, phase),
+                Some(second) => split_doubled::<T>(&pixels[(row + usize::from(second)) / 2 * width..][..width], phases, phase),
+            }
+            for at in (0..grid.columns).step_by(L::COUNT) {
+                let mut d = [l.splat(0.0); LARGEST];
+                for (j, d) in d.iter_mut().enumerate().take(T + 2) {
+                    // SAFETY: a phase has a lane more than tiles in a row, and a vector of slack.
+                    *d = unsafe { l.load(phases.as_ptr().add(j % T * phase + j / T + at)) };
+                }
+                let d = input::<L, T>(l, d);
+                for (k, &d) in d.iter().enumerate().take(T + 2) {
+                    // SAFETY: `padded_rows` rows end within the first `half - VECTOR` lanes. What a vector writes
+                    // behind its row is overwritten by later rows or slack.
+                    unsafe { l.store(halves.as_mut_ptr().add(start + k * half + at), d) };
+                }
+            }
+        }
+    }
+}
+
+/// Deals the pixels of a row to its phases, where the first phase starts with the padding left of the first pixel.
+#[inline(always)]
+fn split<L: Lanes, const T: usize>(l: L, row: &[f32], phases: &mut [f32], phase: usize) {
+    let step = T * L::COUNT;
+    let whole = row.len() / step;
+    assert!(phases.len() >= T * phase && phase > whole * L::COUNT, "room for a row");
+    for part in 0..whole {
+        // SAFETY: the row has `whole` times `step` pixels, and a phase one lane more than that makes.
+        unsafe {
+            let dealt = l.load_dealt::<T>(row.as_ptr().add(part * step));
+            for (j, &values) in dealt.iter().enumerate() {
+                let lane = (j + 1) % T * phase + (j + 1) / T + part * L::COUNT;
+                l.store(phases.as_mut_ptr().add(lane), values);
+            }
+        }
+    }
+    for (x, &value) in row.iter().enumerate().skip(whole * step) {
+        phases[(x + 1) % T * phase + (x + 1) / T] = value;
+    }
+}
+
+/// [`split`] of a row whose pixels count twice.
+#[inline(always)]
+fn split_doubled<const T: usize>(row: &[f32], phases: &mut [f32], phase: usize) {
+    for (x, &value) in row.iter().enumerate() {
+        for padded in [2 * x + 1, 2 * x + 2] {
+            phases[padded % T * phase + padded / T] = value;
+        }
+    }
+}
+
+/// Transforms what [`Rows`] wrote for the channels of a group vertically: one vector of tiles.
+pub(super) struct Columns<'a> {
+    pub grid: Grid,
+    /// One for each channel of the group: one, or two that become bfloat16.
+    pub halves: [&'a [f32]; 2],
+    pub channels: usize,
+    /// First tile.
+    pub at: usize,
+    /// Lane of the first frequency, and lanes from a frequency to the next.
+    pub first: usize,
+    pub stride: usize,
+    /// Gets a vector for each frequency, which nobody else accesses.
+    pub to: SharedLanes,
+}
+
+impl Kernel for Columns<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<L: Lanes>(self, l: L) {
+        if self.grid.tile == 2 { self.transform::<L, 2>(l) } else { self.transform::<L, 4>(l) }
+    }
+}
+
+impl Columns<'_> {
+    #[inline(always)]
+    fn transform<L: Lanes, const T: usize>(self, l: L) {
+        let Self { grid, halves, channels, at, first, stride, to } = self;
+        let half = grid.half();
+        for halves in &halves[..channels] {
+            assert!(at < grid.tiles() && halves.len() >= grid.halves(), "a vector of tiles of {grid:?}");
+        }
+        for k in 0..T + 2 {
+            let mut values = [[[0.0; VECTOR]; LARGEST]; 2];
+            for (halves, values) in halves.iter().zip(&mut values).take(channels) {
+                for part in (0..VECTOR).step_by(L::COUNT) {
+                    let mut d = [l.splat(0.0); LARGEST];
+                    for (i, d) in d.iter_mut().enumerate().take(T + 2) {
+                        let lane = (i % T * (T + 2) + k) * half + i / T * grid.columns + at + part;
+                        // SAFETY: all tiles, a row of them and a vector are `half` lanes.
+                        *d = unsafe { l.load(halves.as_ptr().add(lane)) };
+                    }
+                    let d = input::<L, T>(l, d);
+                    for (values, &d) in values.iter_mut().zip(&d).take(T + 2) {
+                        // SAFETY: a multiple of the vector length within `VECTOR` lanes.
+                        unsafe { l.store(values.as_mut_ptr().add(part), d) };
+                    }
+                }
+            }
+            for i in 0..T + 2 {
+                // SAFETY: these lanes are this group's own.
+                let lanes = unsafe { to.range(first + (i * (T + 2) + k) * stride, VECTOR) };
+                let lanes: &mut [u32; VECTOR] = lanes.try_into().expect("a vector");
+                if channels == 1 {
+                    *lanes = values[0][i].map(f32::to_bits);
+                } else {
+                    pairs_body(&values[0][i], &values[1][i], lanes);
+                }
+            }
+        }
+    }
+}
