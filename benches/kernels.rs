@@ -6,7 +6,7 @@
 
 use burn::tensor::{Device, Distribution, Tensor, module, ops::ConvOptions};
 use divan::{Bencher, black_box};
-use plantain_kernels::{self as kernels, Form, Fusion, PackedLayer, Precision, WeightShape};
+use plantain_kernels::{self as kernels, Fusion, PackedLayer, Precision, Use, WeightShape};
 
 fn main() {
     divan::main();
@@ -32,8 +32,12 @@ fn convolution(bencher: Bencher<'_, '_>, name: &str, (channels, side): (usize, u
     let x = random([1, channels, side, side], &device);
     let weight = random([channels, channels, 3, 3], &device);
     let values: Vec<f32> = weight.to_data().try_into_vec().expect("f32");
-    let shape = WeightShape { outputs: channels, inputs: channels, kernel: 3 };
-    let packed = PackedLayer::new(&values, None, shape, Form::Plain, Precision::F32);
+    let shape = WeightShape {
+        outputs: channels,
+        inputs: channels,
+        kernel: 3,
+    };
+    let packed = PackedLayer::new(&values, None, shape, Use::Plain, Precision::F32);
     bencher.bench_local(|| {
         let (x, weight) = (x.clone(), weight.clone());
         black_box(if ours {

@@ -180,7 +180,13 @@ fn guidance_combines_both_evaluations() {
             guidance: Some(guidance),
         };
         let component = TraceComponent::Sampler;
-        let outputs = trace(&own.model, component, inputs, on(DeviceChoice::Flex), settings);
+        let outputs = trace(
+            &own.model,
+            component,
+            inputs,
+            on(DeviceChoice::Flex),
+            settings,
+        );
         outputs.unwrap()["latent"].clone()
     };
     let conditional = run(&inputs, 1.0);

@@ -27,9 +27,7 @@ class Bench:
         self.available = parts.available
         self.painter, self.extractor = Painter(parts, device), Extractor(device)
         self.identity = zlib.crc32((pack / "parts.json").read_bytes())
-        self.references = References(
-            self.things, self.available, self.painter, self.extractor, cache, self.identity
-        )
+        self.references = References(self.things, self.painter, self.extractor, cache, self.identity)
         self.judge = Judge(self.references, self.painter)
         self.singles = [i for i, prompt in enumerate(prompts) if prompt.set in SINGLE_SETS]
 

@@ -8,15 +8,16 @@ import torch.nn.functional as F
 from tools.data.layouts import RELATION_SIDES
 from tools.data.vocabulary import COLOURS
 from tools.eval.regions import (
-    BORDER, MASK_SIDE, WHOLE, box_of, foreground, halves, labels, on_border, pieces, small_lab, to_lab,
+    BORDER, MASK_SIDE, WHOLE, box_of, foreground, halves, labels, on_border, pieces, shrink, small_lab, to_lab,
 )
-from tools.eval.styles import Styles, small_crops
+from tools.eval.styles import Styles
+from tools.eval.templates import small_crops
 
 # Shades of a thing's own colour differ in lightness more than in hue.
 LIGHTNESS_WEIGHT = 0.5
 
 FACTS = {
-    "thing": "the nearest reference shows the thing (one of a pair: either of them)",
+    "thing": "the nearest drawing is one of the thing (of a pair: in either half one of the two things)",
     "thing in 5": "the thing is among the five nearest things",
     "style": "of the drawings of the thing the nearest has the style (of a pair: of both, each in its half)",
     "thing and style": "both of these",
@@ -41,9 +42,14 @@ def nearest_colours(lab, lightness=1.0):
     return [list(COLOURS)[i] for i in distances.argmin(1).tolist()]
 
 
+def border_medians(small):
+    """The median of each channel over the border of pictures at the masks' resolution [n, 3]."""
+    return small.permute(0, 2, 3, 1)[:, on_border(MASK_SIDE, BORDER)].median(1).values
+
+
 def border_colours(lab):
     """The named colour of each picture's border."""
-    return nearest_colours(lab.permute(0, 2, 3, 1)[:, on_border(MASK_SIDE, BORDER)].median(1).values)
+    return nearest_colours(border_medians(lab))
 
 
 def inside(mask):
@@ -70,6 +76,11 @@ def first_is_before(scene, axis):
     """Whether the first figure is the left or upper one."""
     first, second = scene.figures[:2]
     return (first.x < second.x) if axis == 0 else (first.y < second.y)
+
+
+def grounds_of(pictures):
+    """The colour of each picture's border in 0..1 [n, 3]."""
+    return (border_medians(shrink(pictures)) + 1) / 2
 
 
 def on_plain(prompt):
@@ -114,8 +125,8 @@ class Judge:
         if not rows:
             return
         boxes = [subject(prompts[i], masks[i], found[i]) for i in rows]
-        rankings = self.references.ranking(self.references.similarities(pictures[rows], boxes))
         crops = small_crops(pictures[rows], boxes)
+        rankings = self.references.ranking(self.scores(pictures[rows], boxes, crops, [prompts[i] for i in rows]))
         for i, crop, ranking in zip(rows, crops, rankings):
             figure = prompts[i].scene.figures[0]
             results[i]["thing"] = ranking[0] == figure.thing.code
@@ -123,6 +134,13 @@ class Judge:
             if on_plain(prompts[i]):
                 results[i]["style"] = self.has_style(crop, figure, borders[i])
                 results[i]["thing and style"] = results[i]["thing"] and results[i]["style"]
+
+    def scores(self, pictures, boxes, crops, prompts):
+        """How well each drawing fits each picture: by features, and by colours where they are the drawings' own."""
+        similarities = self.references.similarities(pictures, boxes)
+        scores = self.references.with_colours(similarities, crops, grounds_of(pictures))
+        own = torch.tensor([on_plain(prompt) and prompt.set != "recolour" for prompt in prompts])
+        return torch.where(own[:, None], scores, similarities)
 
     def has_style(self, crop, figure, border):
         """Whether the nearest drawing of the figure's thing has its style."""
@@ -138,8 +156,9 @@ class Judge:
         twice = pictures[rows].repeat_interleave(2, 0)
         similarities = self.references.similarities(twice, boxes)
         alike = self.references.by_thing(similarities).view(len(rows), 2, -1)
-        seen = [ranking[0] for ranking in self.references.ranking(similarities)]
         crops = small_crops(twice, boxes)
+        scores = self.references.with_colours(similarities, crops, grounds_of(twice))
+        seen = [ranking[0] for ranking in self.references.ranking(scores)]
         for k, (i, axis) in enumerate(zip(rows, axes)):
             scene = prompts[i].scene
             figures = scene.figures if first_is_before(scene, axis) else scene.figures[::-1]

@@ -1,10 +1,11 @@
-"""Reference renders of every drawing, and recognising a picture by the reference that is nearest to it.
+"""Reference renders of every drawing, and recognising a picture by the drawing that is nearest to it.
 
 The references stand in other places, sizes and colours than training pictures do, and have their own seeds. Pictures
 are cut out around what stands out from the background, so that neither the place nor the size matters.
 """
 import random
 import zlib
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +14,7 @@ from tools.data.scenes import Backdrop, Figure, Scene
 from tools.data.vocabulary import COLOURS
 from tools.eval.features import BATCH, SIDE
 from tools.eval.regions import square_crops, subject_boxes
+from tools.eval.templates import Templates
 
 # One view of each drawing as it is and two blurred ones, made by shrinking to these sides: models blur.
 SOFTENED_SIDES = (None, 112, 64)
@@ -24,17 +26,37 @@ SHIFT = 0.08
 DIRECTIONS = 256
 DAMPING = 1.0
 
+# So many of the drawings with the most similar features are also compared by colour, which counts this much.
+SHORTLIST = 100
+COLOUR_WEIGHT = 0.02
 
-def reference_scenes(things, available, view):
-    """One scene for each available drawing; each view has its own places and colours."""
-    scenes = []
-    for thing in things:
-        for style in sorted(style for code, style in available if code == thing.code):
-            rng = random.Random(f"reference {thing.code} {style} {view}")
-            x, y = (0.5 + rng.uniform(-SHIFT, SHIFT) for _ in range(2))
-            figure = Figure(thing, style, x, y, rng.uniform(*SIZES), rng.random() < 0.2, variant=(view + 0.5) / VIEWS)
-            scenes.append(Scene("single", style, (figure,), Backdrop("plain", (rng.choice(list(COLOURS)),))))
-    return scenes
+
+@dataclass(frozen=True)
+class Drawing:
+    """One drawing of the pack; `variant` chooses it among those of its thing and style."""
+
+    thing: object
+    style: str
+    variant: float
+    position: int
+
+
+def list_drawings(things, parts):
+    """All drawings of the things, in a fixed order."""
+    by_code = {thing.code: thing for thing in things}
+    return [
+        Drawing(by_code[code], style, (k + 0.5) / len(positions), position)
+        for (code, style), positions in sorted(parts.drawings.items()) if code in by_code
+        for k, position in enumerate(positions)
+    ]
+
+
+def reference_scene(drawing, view):
+    """A scene with one drawing; each view has its own place and colours."""
+    rng = random.Random(f"reference {drawing.thing.code} {drawing.style} {drawing.variant} {view}")
+    x, y = (0.5 + rng.uniform(-SHIFT, SHIFT) for _ in range(2))
+    figure = Figure(drawing.thing, drawing.style, x, y, rng.uniform(*SIZES), rng.random() < 0.2, None, drawing.variant)
+    return Scene("single", drawing.style, (figure,), Backdrop("plain", (rng.choice(list(COLOURS)),)))
 
 
 def paint_in_batches(painter, scenes, side):
@@ -67,23 +89,27 @@ def cached(folder, name, make, *identity):
 
 
 class References:
-    """Features of the reference renders, whitened, with the thing that each shows."""
+    """All drawings: features of their reference renders, whitened, and small templates."""
 
-    def __init__(self, things, available, painter, extractor, cache, identity):
-        scenes = [reference_scenes(things, available, view) for view in range(VIEWS)]
-        self.keys = [(scene.figures[0].thing.code, scene.style) for scene in scenes[0]]
-        self.codes = sorted({code for code, _ in self.keys})
+    def __init__(self, things, painter, extractor, cache, identity):
+        self.drawings = list_drawings(things, painter.parts)
+        self.codes = sorted({drawing.thing.code for drawing in self.drawings})
+        position = {code: i for i, code in enumerate(self.codes)}
+        self.owners = torch.tensor([position[drawing.thing.code] for drawing in self.drawings])
         self.extractor = extractor
+        self.templates = Templates(painter.parts.pictures[[drawing.position for drawing in self.drawings]])
 
         def make():
             features = []
-            for view, side in zip(scenes, SOFTENED_SIDES):
-                for pictures in paint_in_batches(painter, view, SIDE):
+            for view, side in enumerate(SOFTENED_SIDES):
+                scenes = [reference_scene(drawing, view) for drawing in self.drawings]
+                for pictures in paint_in_batches(painter, scenes, SIDE):
                     pictures = softened(pictures, side)
                     features.append(crop_features(extractor, pictures, subject_boxes(pictures)))
             return torch.cat(features)
 
-        features = F.normalize(cached(cache, "references", make, identity, SOFTENED_SIDES, self.keys), dim=1)
+        names = [(drawing.thing.code, drawing.style, drawing.variant) for drawing in self.drawings]
+        features = F.normalize(cached(cache, "references", make, identity, SOFTENED_SIDES, names), dim=1)
         self.mean = features.mean(0)
         _, spread, axes = torch.linalg.svd(features - self.mean, full_matrices=False)
         variance = spread[:DIRECTIONS].pow(2) / len(features)
@@ -99,13 +125,20 @@ class References:
         found = self.whiten(crop_features(self.extractor, pictures, boxes))
         return (found @ self.features.T).view(len(found), VIEWS, -1).amax(1)
 
-    def by_thing(self, similarities):
-        """The best similarity to any drawing of each thing [n, things], in the order of `codes`."""
-        index = torch.tensor([self.codes.index(code) for code, _ in self.keys]).expand(len(similarities), -1)
-        best = torch.full((len(similarities), len(self.codes)), -1.0)
-        return best.scatter_reduce(1, index, similarities, "amax")
+    def by_thing(self, scores):
+        """The best score of any drawing of each thing [n, things], in the order of `codes`."""
+        best = torch.full((len(scores), len(self.codes)), -torch.inf)
+        return best.scatter_reduce(1, self.owners.expand(len(scores), -1), scores, "amax")
 
-    def ranking(self, similarities):
-        """For each picture the codes of all things, most alike first."""
-        order = self.by_thing(similarities).argsort(dim=1, descending=True, stable=True)
+    def ranking(self, scores):
+        """For each picture the codes of all things, best first."""
+        order = self.by_thing(scores).argsort(dim=1, descending=True, stable=True)
         return [[self.codes[i] for i in row] for row in order.tolist()]
+
+    def with_colours(self, similarities, crops, grounds):
+        """Scores that add what the small crops' colours tell; drawings that are not on the shortlist score lowest."""
+        scores = torch.full_like(similarities, -torch.inf)
+        for row, score, crop, ground in zip(similarities, scores, crops, grounds):
+            near = row.topk(min(SHORTLIST, len(row))).indices
+            score[near] = row[near] - COLOUR_WEIGHT * self.templates.differences(crop, ground, near)
+        return scores

@@ -76,10 +76,14 @@ def background(lab):
     return torch.einsum("hwi,nic->nchw", plane, solution)
 
 
+def shrink(pictures):
+    """The pictures at the masks' resolution."""
+    return F.interpolate(pictures.float().cpu(), size=(MASK_SIDE, MASK_SIDE), mode="area")
+
+
 def small_lab(pictures):
     """Lab at the masks' resolution."""
-    small = F.interpolate(pictures.float().cpu(), size=(MASK_SIDE, MASK_SIDE), mode="area")
-    return to_lab(small)
+    return to_lab(shrink(pictures))
 
 
 def foreground(pictures):

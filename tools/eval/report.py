@@ -47,7 +47,8 @@ def report(results, preset, sets, counts):
     """The whole report."""
     text = [f"# Evaluation, preset `{preset}`", ""]
     text += ["Shares are in per cent, with 95 % intervals. `ceiling` are real pictures of the same prompts: it shows "
-             "what the measures themselves get wrong. `retrieval` are real pictures of the nearest training caption.", ""]
+             "what the measures themselves get wrong. `retrieval` are real pictures of the nearest training caption.",
+             ""]
     for name in sets:
         asked = counts[name]
         text += [f"## {name} ({asked} prompts)", "", *accuracy_table(name, results), ""]

@@ -97,7 +97,7 @@ class Evaluation(unittest.TestCase):
 
     @classmethod
     def make_references(cls):
-        return References(THINGS, cls.available, cls.painter, Extractor(), cls.cache, 0)
+        return References(THINGS, cls.painter, Extractor(), cls.cache, 0)
 
     def facts(self, prompts, shown=None):
         pictures = self.painter.paint([prompt.scene for prompt in shown or prompts], 128)

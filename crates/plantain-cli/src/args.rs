@@ -248,15 +248,30 @@ pub(crate) struct BenchArgs {
     pub(crate) model: Option<PathBuf>,
 
     /// Where to run, one or several: flex, ndarray
-    #[arg(long, value_name = "NAMES", value_delimiter = ',', default_value = "flex")]
+    #[arg(
+        long,
+        value_name = "NAMES",
+        value_delimiter = ',',
+        default_value = "flex"
+    )]
     pub(crate) device: Vec<DeviceChoice>,
 
     /// What to compute in, one or several: auto, f32, bf16, int8
-    #[arg(long, value_name = "NAMES", value_delimiter = ',', default_value = "auto")]
+    #[arg(
+        long,
+        value_name = "NAMES",
+        value_delimiter = ',',
+        default_value = "auto"
+    )]
     pub(crate) precision: Vec<PrecisionChoice>,
 
     /// What to time, one or several: text-encoder, unet, decoder, pipeline
-    #[arg(long, value_name = "NAMES", value_delimiter = ',', default_value = "unet,pipeline")]
+    #[arg(
+        long,
+        value_name = "NAMES",
+        value_delimiter = ',',
+        default_value = "unet,pipeline"
+    )]
     pub(crate) part: Vec<Part>,
 
     /// Width and height in pixels, such as 512x512 [default: the model's]

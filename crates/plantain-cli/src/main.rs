@@ -17,6 +17,7 @@ use failure::Failure;
 
 fn main() -> ExitCode {
     let args = Args::parse();
+    plantain::keep_freed_memory();
     match run(args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),

@@ -8,7 +8,10 @@ pub fn cpu_features() -> Vec<&'static str> {
         Isa::Avx512 { bf16, vnni } => {
             let extensions = [("avx512bf16", bf16), ("avx512vnni", vnni)];
             let present = extensions.iter().filter(|(_, found)| *found);
-            ["avx512"].into_iter().chain(present.map(|(name, _)| *name)).collect()
+            ["avx512"]
+                .into_iter()
+                .chain(present.map(|(name, _)| *name))
+                .collect()
         }
         Isa::Avx2 => vec!["avx2", "fma"],
         Isa::Scalar => Vec::new(),
@@ -24,5 +27,7 @@ pub fn multiplies_bf16() -> bool {
 /// kernel has run.
 pub fn use_threads(count: usize) {
     // The only error is that the pool exists already, which the documentation says is without effect.
-    let _ = rayon::ThreadPoolBuilder::new().num_threads(count).build_global();
+    let _ = rayon::ThreadPoolBuilder::new()
+        .num_threads(count)
+        .build_global();
 }

@@ -36,7 +36,7 @@ pub(crate) fn packed_layer<T: HostTensor>(
     let x = x.into_contiguous();
     let channel_add = channel_add.map(T::into_contiguous);
     let residual = residual.map(T::into_contiguous);
-    filled(layer.output_extents(extents, fusion.stride), |out| {
+    filled(layer.output_extents(extents), |out| {
         let [channel_add, residual] = [&channel_add, &residual].map(|t| t.as_ref().map(T::as_f32));
         layer.run(x.as_f32(), extents, fusion, channel_add, residual, out);
     })
@@ -52,22 +52,50 @@ pub(crate) fn multi_head_attention<T: HostTensor>(
 ) -> T {
     let [batch, width, queries] = query.dims();
     let [_, _, keys] = key.dims();
-    let shape = AttentionShape { batch, heads, head_size: width / heads, queries, keys };
+    let shape = AttentionShape {
+        batch,
+        heads,
+        head_size: width / heads,
+        queries,
+        keys,
+    };
     let [query, key, value] = [query, key, value].map(T::into_contiguous);
     filled([batch, width, queries], |out| {
-        attention::attention(query.as_f32(), key.as_f32(), value.as_f32(), shape, causal, precision, out);
+        attention::attention(
+            query.as_f32(),
+            key.as_f32(),
+            value.as_f32(),
+            shape,
+            causal,
+            precision,
+            out,
+        );
     })
 }
 
 /// Attention of tokens to each other, with queries, keys and values in the thirds of one tensor.
-pub(crate) fn self_attention<T: HostTensor>(stacked: T, heads: usize, causal: bool, precision: Precision) -> T {
+pub(crate) fn self_attention<T: HostTensor>(
+    stacked: T,
+    heads: usize,
+    causal: bool,
+    precision: Precision,
+) -> T {
     let [batch, stacked_width, tokens] = stacked.dims();
     let width = stacked_width / 3;
-    let shape = AttentionShape { batch: 1, heads, head_size: width / heads, queries: tokens, keys: tokens };
+    let shape = AttentionShape {
+        batch: 1,
+        heads,
+        head_size: width / heads,
+        queries: tokens,
+        keys: tokens,
+    };
     let stacked = stacked.into_contiguous();
     let third = width * tokens;
     filled([batch, width, tokens], |out| {
-        let samples = stacked.as_f32().chunks_exact(3 * third).zip(out.chunks_exact_mut(third));
+        let samples = stacked
+            .as_f32()
+            .chunks_exact(3 * third)
+            .zip(out.chunks_exact_mut(third));
         for (sample, out) in samples {
             let (query, rest) = sample.split_at(third);
             let (key, value) = rest.split_at(third);
@@ -76,13 +104,29 @@ pub(crate) fn self_attention<T: HostTensor>(stacked: T, heads: usize, causal: bo
     })
 }
 
-pub(crate) fn group_norm<T: HostTensor>(x: T, weight: T, bias: T, groups: usize, epsilon: f64, silu: bool) -> T {
+pub(crate) fn group_norm<T: HostTensor>(
+    x: T,
+    weight: T,
+    bias: T,
+    groups: usize,
+    epsilon: f64,
+    silu: bool,
+) -> T {
     let dims: [usize; 4] = x.dims();
     let shape = [dims[0], dims[1], dims[2] * dims[3]];
     let [x, weight, bias] = [x, weight, bias].map(T::into_contiguous);
     filled(dims, |out| {
         let (weight, bias) = (weight.as_f32(), bias.as_f32());
-        norm::group_norm(x.as_f32(), shape, groups, epsilon as f32, weight, bias, silu, out);
+        norm::group_norm(
+            x.as_f32(),
+            shape,
+            groups,
+            epsilon as f32,
+            weight,
+            bias,
+            silu,
+            out,
+        );
     })
 }
 
@@ -90,7 +134,14 @@ pub(crate) fn layer_norm<T: HostTensor>(x: T, weight: T, bias: T, epsilon: f64) 
     let dims: [usize; 3] = x.dims();
     let [x, weight, bias] = [x, weight, bias].map(T::into_contiguous);
     filled(dims, |out| {
-        norm::layer_norm(x.as_f32(), dims, epsilon as f32, weight.as_f32(), bias.as_f32(), out);
+        norm::layer_norm(
+            x.as_f32(),
+            dims,
+            epsilon as f32,
+            weight.as_f32(),
+            bias.as_f32(),
+            out,
+        );
     })
 }
 

@@ -3,11 +3,11 @@
 use std::fmt;
 use std::sync::Arc;
 
+pub use crate::cpu::convolve::Activation;
 use crate::cpu::convolve::{Convolution, Epilogue, Prologue, convolve};
 use crate::cpu::norm::{group_norm_affine, layer_norm_stats};
-use crate::cpu::packed::{PackedWeight, WeightSource};
-pub use crate::cpu::convolve::Activation;
-pub use crate::cpu::packed::{Form, WeightShape};
+pub use crate::cpu::packed::WeightShape;
+use crate::cpu::packed::{Form, PackedWeight, WeightSource};
 pub use crate::cpu::precision::Precision;
 
 impl Precision {
@@ -29,24 +29,44 @@ pub struct PackedLayer(Arc<Packed>);
 struct Packed {
     weight: PackedWeight,
     bias: Option<Vec<f32>>,
+    stride: usize,
+    upsample: bool,
+}
+
+/// What a layer is packed for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Use {
+    /// A linear layer, or a convolution of stride 1.
+    Plain,
+    /// A 3x3 convolution that halves the picture.
+    Halving,
+    /// A 3x3 convolution of the picture at twice its size, by nearest neighbours.
+    Doubling,
+    /// A linear layer before [`Activation::Geglu`].
+    Gated,
 }
 
 impl PackedLayer {
     /// Packs `weight`, `[outputs, inputs, kernel, kernel]`, and `bias`, `[outputs]`.
     ///
     /// # Panics
-    /// When a length is not that of `shape`, or `form` does not fit it.
+    /// When a length is not that of `shape`, or `purpose` does not fit it.
     pub fn new(
         weight: &[f32],
         bias: Option<Vec<f32>>,
         shape: WeightShape,
-        form: Form,
+        purpose: Use,
         precision: Precision,
     ) -> Self {
         let lengths = bias.as_ref().is_none_or(|bias| bias.len() == shape.outputs);
         assert!(lengths, "a bias for each output channel");
-        let weight = PackedWeight::new(WeightSource::F32(weight), shape, form, precision);
-        Self(Arc::new(Packed { weight, bias }))
+        let (form, precision) = chosen_form(shape, purpose, precision);
+        Self(Arc::new(Packed {
+            weight: PackedWeight::new(WeightSource::F32(weight), shape, form, precision),
+            bias,
+            stride: if purpose == Use::Halving { 2 } else { 1 },
+            upsample: purpose == Use::Doubling,
+        }))
     }
 
     /// Channels that the layer puts out.
@@ -58,7 +78,38 @@ impl PackedLayer {
 impl fmt::Debug for PackedLayer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let weight = &self.0.weight;
-        write!(f, "PackedLayer({:?}, {:?})", weight.shape(), weight.precision())
+        write!(
+            f,
+            "PackedLayer({:?}, {:?})",
+            weight.shape(),
+            weight.precision()
+        )
+    }
+}
+
+/// Channels up to which rewriting the input takes longer than multiplying in any precision.
+const NARROW: usize = 64;
+/// Numbers in a 3x3 weight above which minimal filtering in bf16 is not worth its memory: such layers see small pictures.
+const LARGE: usize = 9 * 640 * 960;
+
+/// The form and the precision that a layer is computed in.
+fn chosen_form(shape: WeightShape, purpose: Use, precision: Precision) -> (Form, Precision) {
+    let doubling = purpose == Use::Doubling;
+    let size = 9 * shape.inputs * shape.outputs;
+    let narrow = shape.inputs.max(shape.outputs) <= NARROW;
+    match purpose {
+        Use::Gated => (Form::Geglu, precision),
+        Use::Halving => (Form::Plain, precision),
+        Use::Plain | Use::Doubling if shape.kernel != 3 => (Form::Plain, precision),
+        _ if narrow => (
+            Form::fastest(shape, doubling, Precision::F32),
+            Precision::F32,
+        ),
+        _ if precision == Precision::Bf16 && size > LARGE && doubling => {
+            (Form::Upsample, precision)
+        }
+        _ if precision == Precision::Bf16 && size > LARGE => (Form::Plain, precision),
+        _ => (Form::fastest(shape, doubling, precision), precision),
     }
 }
 
@@ -98,8 +149,6 @@ pub enum Before {
 pub struct Fusion {
     /// Applied to the input.
     pub before: Before,
-    /// 1, or 2 for 3x3 kernels.
-    pub stride: usize,
     /// Applied to the sum of product, bias and addends.
     pub activation: Activation,
 }
@@ -108,15 +157,14 @@ impl Fusion {
     /// Nothing is fused.
     pub const NONE: Self = Self {
         before: Before::Nothing,
-        stride: 1,
         activation: Activation::None,
     };
 }
 
 impl PackedLayer {
     /// Extents of the output for an input of these.
-    pub(crate) fn output_extents(&self, [batch, _, height, width]: [usize; 4], stride: usize) -> [usize; 4] {
-        let convolution = self.convolution(stride, Prologue::None, Epilogue::NONE);
+    pub(crate) fn output_extents(&self, [batch, _, height, width]: [usize; 4]) -> [usize; 4] {
+        let convolution = self.convolution(Prologue::None, Epilogue::NONE);
         let [channels, height, width] = convolution.output_extents(height, width);
         [batch, channels, height, width]
     }
@@ -145,29 +193,63 @@ impl PackedLayer {
         let [batch, channels, height, width] = extents;
         let shape = [batch, channels, height * width];
         let run = |prologue: Prologue<'_>, out: &mut [f32]| {
-            convolve(x, extents, &self.convolution(fusion.stride, prologue, epilogue), out);
+            convolve(x, extents, &self.convolution(prologue, epilogue), out);
         };
         match &fusion.before {
             Before::Nothing => run(Prologue::None, out),
             Before::Silu => run(Prologue::Silu, out),
-            Before::GroupNorm { values, groups, silu } => {
-                let NormValues { weight, bias, epsilon } = values;
+            Before::GroupNorm {
+                values,
+                groups,
+                silu,
+            } => {
+                let NormValues {
+                    weight,
+                    bias,
+                    epsilon,
+                } = values;
                 let affine = &group_norm_affine(x, shape, *groups, *epsilon, weight, bias);
-                run(Prologue::Affine { affine, silu: *silu }, out);
+                run(
+                    Prologue::Affine {
+                        affine,
+                        silu: *silu,
+                    },
+                    out,
+                );
             }
-            Before::LayerNorm(NormValues { weight, bias, epsilon }) => {
+            Before::LayerNorm(NormValues {
+                weight,
+                bias,
+                epsilon,
+            }) => {
                 let stats = &layer_norm_stats(x, shape, *epsilon);
-                run(Prologue::LayerNorm { stats, weight, bias }, out);
+                run(
+                    Prologue::LayerNorm {
+                        stats,
+                        weight,
+                        bias,
+                    },
+                    out,
+                );
             }
         }
     }
 
-    fn convolution<'a>(&'a self, stride: usize, prologue: Prologue<'a>, epilogue: Epilogue<'a>) -> Convolution<'a> {
-        let weight = &self.0.weight;
-        Convolution {
+    fn convolution<'a>(
+        &'a self,
+        prologue: Prologue<'a>,
+        epilogue: Epilogue<'a>,
+    ) -> Convolution<'a> {
+        let Packed {
             weight,
             stride,
-            upsample: weight.form == Form::Upsample,
+            upsample,
+            ..
+        } = &*self.0;
+        Convolution {
+            weight,
+            stride: *stride,
+            upsample: *upsample,
             prologue,
             epilogue,
         }

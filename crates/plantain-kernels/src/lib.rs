@@ -10,12 +10,13 @@
 // The ndarray backend is deprecated upstream and remains part of what this project supports.
 #![allow(deprecated)]
 
-mod cpu;
+pub mod cpu;
 mod features;
 mod flex;
 mod host;
 mod layer;
 mod mapped;
+mod memory;
 mod ndarray;
 mod ops;
 mod stock;
@@ -26,8 +27,9 @@ use burn::backend::Dispatch;
 use burn::tensor::Tensor;
 
 pub use features::{cpu_features, multiplies_bf16, use_threads};
-pub use layer::{Activation, Before, Form, Fusion, NormValues, PackedLayer, Precision, WeightShape};
+pub use layer::{Activation, Before, Fusion, NormValues, PackedLayer, Precision, Use, WeightShape};
 pub use mapped::MappedFile;
+pub use memory::keep_freed_memory;
 pub use ops::{KernelBackend, Maybe};
 
 /// A convolution or linear layer whose weight was packed for the CPU, with everything around it in one pass.

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io;
-use std::ops::Deref;
+use std::ops::{Deref, Range};
 use std::path::Path;
 
 /// A file mapped read-only into memory.
@@ -28,6 +28,33 @@ impl MappedFile {
         // files accepts; our own writer never does so, it renames a finished file into place.
         let map = unsafe { memmap2::Mmap::map(&file)? };
         Ok(Self(map))
+    }
+
+    /// Lets the system take back the memory of the whole pages in `range`, whose contents have been
+    /// used; reading them again would read the file again. Without effect where the system cannot.
+    ///
+    /// # Panics
+    /// When `range` does not lie within the file.
+    pub fn forget(&self, range: Range<usize>) {
+        const PAGE: usize = 1 << 12;
+        assert!(range.end <= self.0.len(), "a range within the file");
+        let (start, end) = (range.start.next_multiple_of(PAGE), range.end / PAGE * PAGE);
+        #[cfg(target_os = "linux")]
+        if start < end {
+            // SAFETY: the pages are those of a read-only map of a file, so what comes back at the next
+            // access is the same; nothing was written that could be lost.
+            let advice = unsafe {
+                self.0.unchecked_advise_range(
+                    memmap2::UncheckedAdvice::DontNeed,
+                    start,
+                    end - start,
+                )
+            };
+            // It is no more than a hint.
+            let _ = advice;
+        }
+        #[cfg(not(target_os = "linux"))]
+        let _ = (start, end);
     }
 }
 

@@ -2,7 +2,9 @@
 
 use burn::tensor::{Device, Tensor, TensorData, activation, module, ops::ConvOptions};
 
-use crate::layer::{Activation, Before, Form, Fusion, NormValues, PackedLayer, Precision, WeightShape};
+use crate::layer::{
+    Activation, Before, Fusion, NormValues, PackedLayer, Precision, Use, WeightShape,
+};
 use crate::{attention, group_norm, layer_norm, packed_layer, self_attention, upsample_nearest};
 
 /// Products of up to 2,000 terms of unit variance summed in another order differ by a few ulp of
@@ -19,7 +21,9 @@ fn values(count: usize, seed: u32) -> Vec<f32> {
         state ^= state << 5;
         state as f32 / u32::MAX as f32 - 0.5
     };
-    (0..count).map(|_| (next() + next() + next()) * 2.0).collect()
+    (0..count)
+        .map(|_| (next() + next() + next()) * 2.0)
+        .collect()
 }
 
 fn tensor<const D: usize>(shape: [usize; D], seed: u32, device: &Device) -> Tensor<D> {
@@ -41,7 +45,10 @@ fn assert_close<const D: usize>(what: &str, actual: Tensor<D>, expected: Tensor<
         .map(|(a, b)| f64::from(a - b).powi(2))
         .sum();
     let relative = (error / norm).sqrt();
-    assert!(relative < TOLERANCE, "{what}: relative L2 error {relative:e}");
+    assert!(
+        relative < TOLERANCE,
+        "{what}: relative L2 error {relative:e}"
+    );
 }
 
 /// A layer with its tensors, packed and not.
@@ -51,18 +58,26 @@ struct Layer {
     bias: Tensor<1>,
 }
 
-fn layer([outputs, inputs, kernel]: [usize; 3], form: Form, device: &Device) -> Layer {
+fn layer([outputs, inputs, kernel]: [usize; 3], purpose: Use, device: &Device) -> Layer {
     let weight = tensor([outputs, inputs, kernel, kernel], 2, device);
     let bias = tensor([outputs], 3, device);
-    let shape = WeightShape { outputs, inputs, kernel };
+    let shape = WeightShape {
+        outputs,
+        inputs,
+        kernel,
+    };
     let packed = PackedLayer::new(
         &host(weight.clone()),
         Some(host(bias.clone())),
         shape,
-        form,
+        purpose,
         Precision::F32,
     );
-    Layer { packed, weight, bias }
+    Layer {
+        packed,
+        weight,
+        bias,
+    }
 }
 
 fn stock(x: Tensor<4>, layer: &Layer, stride: usize) -> Tensor<4> {
@@ -92,56 +107,72 @@ fn plain_layers(device: &Device) {
         [1, 4, 4, 2, 1, 3, 1],
         [1, 33, 20, 1, 77, 1, 1],
     ] {
-        let layer = layer([outputs, inputs, kernel], Form::Plain, device);
+        let purpose = if stride == 2 {
+            Use::Halving
+        } else {
+            Use::Plain
+        };
+        let layer = layer([outputs, inputs, kernel], purpose, device);
         let x = tensor([batch, inputs, height, width], 1, device);
-        let fusion = Fusion { stride, ..Fusion::NONE };
-        let actual = packed_layer(x.clone(), &layer.packed, fusion, None, None);
+        let actual = packed_layer(x.clone(), &layer.packed, Fusion::NONE, None, None);
         assert_close(&format!("{shape:?}"), actual, stock(x, &layer, stride));
     }
 }
 
 fn fused_layers(device: &Device) {
-    let layer = layer([12, 16, 3], Form::Plain, device);
+    let layer = layer([12, 16, 3], Use::Plain, device);
     let x = tensor([2, 16, 9, 11], 1, device);
     let (weight, bias, values) = norm_values(16, device);
     let add = tensor([2, 12], 7, device);
     let residual = tensor([2, 12, 9, 11], 8, device);
     let fusion = Fusion {
-        before: Before::GroupNorm { values, groups: 4, silu: true },
+        before: Before::GroupNorm {
+            values,
+            groups: 4,
+            silu: true,
+        },
         activation: Activation::Silu,
-        ..Fusion::NONE
     };
-    let actual = packed_layer(x.clone(), &layer.packed, fusion, Some(add.clone()), Some(residual.clone()));
+    let actual = packed_layer(
+        x.clone(),
+        &layer.packed,
+        fusion,
+        Some(add.clone()),
+        Some(residual.clone()),
+    );
     let normed = group_norm(x, weight, bias, 4, EPSILON, true);
     let sum = stock(normed, &layer, 1) + add.reshape([2, 12, 1, 1]) + residual;
     assert_close("group norm, addends, SiLU", actual, activation::silu(sum));
 }
 
 fn gated_layers(device: &Device) {
-    let layer = layer([24, 16, 1], Form::Geglu, device);
+    let layer = layer([24, 16, 1], Use::Gated, device);
     let x = tensor([2, 16, 1, 37], 1, device);
     let (weight, bias, values) = norm_values(16, device);
     let fusion = Fusion {
         before: Before::LayerNorm(values),
         activation: Activation::Geglu,
-        ..Fusion::NONE
     };
     let actual = packed_layer(x.clone(), &layer.packed, fusion, None, None);
     let normed = layer_norm(x.flatten(2, 3), weight, bias, EPSILON);
     let both = stock(normed.reshape([2, 16, 1, 37]), &layer, 1);
     let gates = both.clone().slice([0..2, 12..24]);
-    assert_close("layer norm, GEGLU", actual, both.slice([0..2, 0..12]) * activation::gelu(gates));
+    assert_close(
+        "layer norm, GEGLU",
+        actual,
+        both.slice([0..2, 0..12]) * activation::gelu(gates),
+    );
 }
 
 fn doubling_layers(device: &Device) {
-    let layer = layer([6, 5, 3], Form::Upsample, device);
+    let layer = layer([6, 5, 3], Use::Doubling, device);
     let x = tensor([2, 5, 7, 9], 1, device);
     let actual = packed_layer(x.clone(), &layer.packed, Fusion::NONE, None, None);
     assert_close("doubled", actual, stock(upsample_nearest(x), &layer, 1));
 }
 
 fn strided_inputs(device: &Device) {
-    let layer = layer([4, 4, 3], Form::Plain, device);
+    let layer = layer([4, 4, 3], Use::Plain, device);
     let x = tensor([1, 9, 6, 4], 13, device).swap_dims(1, 3);
     let actual = packed_layer(x.clone(), &layer.packed, Fusion::NONE, None, None);
     assert_close("a strided view", actual, stock(x, &layer, 1));
@@ -150,10 +181,17 @@ fn strided_inputs(device: &Device) {
 /// `[batch, width, tokens]` to `[batch, heads, tokens, width / heads]`.
 fn split(x: Tensor<3>, heads: usize) -> Tensor<4> {
     let [batch, width, tokens] = x.dims();
-    x.reshape([batch, heads, width / heads, tokens]).swap_dims(2, 3)
+    x.reshape([batch, heads, width / heads, tokens])
+        .swap_dims(2, 3)
 }
 
-fn stock_attention(query: Tensor<3>, key: Tensor<3>, value: Tensor<3>, heads: usize, causal: bool) -> Tensor<3> {
+fn stock_attention(
+    query: Tensor<3>,
+    key: Tensor<3>,
+    value: Tensor<3>,
+    heads: usize,
+    causal: bool,
+) -> Tensor<3> {
     let dims = query.dims();
     let scale = ((dims[1] / heads) as f64).sqrt();
     let (query, key, value) = (split(query, heads), split(key, heads), split(value, heads));
@@ -162,7 +200,10 @@ fn stock_attention(query: Tensor<3>, key: Tensor<3>, value: Tensor<3>, heads: us
         let future = Tensor::<2>::ones([dims[2], dims[2]], &scores.device()).triu(1);
         scores = scores - future.unsqueeze::<4>() * 1e9;
     }
-    activation::softmax(scores, 3).matmul(value).swap_dims(2, 3).reshape(dims)
+    activation::softmax(scores, 3)
+        .matmul(value)
+        .swap_dims(2, 3)
+        .reshape(dims)
 }
 
 fn attentions(device: &Device) {
@@ -187,7 +228,11 @@ fn attentions(device: &Device) {
                 let actual = self_attention(stacked, heads, causal, Precision::F32);
                 assert_close(&what, actual, expected.clone());
             }
-            assert_close(&what, attention(q, k, v, heads, causal, Precision::F32), expected);
+            assert_close(
+                &what,
+                attention(q, k, v, heads, causal, Precision::F32),
+                expected,
+            );
         }
     }
 }

@@ -71,12 +71,16 @@ impl ResnetBlock {
             channel_add: shift,
             ..After::NOTHING
         };
-        let h = self.conv1.forward_with(x.clone(), Before::GroupNormSilu(&self.norm1), after);
+        let h = self
+            .conv1
+            .forward_with(x.clone(), Before::GroupNormSilu(&self.norm1), after);
         let x = match &self.conv_shortcut {
             Some(shortcut) => shortcut.forward(x),
             None => x,
         };
-        let y = self.conv2.forward_with(h, Before::GroupNormSilu(&self.norm2), After::residual(x));
+        let y = self
+            .conv2
+            .forward_with(h, Before::GroupNormSilu(&self.norm2), After::residual(x));
         if self.output_scale_factor == 1.0 {
             y
         } else {
@@ -88,7 +92,10 @@ impl ResnetBlock {
     pub fn pack(&mut self, precision: Precision) {
         self.norm1.pack();
         self.norm2.pack();
-        for conv in [&mut self.conv1, &mut self.conv2].into_iter().chain(&mut self.conv_shortcut) {
+        for conv in [&mut self.conv1, &mut self.conv2]
+            .into_iter()
+            .chain(&mut self.conv_shortcut)
+        {
             conv.pack(precision);
         }
         if let Some(projection) = &mut self.time_emb_proj {

@@ -184,11 +184,23 @@ impl KlDecoder {
             conv.pack(precision.at_least_bf16());
         }
         body.conv_in.pack(precision.at_least_bf16());
-        body.mid_block.resnets.iter_mut().for_each(|block| block.pack(precision));
-        body.mid_block.attentions.iter_mut().for_each(|block| block.pack(precision));
+        body.mid_block
+            .resnets
+            .iter_mut()
+            .for_each(|block| block.pack(precision));
+        body.mid_block
+            .attentions
+            .iter_mut()
+            .for_each(|block| block.pack(precision));
         for block in &mut body.up_blocks {
-            block.resnets.iter_mut().for_each(|block| block.pack(precision));
-            block.upsamplers.iter_mut().for_each(|layer| layer.pack(precision));
+            block
+                .resnets
+                .iter_mut()
+                .for_each(|block| block.pack(precision));
+            block
+                .upsamplers
+                .iter_mut()
+                .for_each(|layer| layer.pack(precision));
         }
         body.conv_norm_out.pack();
         body.conv_out.pack(precision.at_least_bf16());
@@ -292,7 +304,10 @@ impl TinyBlock {
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         let h = self.conv1.forward_with(x.clone(), Before::Nothing, relu());
         let h = self.conv2.forward_with(h, Before::Nothing, relu());
-        let after = After { residual: Some(x), ..relu() };
+        let after = After {
+            residual: Some(x),
+            ..relu()
+        };
         self.conv3.forward_with(h, Before::Nothing, after)
     }
 }

@@ -82,13 +82,19 @@ impl TimestepEmbedding {
             }
             _ => x,
         };
-        let h = self.linear_1.forward_vectors(x, Before::Nothing, Activation::Silu);
-        self.linear_2.forward_vectors(h, Before::Nothing, Activation::None)
+        let h = self
+            .linear_1
+            .forward_vectors(x, Before::Nothing, Activation::Silu);
+        self.linear_2
+            .forward_vectors(h, Before::Nothing, Activation::None)
     }
 
     /// Moves the weights into the layout of the CPU kernels.
     pub fn pack(&mut self, precision: Precision) {
-        for layer in [&mut self.linear_1, &mut self.linear_2].into_iter().chain(&mut self.cond_proj) {
+        for layer in [&mut self.linear_1, &mut self.linear_2]
+            .into_iter()
+            .chain(&mut self.cond_proj)
+        {
             layer.pack(precision);
         }
     }

@@ -6,7 +6,9 @@
 
 use burn::module::{Initializer, Module, Param};
 use burn::tensor::{Device, Tensor, activation, module, ops::ConvOptions};
-use plantain_kernels::{self as kernels, Activation, Form, Fusion, NormValues, PackedLayer, Precision, WeightShape};
+use plantain_kernels::{
+    self as kernels, Activation, Fusion, NormValues, PackedLayer, Precision, Use, WeightShape,
+};
 
 /// PyTorch's default initialisation of weights and biases: uniform within `1 / sqrt(fan_in)`.
 const UNIFORM: Initializer = Initializer::KaimingUniform {
@@ -154,32 +156,49 @@ impl Linear {
 
     /// Moves the weight into the layout of the CPU kernels.
     pub fn pack(&mut self, precision: Precision) {
-        self.pack_as(Form::Plain, precision);
+        self.pack_as(Use::Plain, precision);
     }
 
     /// [`Self::pack`] for a layer that is followed by [`Activation::Geglu`].
     pub fn pack_gated(&mut self, precision: Precision) {
-        self.pack_as(Form::Geglu, precision);
+        self.pack_as(Use::Gated, precision);
     }
 
-    fn pack_as(&mut self, form: Form, precision: Precision) {
+    fn pack_as(&mut self, purpose: Use, precision: Precision) {
         let ([outputs, inputs], weight) = self.take_weight();
         let bias = self.bias.as_ref().map(values);
-        let shape = WeightShape { outputs, inputs, kernel: 1 };
-        self.packed = Some(PackedLayer::new(&weight, bias, shape, form, precision));
+        let shape = WeightShape {
+            outputs,
+            inputs,
+            kernel: 1,
+        };
+        self.packed = Some(PackedLayer::new(&weight, bias, shape, purpose, precision));
     }
 
     /// One packed layer of several that read the same input, their outputs one after the other.
     pub fn pack_stacked(layers: &mut [&mut Self], precision: Precision) -> PackedLayer {
         let (mut weight, mut bias) = (Vec::new(), Vec::new());
-        let mut shape = WeightShape { outputs: 0, inputs: 0, kernel: 1 };
+        let mut shape = WeightShape {
+            outputs: 0,
+            inputs: 0,
+            kernel: 1,
+        };
         for layer in layers {
             let ([outputs, inputs], part) = layer.take_weight();
             weight.extend(part);
-            bias.extend(layer.bias.as_ref().map_or_else(|| vec![0.0; outputs], values));
-            shape = WeightShape { outputs: shape.outputs + outputs, inputs, ..shape };
+            bias.extend(
+                layer
+                    .bias
+                    .as_ref()
+                    .map_or_else(|| vec![0.0; outputs], values),
+            );
+            shape = WeightShape {
+                outputs: shape.outputs + outputs,
+                inputs,
+                ..shape
+            };
         }
-        PackedLayer::new(&weight, Some(bias), shape, Form::Plain, precision)
+        PackedLayer::new(&weight, Some(bias), shape, Use::Plain, precision)
     }
 
     fn take_weight(&mut self) -> ([usize; 2], Vec<f32>) {
@@ -193,7 +212,8 @@ impl Linear {
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
         let [batch, features, tokens] = x.dims();
         let x = x.reshape([batch, features, 1, tokens]);
-        self.forward_with(x, Before::Nothing, After::NOTHING).flatten(2, 3)
+        self.forward_with(x, Before::Nothing, After::NOTHING)
+            .flatten(2, 3)
     }
 
     /// A linear map of vectors.
@@ -201,7 +221,12 @@ impl Linear {
     /// # Shapes
     /// - `x`: `[batch, in_features]`
     /// - result: `[batch, out_features]`
-    pub fn forward_vectors(&self, x: Tensor<2>, before: Before<'_>, activation: Activation) -> Tensor<2> {
+    pub fn forward_vectors(
+        &self,
+        x: Tensor<2>,
+        before: Before<'_>,
+        activation: Activation,
+    ) -> Tensor<2> {
         let [batch, features] = x.dims();
         // The vectors are the tokens of a single sample, so that they share every pass over the weight.
         let x = x.transpose().reshape([1, features, 1, batch]);
@@ -214,7 +239,7 @@ impl Linear {
     /// - result: `[batch, out_features, height, width]`
     pub fn forward_with(&self, x: Tensor<4>, before: Before<'_>, after: After) -> Tensor<4> {
         if let Some(packed) = &self.packed {
-            return run_packed(x, packed, 1, before, after);
+            return run_packed(x, packed, before, after);
         }
         let [batch, features, height, width] = x.dims();
         let x = before.apply(x).reshape([batch, features, height * width]);
@@ -228,10 +253,14 @@ impl Linear {
 }
 
 /// Runs a packed layer with what comes before and after it.
-pub fn run_packed(x: Tensor<4>, layer: &PackedLayer, stride: usize, before: Before<'_>, after: After) -> Tensor<4> {
+pub fn run_packed(
+    x: Tensor<4>,
+    layer: &PackedLayer,
+    before: Before<'_>,
+    after: After,
+) -> Tensor<4> {
     let fusion = Fusion {
         before: before.fused(),
-        stride,
         activation: after.activation,
     };
     kernels::packed_layer(x, layer, fusion, after.channel_add, after.residual)
@@ -276,7 +305,13 @@ impl Conv2d {
     }
 
     /// A convolution with a bias.
-    pub fn new(in_channels: usize, out_channels: usize, kernel: usize, stride: usize, device: &Device) -> Self {
+    pub fn new(
+        in_channels: usize,
+        out_channels: usize,
+        kernel: usize,
+        stride: usize,
+        device: &Device,
+    ) -> Self {
         let fan_in = Some(in_channels * kernel * kernel);
         let shape = [out_channels, in_channels, kernel, kernel];
         Self {
@@ -308,27 +343,56 @@ impl Conv2d {
     pub fn pack(&mut self, precision: Precision) {
         let shape = self.weight_shape();
         let weight = take(&mut self.weight);
-        self.packed = Some(PackedLayer::new(&weight, self.bias_values(), shape, Form::Plain, precision));
+        let purpose = if self.stride == 2 {
+            Use::Halving
+        } else {
+            Use::Plain
+        };
+        self.packed = Some(PackedLayer::new(
+            &weight,
+            self.bias_values(),
+            shape,
+            purpose,
+            precision,
+        ));
     }
 
     /// Moves the weight into the layout of the CPU kernels for [`Self::forward_doubled`] alone.
     pub fn pack_doubled(&mut self, precision: Precision) {
         let shape = self.weight_shape();
         let weight = take(&mut self.weight);
-        self.doubled = Some(PackedLayer::new(&weight, self.bias_values(), shape, Form::Upsample, precision));
+        self.doubled = Some(PackedLayer::new(
+            &weight,
+            self.bias_values(),
+            shape,
+            Use::Doubling,
+            precision,
+        ));
     }
 
     /// [`Self::pack`] for both ways to run the layer.
     pub fn pack_plain_and_doubled(&mut self, precision: Precision) {
         let shape = self.weight_shape();
         let weight = take(&mut self.weight);
-        let pack = |form| Some(PackedLayer::new(&weight, self.bias_values(), shape, form, precision));
-        (self.packed, self.doubled) = (pack(Form::Plain), pack(Form::Upsample));
+        let pack = |purpose| {
+            Some(PackedLayer::new(
+                &weight,
+                self.bias_values(),
+                shape,
+                purpose,
+                precision,
+            ))
+        };
+        (self.packed, self.doubled) = (pack(Use::Plain), pack(Use::Doubling));
     }
 
     fn weight_shape(&self) -> WeightShape {
         let [outputs, inputs, kernel, _] = self.weight.lazy_shape().dims();
-        WeightShape { outputs, inputs, kernel }
+        WeightShape {
+            outputs,
+            inputs,
+            kernel,
+        }
     }
 
     fn bias_values(&self) -> Option<Vec<f32>> {
@@ -345,7 +409,7 @@ impl Conv2d {
     /// [`Self::forward`] of the picture at twice its size, by nearest neighbours.
     pub fn forward_doubled(&self, x: Tensor<4>) -> Tensor<4> {
         match &self.doubled {
-            Some(layer) => run_packed(x, layer, 1, Before::Nothing, After::NOTHING),
+            Some(layer) => run_packed(x, layer, Before::Nothing, After::NOTHING),
             None => self.forward(kernels::upsample_nearest(x)),
         }
     }
@@ -353,7 +417,7 @@ impl Conv2d {
     /// [`Self::forward`] with what comes before and after.
     pub fn forward_with(&self, x: Tensor<4>, before: Before<'_>, after: After) -> Tensor<4> {
         if let Some(packed) = &self.packed {
-            return run_packed(x, packed, self.stride, before, after);
+            return run_packed(x, packed, before, after);
         }
         let weight = self.weight.val();
         let [_, _, kernel, _] = weight.dims();

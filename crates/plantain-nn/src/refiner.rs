@@ -73,7 +73,9 @@ impl Refiner {
     pub fn pack(&mut self, precision: Precision) {
         self.conv_in.pack(precision);
         self.time_embedding.pack(precision);
-        self.blocks.iter_mut().for_each(|block| block.pack(precision));
+        self.blocks
+            .iter_mut()
+            .for_each(|block| block.pack(precision));
         self.conv_norm_out.pack();
         self.conv_out.pack(precision);
     }

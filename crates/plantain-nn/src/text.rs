@@ -132,7 +132,10 @@ impl TextEncoderConfig {
 impl ClipTextModel {
     /// Moves the weights into the layout of the CPU kernels.
     pub fn pack(&mut self, precision: Precision) {
-        self.encoder.layers.iter_mut().for_each(|layer| layer.pack(precision));
+        self.encoder
+            .layers
+            .iter_mut()
+            .for_each(|layer| layer.pack(precision));
     }
 
     /// Encodes a batch of prompts of equal length.
@@ -156,7 +159,10 @@ impl ClipTextModel {
         for layer in &self.encoder.layers {
             h = layer.forward(h);
         }
-        let last_hidden_state = self.final_layer_norm.forward(h.flatten(2, 3)).swap_dims(1, 2);
+        let last_hidden_state = self
+            .final_layer_norm
+            .forward(h.flatten(2, 3))
+            .swap_dims(1, 2);
         let pooler_output = self.pool(&last_hidden_state, input_ids);
         Ok(TextStates {
             last_hidden_state,
@@ -224,7 +230,9 @@ impl EncoderLayer {
     /// # Shapes
     /// - `x`, result: `[batch, hidden_size, 1, tokens]`
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let x = self.self_attn.forward(x, Before::LayerNorm(&self.layer_norm1));
+        let x = self
+            .self_attn
+            .forward(x, Before::LayerNorm(&self.layer_norm1));
         self.mlp.forward(x, Before::LayerNorm(&self.layer_norm2))
     }
 
@@ -241,7 +249,8 @@ impl SelfAttention {
     fn forward(&self, x: Tensor<4>, norm: Before<'_>) -> Tensor<4> {
         let projections = [&self.q_proj, &self.k_proj, &self.v_proj];
         let y = self.attending.forward(x.clone(), norm, projections, true);
-        self.out_proj.forward_with(y, Before::Nothing, After::residual(x))
+        self.out_proj
+            .forward_with(y, Before::Nothing, After::residual(x))
     }
 
     fn pack(&mut self, precision: Precision) {
@@ -257,8 +266,11 @@ impl Mlp {
             TextActivation::Gelu => Activation::Gelu,
             TextActivation::QuickGelu => Activation::QuickGelu,
         };
-        let h = self.fc1.forward_with(x.clone(), norm, After::activation(activation));
-        self.fc2.forward_with(h, Before::Nothing, After::residual(x))
+        let h = self
+            .fc1
+            .forward_with(x.clone(), norm, After::activation(activation));
+        self.fc2
+            .forward_with(h, Before::Nothing, After::residual(x))
     }
 }
 

@@ -35,11 +35,17 @@ impl SelfAttending {
     /// - `x`, result: `[batch, dim, height, width]`, a token at each pixel
     ///
     /// With `causal`, a token sees itself and the tokens before it.
-    pub fn forward(&self, x: Tensor<4>, norm: Before<'_>, projections: [&Linear; 3], causal: bool) -> Tensor<4> {
+    pub fn forward(
+        &self,
+        x: Tensor<4>,
+        norm: Before<'_>,
+        projections: [&Linear; 3],
+        causal: bool,
+    ) -> Tensor<4> {
         let dims = x.dims();
         let y = match &self.stacked {
             Some(layer) => {
-                let stacked = run_packed(x, layer, 1, norm, After::NOTHING);
+                let stacked = run_packed(x, layer, norm, After::NOTHING);
                 kernels::self_attention(stacked.flatten(2, 3), self.heads, causal, self.precision)
             }
             None => {
@@ -113,7 +119,8 @@ impl SelfAttention {
         let norm = self.group_norm.as_ref().map_or(norm, Before::GroupNorm);
         let projections = [&self.to_q, &self.to_k, &self.to_v];
         let y = self.attending.forward(x.clone(), norm, projections, false);
-        self.to_out.forward_with(y, Before::Nothing, After::residual(x))
+        self.to_out
+            .forward_with(y, Before::Nothing, After::residual(x))
     }
 }
 
@@ -160,7 +167,12 @@ impl CrossAttention {
     }
 
     fn pack(&mut self, precision: Precision) {
-        for layer in [&mut self.to_q, &mut self.to_k, &mut self.to_v, &mut self.to_out] {
+        for layer in [
+            &mut self.to_q,
+            &mut self.to_k,
+            &mut self.to_v,
+            &mut self.to_out,
+        ] {
             layer.pack(precision);
         }
         self.precision = precision.at_least_bf16();
@@ -175,10 +187,14 @@ impl CrossAttention {
 
     fn forward(&self, x: Tensor<4>, norm: Before<'_>, text: &TextKeys) -> Tensor<4> {
         let dims = x.dims();
-        let query = self.to_q.forward_with(x.clone(), norm, After::NOTHING).flatten(2, 3);
+        let query = self
+            .to_q
+            .forward_with(x.clone(), norm, After::NOTHING)
+            .flatten(2, 3);
         let (key, value) = (text.key.clone(), text.value.clone());
         let y = kernels::attention(query, key, value, self.heads, false, self.precision);
-        self.to_out.forward_with(y.reshape(dims), Before::Nothing, After::residual(x))
+        self.to_out
+            .forward_with(y.reshape(dims), Before::Nothing, After::residual(x))
     }
 }
 
@@ -203,8 +219,11 @@ impl FeedForward {
     }
 
     fn forward(&self, x: Tensor<4>, norm: Before<'_>) -> Tensor<4> {
-        let h = self.proj.forward_with(x.clone(), norm, After::activation(Activation::Geglu));
-        self.out.forward_with(h, Before::Nothing, After::residual(x))
+        let h = self
+            .proj
+            .forward_with(x.clone(), norm, After::activation(Activation::Geglu));
+        self.out
+            .forward_with(h, Before::Nothing, After::residual(x))
     }
 }
 
@@ -315,14 +334,19 @@ impl SpatialTransformer {
     /// - `x`: `[batch, channels, height, width]`
     /// - `text`: as from [`Self::text_keys`]; as many are taken as there are blocks
     /// - result: as `x`
-    pub fn forward<'a>(&self, x: Tensor<4>, text: &mut impl Iterator<Item = &'a TextKeys>) -> Tensor<4> {
+    pub fn forward<'a>(
+        &self,
+        x: Tensor<4>,
+        text: &mut impl Iterator<Item = &'a TextKeys>,
+    ) -> Tensor<4> {
         let norm = Before::GroupNorm(&self.norm);
         let mut h = self.proj_in.forward_with(x.clone(), norm, After::NOTHING);
         for block in &self.transformer_blocks {
             let keys = text.next().expect("keys for every transformer block");
             h = block.forward(h, keys);
         }
-        self.proj_out.forward_with(h, Before::Nothing, After::residual(x))
+        self.proj_out
+            .forward_with(h, Before::Nothing, After::residual(x))
     }
 }
 

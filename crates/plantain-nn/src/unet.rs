@@ -189,7 +189,9 @@ impl UNet2DConditionModel {
     /// - `states`: `[batch, tokens, cross_attention_dim]`
     pub fn read_text(&self, states: Tensor<3>) -> TextContext {
         let context = states.swap_dims(1, 2);
-        let keys = self.transformers().flat_map(|transformer| transformer.text_keys(&context));
+        let keys = self
+            .transformers()
+            .flat_map(|transformer| transformer.text_keys(&context));
         TextContext::new(keys.collect())
     }
 
@@ -214,14 +216,20 @@ impl UNet2DConditionModel {
         }
         for block in &mut self.down_blocks {
             pack_all(&mut block.resnets, &mut block.attentions, precision);
-            block.downsamplers.iter_mut().for_each(|layer| layer.pack(precision));
+            block
+                .downsamplers
+                .iter_mut()
+                .for_each(|layer| layer.pack(precision));
         }
         if let Some(block) = &mut self.mid_block {
             pack_all(&mut block.resnets, &mut block.attentions, precision);
         }
         for block in &mut self.up_blocks {
             pack_all(&mut block.resnets, &mut block.attentions, precision);
-            block.upsamplers.iter_mut().for_each(|layer| layer.pack(precision));
+            block
+                .upsamplers
+                .iter_mut()
+                .for_each(|layer| layer.pack(precision));
         }
     }
 
@@ -280,9 +288,15 @@ impl UNet2DConditionModel {
     }
 }
 
-fn pack_all(resnets: &mut [ResnetBlock], attentions: &mut [SpatialTransformer], precision: Precision) {
+fn pack_all(
+    resnets: &mut [ResnetBlock],
+    attentions: &mut [SpatialTransformer],
+    precision: Precision,
+) {
     resnets.iter_mut().for_each(|block| block.pack(precision));
-    attentions.iter_mut().for_each(|block| block.pack(precision));
+    attentions
+        .iter_mut()
+        .for_each(|block| block.pack(precision));
 }
 
 impl DownBlock {

@@ -39,7 +39,8 @@ mod schedule;
 mod spacing;
 
 pub use config::{
-    BetaSchedule, FinalSigmas, FlowSpacing, PredictionType, RefusedOptions, ScheduleConfig, TimestepSpacing,
+    BetaSchedule, FinalSigmas, FlowSpacing, PredictionType, RefusedOptions, ScheduleConfig,
+    TimestepSpacing,
 };
 pub use driver::{SampleError, StepInfo, sample};
 pub use error::SamplingError;

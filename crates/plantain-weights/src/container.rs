@@ -79,6 +79,13 @@ impl Container {
     pub(crate) fn data(&self, tensor: &Stored) -> &[u8] {
         &self.bytes[tensor.range.clone()]
     }
+
+    /// Lets the system take back the memory of `tensor`, which must be of this file.
+    pub(crate) fn forget(&self, tensor: &Stored) {
+        if let Bytes::Mapped(file) = &self.bytes {
+            file.forget(tensor.range.clone());
+        }
+    }
 }
 
 /// What the first bytes of files that people take for safetensors look like, and what to do then.

@@ -59,6 +59,32 @@ impl FloatType {
         }
     }
 
+    /// Whether none of the numbers in `bytes` is infinite or not a number: no exponent is all ones.
+    pub(crate) fn all_finite(self, bytes: &[u8]) -> bool {
+        let halves = |exponent: u16| {
+            let halves = bytes
+                .as_chunks()
+                .0
+                .iter()
+                .map(|half| u16::from_le_bytes(*half));
+            halves.fold(true, |finite, half| finite & (half & exponent != exponent))
+        };
+        match self {
+            Self::F32 => {
+                let words = bytes
+                    .as_chunks()
+                    .0
+                    .iter()
+                    .map(|word| u32::from_le_bytes(*word));
+                words.fold(true, |finite, word| {
+                    finite & (word & 0x7F80_0000 != 0x7F80_0000)
+                })
+            }
+            Self::F16 => halves(0x7C00),
+            Self::Bf16 => halves(0x7F80),
+        }
+    }
+
     pub(crate) fn encode(self, values: &[f32], out: &mut [u8]) {
         match self {
             Self::F32 => {

@@ -123,7 +123,10 @@ impl ModuleMapper for Loader<'_> {
         let (source, name, dims) = (Arc::clone(self.source), self.path.name(), shape.clone());
         let read = move |device: &Device, _: bool| {
             let values = source.get(&name).map(TensorRef::to_f32);
-            let values = values.and_then(Result::ok).expect("the tensor was read before");
+            let values = values
+                .and_then(Result::ok)
+                .expect("the tensor was read before");
+            source.forget(&name);
             Tensor::from_data(TensorData::new(values, dims), device)
         };
         Param::uninitialized(param.id, read, param.lazy_device(), false, shape)

@@ -113,7 +113,7 @@ impl Model {
     }
 
     /// The tensors under their stable names.
-    pub fn tensors(&self) -> &TensorSource {
+    pub fn tensors(&self) -> &Arc<TensorSource> {
         &self.tensors
     }
 
@@ -157,7 +157,9 @@ impl Model {
     pub fn load_refiner(&self, target: &Target) -> Result<Option<Refiner>, LoadError> {
         let config = self.manifest.components.refiner.as_ref();
         let load = |network| self.load(network, Component::Refiner, target, Refiner::pack);
-        config.map(|config| load(config.init(&target.device))).transpose()
+        config
+            .map(|config| load(config.init(&target.device)))
+            .transpose()
     }
 
     /// The tensors that the network of `component` needs; none when the model has no such

@@ -89,14 +89,13 @@ impl<'a> TensorRef<'a> {
         let Some(stored) = self.float_type() else {
             return self.to_f32().map(|_| ());
         };
-        let check = |values: &mut Vec<f32>, bytes: &[u8]| {
-            values.resize(bytes.len() / stored.size(), 0.0);
-            stored.decode(bytes, values);
-            is_finite(values)
-        };
         let chunks = self.bytes.par_chunks(CHUNK * stored.size());
-        let finite = chunks.map_init(Vec::new, check).reduce(|| true, |a, b| a & b);
-        if finite { Ok(()) } else { Err(ValueError::NonFinite) }
+        let finite = chunks.all(|bytes| stored.all_finite(bytes));
+        if finite {
+            Ok(())
+        } else {
+            Err(ValueError::NonFinite)
+        }
     }
 
     /// Its numbers, converted in parallel.
@@ -245,6 +244,14 @@ impl TensorSource {
     pub(crate) fn get_named(&self, name: &str) -> Option<(&str, TensorRef<'_>)> {
         let (name, entry) = self.entries.get_key_value(name)?;
         Some((name, self.view(name, entry)))
+    }
+
+    /// Lets the system take back the memory of the tensor with the stable name `name`, which has been
+    /// read and will hardly be read again.
+    pub(crate) fn forget(&self, name: &str) {
+        if let Some(entry) = self.entries.get(name) {
+            self.files[entry.file].forget(&entry.stored);
+        }
     }
 
     /// Whether the tensor with the stable name `name` holds the scales of an int8 weight.

@@ -10,8 +10,8 @@ use burn::tensor::{Device, Tensor};
 use common::{copy_of, edit_header, edit_json, entry, fixture};
 use plantain_sampling::{PredictionType, SamplerKind};
 use plantain_weights::{
-    Component, ConvertError, ConvertOptions, ConvertReport, FloatType, LoadError, Model,
-    TargetType, TensorProblem, convert, expected_tensors, load_module, Target
+    Component, ConvertError, ConvertOptions, ConvertReport, FloatType, LoadError, Model, Target,
+    TargetType, TensorProblem, convert, expected_tensors, load_module,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -463,7 +463,12 @@ fn a_refiner_comes_along() {
     )
     .unwrap();
     let (_folder, _, model) = converted(folder.path(), &ConvertOptions::default());
-    assert!(model.load_refiner(&Target::stock(Device::flex())).unwrap().is_some());
+    assert!(
+        model
+            .load_refiner(&Target::stock(Device::flex()))
+            .unwrap()
+            .is_some()
+    );
 }
 
 #[test]

@@ -9,7 +9,7 @@ use burn::tensor::Device;
 use common::{copy_of, edit_header, fixture, split};
 use half::f16;
 use plantain_weights::{
-    Component, ConvertOptions, FloatType, Model, TargetType, TensorProblem, convert, Target
+    Component, ConvertOptions, FloatType, Model, Target, TargetType, TensorProblem, convert,
 };
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
@@ -203,7 +203,10 @@ fn refused(edit: impl FnOnce(&mut Value), says: &[&str]) {
 #[track_caller]
 fn assert_refused(folder: &TempDir, package: &Path, says: &[&str]) {
     let model = Model::open(package).unwrap();
-    let message = model.load_unet(&Target::stock(Device::flex())).unwrap_err().to_string();
+    let message = model
+        .load_unet(&Target::stock(Device::flex()))
+        .unwrap_err()
+        .to_string();
     let what_to_do = "convert the model again";
     for part in [&["model.safetensors", WEIGHT, what_to_do], says].concat() {
         assert!(message.contains(part), "{message:?} does not say {part:?}");
@@ -276,7 +279,10 @@ fn integers_where_there_are_no_channels() {
         header[name]["shape"] = json!([16]);
     });
     let model = Model::open(&package).unwrap();
-    let message = model.load_unet(&Target::stock(Device::flex())).unwrap_err().to_string();
+    let message = model
+        .load_unet(&Target::stock(Device::flex()))
+        .unwrap_err()
+        .to_string();
     assert!(message.contains(name), "{message}");
     // Of the right shape, but still no weight.
     let folder = copy_of("modern");
@@ -295,7 +301,10 @@ fn integers_where_there_are_no_channels() {
     }
     fs::write(&unet, common::safetensors(&header.to_string(), &data)).unwrap();
     let model = Model::open(folder.path()).unwrap();
-    let message = model.load_unet(&Target::stock(Device::flex())).unwrap_err().to_string();
+    let message = model
+        .load_unet(&Target::stock(Device::flex()))
+        .unwrap_err()
+        .to_string();
     assert!(
         message.contains("`unet.conv_in.bias` is stored as I8"),
         "{message}"

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 
 use burn::tensor::Device;
 use common::{entry, fixture, manifest, safetensors};
-use plantain_weights::{ConvertOptions, MANIFEST_KEY, Model, TargetType, convert, Target};
+use plantain_weights::{ConvertOptions, MANIFEST_KEY, Model, Target, TargetType, convert};
 use proptest::prelude::*;
 use serde_json::json;
 use tempfile::TempDir;

@@ -106,7 +106,11 @@ impl Timing {
 ///
 /// # Errors
 /// When the model has no such component, its tensors do not fit, or the size does not.
-pub fn bench(model: &Model, placement: Placement, settings: &BenchSettings) -> Result<Timing, Error> {
+pub fn bench(
+    model: &Model,
+    placement: Placement,
+    settings: &BenchSettings,
+) -> Result<Timing, Error> {
     let target = placement.target();
     let began = Instant::now();
     let mut run: Box<dyn FnMut() -> Result<(), Error>> = match settings.part {
@@ -124,20 +128,31 @@ pub fn bench(model: &Model, placement: Placement, settings: &BenchSettings) -> R
     Ok(Timing {
         load,
         first: timed()?,
-        runs: (0..settings.runs.max(1)).map(|_| timed()).collect::<Result<_, _>>()?,
+        runs: (0..settings.runs.max(1))
+            .map(|_| timed())
+            .collect::<Result<_, _>>()?,
     })
 }
 
-fn text_encoder(model: &Model, target: &Target) -> Result<impl FnMut() -> Result<(), Error>, Error> {
+fn text_encoder(
+    model: &Model,
+    target: &Target,
+) -> Result<impl FnMut() -> Result<(), Error>, Error> {
     let encoder = model.load_text_encoder(target)?;
     let ids = token_ids(model);
     Ok(move || {
-        let states = encoder.forward(std::slice::from_ref(&ids)).map_err(RequestError::from)?;
+        let states = encoder
+            .forward(std::slice::from_ref(&ids))
+            .map_err(RequestError::from)?;
         read_finite(states.last_hidden_state, "text encoder", "").map(|_| ())
     })
 }
 
-fn unet(model: &Model, target: &Target, settings: &BenchSettings) -> Result<impl FnMut() -> Result<(), Error>, Error> {
+fn unet(
+    model: &Model,
+    target: &Target,
+    settings: &BenchSettings,
+) -> Result<impl FnMut() -> Result<(), Error>, Error> {
     let denoiser = Denoiser::load(model, target)?;
     let shape = latent_shape(model, settings)?;
     let noise = Noise::new(0).normal(shape.iter().product());
@@ -149,7 +164,11 @@ fn unet(model: &Model, target: &Target, settings: &BenchSettings) -> Result<impl
     })
 }
 
-fn decoder(model: &Model, target: &Target, settings: &BenchSettings) -> Result<impl FnMut() -> Result<(), Error>, Error> {
+fn decoder(
+    model: &Model,
+    target: &Target,
+    settings: &BenchSettings,
+) -> Result<impl FnMut() -> Result<(), Error>, Error> {
     let decoder = model.load_decoder(target)?;
     let shape = latent_shape(model, settings)?;
     let latent = Noise::new(0).normal(shape.iter().product());
@@ -161,7 +180,11 @@ fn decoder(model: &Model, target: &Target, settings: &BenchSettings) -> Result<i
     })
 }
 
-fn pipeline(model: &Model, target: &Target, settings: &BenchSettings) -> Result<impl FnMut() -> Result<(), Error>, Error> {
+fn pipeline(
+    model: &Model,
+    target: &Target,
+    settings: &BenchSettings,
+) -> Result<impl FnMut() -> Result<(), Error>, Error> {
     let encoder = model.load_text_encoder(target)?;
     let denoiser = Denoiser::load(model, target)?;
     let refiner = model.load_refiner(target)?;
@@ -176,11 +199,20 @@ fn pipeline(model: &Model, target: &Target, settings: &BenchSettings) -> Result<
         shape,
     };
     Ok(move || {
-        let states = encoder.forward(std::slice::from_ref(&ids)).map_err(RequestError::from)?;
+        let states = encoder
+            .forward(std::slice::from_ref(&ids))
+            .map_err(RequestError::from)?;
         let text = denoiser.read_guided(&Guided::new(states.into(), None, 1.0));
         let noise = Noise::new(0);
         let step_noise = |step| noise.step_normal(step, count);
-        let latent = denoiser.sample(&run, &manifest, &text, noise.normal(count), step_noise, |_| Ok(()))?;
+        let latent = denoiser.sample(
+            &run,
+            &manifest,
+            &text,
+            noise.normal(count),
+            step_noise,
+            |_| Ok(()),
+        )?;
         let mut latent = denoiser.tensor(latent, shape);
         if let (Some(refiner), Some(config)) = (&refiner, &manifest.components.refiner) {
             latent = refiner.forward(latent, config.sigma as f32);
@@ -193,20 +225,39 @@ fn pipeline(model: &Model, target: &Target, settings: &BenchSettings) -> Result<
 
 /// A prompt that fills all tokens.
 fn token_ids(model: &Model) -> Vec<i64> {
-    let config = model.manifest().components.text_encoder.clone().unwrap_or_default();
-    (0..config.max_position_embeddings).map(|i| (i % config.vocab_size) as i64).collect()
+    let config = model
+        .manifest()
+        .components
+        .text_encoder
+        .clone()
+        .unwrap_or_default();
+    (0..config.max_position_embeddings)
+        .map(|i| (i % config.vocab_size) as i64)
+        .collect()
 }
 
 /// `[1, channels, height, width]`
 fn latent_shape(model: &Model, settings: &BenchSettings) -> Result<[usize; 4], Error> {
     let manifest = model.manifest();
-    let own = [manifest.defaults.width as usize, manifest.defaults.height as usize];
+    let own = [
+        manifest.defaults.width as usize,
+        manifest.defaults.height as usize,
+    ];
     let [width, height] = settings.size.unwrap_or(own);
-    let scale = manifest.components.vae.as_ref().map_or(8, DecoderConfig::scale);
+    let scale = manifest
+        .components
+        .vae
+        .as_ref()
+        .map_or(8, DecoderConfig::scale);
     if width == 0 || height == 0 || width % scale != 0 || height % scale != 0 {
-        let message = format!("a picture of {width}x{height}: both sides must be multiples of {scale}");
+        let message =
+            format!("a picture of {width}x{height}: both sides must be multiples of {scale}");
         return Err(RequestError::Input(message).into());
     }
-    let channels = manifest.components.unet.as_ref().map_or(4, |unet| unet.in_channels);
+    let channels = manifest
+        .components
+        .unet
+        .as_ref()
+        .map_or(4, |unet| unet.in_channels);
     Ok([1, channels, height / scale, width / scale])
 }

@@ -152,10 +152,16 @@ impl Denoiser {
     pub(crate) fn blank_text(&self, model: &Model) -> TextInput {
         let components = &model.manifest().components;
         let unet = components.unet.clone().unwrap_or_default();
-        let tokens = components.text_encoder.clone().unwrap_or_default().max_position_embeddings;
+        let tokens = components
+            .text_encoder
+            .clone()
+            .unwrap_or_default()
+            .max_position_embeddings;
         TextInput {
             states: Tensor::zeros([1, tokens, unet.text_dim()], &self.device),
-            pooled: unet.class_labels_dim().map(|width| Tensor::zeros([1, width], &self.device)),
+            pooled: unet
+                .class_labels_dim()
+                .map(|width| Tensor::zeros([1, width], &self.device)),
         }
     }
 
@@ -187,7 +193,12 @@ impl Denoiser {
     }
 
     /// One guided evaluation: prompt and negative prompt go through the network as one batch.
-    fn guided(&self, sample: Tensor<4>, timestep: f32, text: &ReadGuided) -> Result<Vec<f32>, Error> {
+    fn guided(
+        &self,
+        sample: Tensor<4>,
+        timestep: f32,
+        text: &ReadGuided,
+    ) -> Result<Vec<f32>, Error> {
         let condition = text.timestep_cond.as_ref();
         if !text.has_negative {
             let timesteps = vec![timestep; sample.dims()[0]];

@@ -36,7 +36,7 @@ pub use metadata::{PNG_KEYWORD, Parameters, ParseError};
 pub use observer::{Event, Observer, Unobserved};
 pub use picture::{Format, InfoError, Picture, UnknownFormat, read_parameters};
 pub use pipeline::Pipeline;
-pub use plantain_kernels::{cpu_features, use_threads};
+pub use plantain_kernels::{cpu_features, keep_freed_memory, use_threads};
 pub use plantain_sampling::SamplerKind;
 pub use plantain_weights as weights;
 pub use plantain_weights::Model;

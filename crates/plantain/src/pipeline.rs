@@ -101,7 +101,9 @@ impl Pipeline {
     ) -> Result<(), Error> {
         let settings = request.settings(&self.manifest)?;
         notify(observer, Event::Encoding)?;
-        let text = self.denoiser.read_guided(&self.encode_text(request, &settings)?);
+        let text = self
+            .denoiser
+            .read_guided(&self.encode_text(request, &settings)?);
         for picture in 0..request.count.max(1) {
             let seed = request.seed.wrapping_add(picture as u64);
             let latent = self.sample(&settings, &text, seed, picture, observer)?;

@@ -15,8 +15,8 @@ use std::str::FromStr;
 
 use burn::tensor::{Tensor, TensorData};
 use plantain_sampling::{Sampler, SamplerKind, SamplerOptions};
-use plantain_weights::{Model, Target};
 pub use plantain_weights::{HostTensor, Tensors};
+use plantain_weights::{Model, Target};
 
 use crate::denoiser::{Denoiser, Guided, SamplingRun, TextInput};
 use crate::device::Placement;

@@ -63,7 +63,12 @@ fn print(row: &Row, json: bool) -> Result<(), Failure> {
     ))
 }
 
-fn measure(args: &BenchArgs, device: DeviceChoice, precision: PrecisionChoice, part: Part) -> Result<Row, Failure> {
+fn measure(
+    args: &BenchArgs,
+    device: DeviceChoice,
+    precision: PrecisionChoice,
+    part: Part,
+) -> Result<Row, Failure> {
     use_threads(args.threads);
     let model = open_model(args.model.as_deref())?;
     let placement = Placement { device, precision };
@@ -94,16 +99,29 @@ fn measure_apart(
     precision: PrecisionChoice,
     part: Part,
 ) -> Result<Row, Failure> {
-    let failed = |reason: String| Failure::new(format!("timing {part} on {device} in {precision} failed: {reason}"));
+    let failed = |reason: String| {
+        Failure::new(format!(
+            "timing {part} on {device} in {precision} failed: {reason}"
+        ))
+    };
     let program = std::env::current_exe().map_err(|e| failed(e.to_string()))?;
     let mut command = Command::new(program);
-    command.args(["bench", "--json", "--device", device.name(), "--precision", precision.name()]);
+    command.args([
+        "bench",
+        "--json",
+        "--device",
+        device.name(),
+        "--precision",
+        precision.name(),
+    ]);
     command.args(["--part", part.name(), "--runs", &args.runs.to_string()]);
     if let Some(model) = &args.model {
         command.arg("--model").arg(model);
     }
     if let Some(size) = args.size {
-        command.arg("--size").arg(format!("{}x{}", size.width, size.height));
+        command
+            .arg("--size")
+            .arg(format!("{}x{}", size.width, size.height));
     }
     if let Some(steps) = args.steps {
         command.args(["--steps", &steps.to_string()]);
@@ -111,7 +129,10 @@ fn measure_apart(
     if let Some(threads) = args.threads {
         command.args(["--threads", &threads.to_string()]);
     }
-    let output = command.stderr(Stdio::inherit()).output().map_err(|e| failed(e.to_string()))?;
+    let output = command
+        .stderr(Stdio::inherit())
+        .output()
+        .map_err(|e| failed(e.to_string()))?;
     if !output.status.success() {
         return Err(failed(output.status.to_string()));
     }
@@ -125,7 +146,9 @@ fn rounded(seconds: f64) -> f64 {
 /// Most memory that this process has held, where the system tells.
 fn peak_megabytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))?;
     let kilobytes: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
     Some(kilobytes / 1024)
 }

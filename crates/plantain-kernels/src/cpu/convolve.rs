@@ -6,14 +6,13 @@
 
 use std::ops::Range;
 
-use rayon::prelude::*;
-
-use crate::cpu::epilogue::{Finish, Output};
 pub use crate::cpu::epilogue::{Activation, Epilogue};
-use crate::cpu::geometry::{Block, Extents, Reach, Segment, Tile, blocks, even_parts};
+use crate::cpu::epilogue::{Finish, Output};
+use crate::cpu::geometry::{Block, Extents, Part, Reach, Segment, Tile, even_parts, parts};
 use crate::cpu::isa::Isa;
 use crate::cpu::micro::{Kernel, ROWS, TILE, TileArguments, VECTOR, VECTORS, kernels};
 use crate::cpu::packed::{Form, PackedWeight};
+use crate::cpu::parallel::for_each;
 use crate::cpu::precision::Precision;
 use crate::cpu::prepare::Preparation;
 use crate::cpu::prologue::Input;
@@ -55,24 +54,55 @@ pub fn convolve(x: &[f32], extents: [usize; 4], convolution: &Convolution<'_>, o
     convolve_on(Isa::current(), x, extents, convolution, out);
 }
 
-/// [`convolve`] on a path of [`Isa::available`].
+/// [`convolve`] on a given path.
 ///
 /// # Panics
-/// As [`convolve`].
-pub fn convolve_on(isa: Isa, x: &[f32], extents: [usize; 4], convolution: &Convolution<'_>, out: &mut [f32]) {
+/// As [`convolve`], and if the processor does not have the path's instructions.
+pub fn convolve_on(
+    isa: Isa,
+    x: &[f32],
+    extents: [usize; 4],
+    convolution: &Convolution<'_>,
+    out: &mut [f32],
+) {
+    assert!(isa.is_available(), "the processor does not have {isa:?}");
     let extents = checked(x, extents, convolution, out);
     if extents.batch * extents.pixels() == 0 {
         return;
     }
     let weight = convolution.weight;
-    let Extents { batch, height, width, .. } = extents;
-    let input = Input { x, channels: extents.channels, pixels: extents.pixels(), prologue: convolution.prologue };
+    let Extents {
+        batch,
+        height,
+        width,
+        ..
+    } = extents;
+    let input = Input {
+        x,
+        channels: extents.channels,
+        pixels: extents.pixels(),
+        prologue: convolution.prologue,
+    };
     let output = Output::new(out);
     if let Form::Winograd { tile } = weight.form {
-        return Winograd::new(isa, input, [batch, height, width], tile, convolution, output).run();
+        return Winograd::new(
+            isa,
+            input,
+            [batch, height, width],
+            tile,
+            convolution,
+            output,
+        )
+        .run();
     }
-    let mut preparation =
-        Preparation { isa, precision: weight.precision, extents, groups: weight.groups, input, largest: Vec::new() };
+    let mut preparation = Preparation {
+        isa,
+        precision: weight.precision,
+        extents,
+        groups: weight.groups,
+        input,
+        largest: Vec::new(),
+    };
     if weight.precision == Precision::Int8 && extents.reach != Reach::Point {
         preparation.measure_images();
     }
@@ -86,9 +116,18 @@ pub fn convolve_on(isa: Isa, x: &[f32], extents: [usize; 4], convolution: &Convo
     driver.run();
 }
 
-fn checked(x: &[f32], [batch, channels, height, width]: [usize; 4], convolution: &Convolution<'_>, out: &[f32]) -> Extents {
+fn checked(
+    x: &[f32],
+    [batch, channels, height, width]: [usize; 4],
+    convolution: &Convolution<'_>,
+    out: &[f32],
+) -> Extents {
     let weight = convolution.weight;
-    let reach = match (weight.shape.kernel, convolution.stride, convolution.upsample) {
+    let reach = match (
+        weight.shape.kernel,
+        convolution.stride,
+        convolution.upsample,
+    ) {
         (1, 1, false) => Reach::Point,
         (3, 1, false) => Reach::Around,
         (3, 2, false) => Reach::Halved,
@@ -97,19 +136,45 @@ fn checked(x: &[f32], [batch, channels, height, width]: [usize; 4], convolution:
             panic!("no {kernel}x{kernel} convolution with stride {stride} and doubling {upsample}")
         }
     };
-    let extents = Extents { batch, channels, height, width, reach };
+    let extents = Extents {
+        batch,
+        channels,
+        height,
+        width,
+        reach,
+    };
     assert_eq!(channels, weight.shape.inputs, "input channels");
-    assert_eq!(x.len(), batch * channels * extents.pixels(), "input of {batch} x {channels} x {height} x {width}");
+    assert_eq!(
+        x.len(),
+        batch * channels * extents.pixels(),
+        "input of {batch} x {channels} x {height} x {width}"
+    );
     let pixels = extents.output_pixels();
-    assert_eq!(out.len(), batch * weight.output_channels() * pixels, "output channels and pixels");
+    assert_eq!(
+        out.len(),
+        batch * weight.output_channels() * pixels,
+        "output channels and pixels"
+    );
     match weight.form {
         Form::Winograd { .. } => assert_eq!(convolution.stride, 1, "stride of minimal filtering"),
-        form => assert_eq!(form == Form::Upsample, convolution.upsample, "weights packed for doubling"),
+        form => assert_eq!(
+            form == Form::Upsample,
+            convolution.upsample,
+            "weights packed for doubling"
+        ),
     }
     let geglu = convolution.epilogue.activation == Activation::Geglu;
-    assert_eq!(weight.form == Form::Geglu, geglu, "weights packed for GEGLU");
-    convolution.prologue.check(batch, channels, extents.pixels());
-    convolution.epilogue.check(batch, weight.shape.outputs, pixels);
+    assert_eq!(
+        weight.form == Form::Geglu,
+        geglu,
+        "weights packed for GEGLU"
+    );
+    convolution
+        .prologue
+        .check(batch, channels, extents.pixels());
+    convolution
+        .epilogue
+        .check(batch, weight.shape.outputs, pixels);
     extents
 }
 
@@ -132,42 +197,70 @@ impl Driver<'_> {
         let weight = self.convolution.weight;
         let extents = &self.preparation.extents;
         let threads = rayon::current_num_threads();
-        let products = weight.shape.outputs * weight.groups * weight.taps * extents.output_pixels() * extents.batch;
-        let blocks = blocks(extents, weight.groups, self.block_pixels());
-        if products < SERIAL_PRODUCTS || threads == 1 {
-            blocks.iter().for_each(|block| self.block(block, false));
-        } else if blocks.len() >= 3 * threads {
-            blocks.par_iter().for_each(|block| self.block(block, false));
-        } else {
-            blocks.iter().for_each(|block| self.block(block, true));
+        let products = weight.shape.outputs
+            * weight.groups
+            * weight.taps
+            * extents.output_pixels()
+            * extents.batch;
+        let parts = parts(extents, self.block_pixels(threads));
+        let serial = products < SERIAL_PRODUCTS || threads == 1;
+        // Threads take a block each if there are enough, and otherwise share the weights of one after the other.
+        let apart = !serial && parts.len() >= 3 * threads;
+        for_each(
+            apart,
+            parts.len(),
+            || (),
+            |(), index| self.block(&parts[index], !serial && !apart),
+        );
+    }
+
+    /// Tiled pixels of a block, from the bytes of one pixel, such that threads get equally many blocks.
+    fn block_pixels(&self, threads: usize) -> usize {
+        let extents = &self.preparation.extents;
+        let target = (BLOCK_BYTES / (4 * self.convolution.weight.groups)).max(VECTORS * VECTOR);
+        let [height, width] = extents.tiled();
+        let total = extents.batch * height * width;
+        match total.div_ceil(target) {
+            1 => total,
+            count => total.div_ceil(count.next_multiple_of(threads)),
         }
     }
 
-    /// Tiled pixels of a block, from the bytes of one pixel.
-    fn block_pixels(&self) -> usize {
-        (BLOCK_BYTES / (4 * self.convolution.weight.groups)).max(ROWS * VECTORS)
-    }
-
-    fn block(&self, block: &Block, parallel: bool) {
+    fn block(&self, part: &Part, parallel: bool) {
         let weight = self.convolution.weight;
+        let block = &part.block(&self.preparation.extents, weight.groups);
         let mut prepared = Scratch::take(block.prepared);
         let integer = weight.precision == Precision::Int8;
         let mut scales = Scratch::take(if integer { block.lanes + VECTOR } else { 0 });
         let scales = as_f32_mut(&mut scales);
-        self.preparation.block(block, &mut prepared, scales, parallel);
+        self.preparation
+            .block(block, &mut prepared, scales, parallel);
         let (prepared, scales) = (&*prepared, &*scales);
         if parallel {
-            let parts = (4 * rayon::current_num_threads()).min(weight.tiles);
-            let ranges: Vec<_> = even_parts(weight.tiles, parts).collect();
-            ranges.into_par_iter().for_each(|range| self.multiply(block, prepared, scales, range));
+            let ranges: Vec<_> =
+                even_parts(weight.tiles, 4 * rayon::current_num_threads()).collect();
+            for_each(
+                true,
+                ranges.len(),
+                || (),
+                |(), index| self.multiply(block, prepared, scales, ranges[index].clone()),
+            );
         } else {
             self.multiply(block, prepared, scales, 0..weight.tiles);
         }
     }
 
     /// All pixels of a block for a range of weight tiles.
-    fn multiply(&self, block: &Block, prepared: &[u32], scales: &[f32], weight_tiles: Range<usize>) {
-        let phases: Vec<_> = (0..self.convolution.weight.phases).map(|phase| self.taps(block, phase)).collect();
+    fn multiply(
+        &self,
+        block: &Block,
+        prepared: &[u32],
+        scales: &[f32],
+        weight_tiles: Range<usize>,
+    ) {
+        let phases: Vec<_> = (0..self.convolution.weight.phases)
+            .map(|phase| self.taps(block, phase))
+            .collect();
         for taps in &phases {
             self.check_reads(block, taps, prepared.len());
         }
@@ -177,7 +270,13 @@ impl Driver<'_> {
                 if let [taps] = &phases[..] {
                     self.sum(tile, prepared, (0, weight_tile), taps, &mut sums);
                     let scales = scales.get(tile.lane..).unwrap_or_default();
-                    self.finish((0, weight_tile), &tile.segments, tile.lanes(), scales, &sums);
+                    self.finish(
+                        (0, weight_tile),
+                        &tile.segments,
+                        tile.lanes(),
+                        scales,
+                        &sums,
+                    );
                 } else {
                     self.doubled(tile, prepared, weight_tile, &phases, scales);
                 }
@@ -186,9 +285,21 @@ impl Driver<'_> {
     }
 
     /// A tile of a doubled image: even and odd columns together, so that output is written in runs.
-    fn doubled(&self, tile: &Tile, prepared: &[u32], weight_tile: usize, phases: &[Vec<isize>], scales: &[f32]) {
+    fn doubled(
+        &self,
+        tile: &Tile,
+        prepared: &[u32],
+        weight_tile: usize,
+        phases: &[Vec<isize>],
+        scales: &[f32],
+    ) {
         let [_, width] = self.preparation.extents.tiled();
-        let scales: Vec<f32> = scales.iter().skip(tile.lane).take(tile.lanes() + VECTOR).flat_map(|&s| [s; 2]).collect();
+        let scales: Vec<f32> = scales
+            .iter()
+            .skip(tile.lane)
+            .take(tile.lanes() + VECTOR)
+            .flat_map(|&s| [s; 2])
+            .collect();
         let mut columns = [Sums([0.0; SUMS]), Sums([0.0; SUMS])];
         let mut sums = Sums([0.0; SUMS]);
         for row in 0..2 {
@@ -200,9 +311,18 @@ impl Driver<'_> {
             for (pair, (even, odd)) in sums.0.chunks_exact_mut(2).zip(pairs) {
                 pair.copy_from_slice(&[*even, *odd]);
             }
-            let segments: Vec<_> =
-                tile.segments.iter().flat_map(|segment| doubled_segments(segment, width, row)).collect();
-            self.finish((2 * row, weight_tile), &segments, 2 * tile.lanes(), &scales, &sums);
+            let segments: Vec<_> = tile
+                .segments
+                .iter()
+                .flat_map(|segment| doubled_segments(segment, width, row))
+                .collect();
+            self.finish(
+                (2 * row, weight_tile),
+                &segments,
+                2 * tile.lanes(),
+                &scales,
+                &sums,
+            );
         }
     }
 
@@ -218,7 +338,9 @@ impl Driver<'_> {
         let weight = self.convolution.weight;
         let arguments = TileArguments {
             weights: weight.tile(phase, weight_tile).as_ptr(),
-            sources: tile.sources.map(|source| prepared.as_ptr().wrapping_add(source)),
+            sources: tile
+                .sources
+                .map(|source| prepared.as_ptr().wrapping_add(source)),
             groups: weight.groups,
             group_stride: tile.group_stride,
             taps,
@@ -234,11 +356,15 @@ impl Driver<'_> {
     /// If a vector of a tile begins before or ends after the prepared input.
     fn check_reads(&self, block: &Block, taps: &[isize], prepared: usize) {
         let groups = self.convolution.weight.groups;
-        let (before, behind) = (taps.iter().min().copied().unwrap_or(0), taps.iter().max().copied().unwrap_or(0));
+        let (before, behind) = (
+            taps.iter().min().copied().unwrap_or(0),
+            taps.iter().max().copied().unwrap_or(0),
+        );
         for tile in &block.tiles {
             for &source in &tile.sources[..tile.vectors] {
                 let last = source + (groups - 1) * tile.group_stride + VECTOR;
-                let inside = source.cast_signed() + before >= 0 && last.cast_signed() + behind <= prepared.cast_signed();
+                let inside = source.cast_signed() + before >= 0
+                    && last.cast_signed() + behind <= prepared.cast_signed();
                 assert!(inside, "a tile outside the prepared input");
             }
         }
@@ -260,7 +386,11 @@ impl Driver<'_> {
             epilogue: &self.convolution.epilogue,
             sums: &sums.0,
             lanes,
-            scales: weight.scales.get(rows..).filter(|rows| !rows.is_empty()).map(|rows| (rows, lane_scales)),
+            scales: weight
+                .scales
+                .get(rows..)
+                .filter(|rows| !rows.is_empty())
+                .map(|rows| (rows, lane_scales)),
             segments,
             channel,
             rows: weight.channels_per_tile().min(channels - channel),
@@ -292,7 +422,8 @@ impl Driver<'_> {
             Reach::Doubled => {
                 let (row, column) = ((phase / 2).cast_signed(), (phase % 2).cast_signed());
                 let two = (0..2).flat_map(|y| (0..2).map(move |x| (y, x)));
-                two.map(|(y, x)| (row - 1 + y) * stride + column - 1 + x).collect()
+                two.map(|(y, x)| (row - 1 + y) * stride + column - 1 + x)
+                    .collect()
             }
         }
     }

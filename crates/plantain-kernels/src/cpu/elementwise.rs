@@ -66,8 +66,14 @@ impl Function {
 /// # Panics
 /// If the lengths differ.
 pub fn apply(function: Function, x: &[f32], out: &mut [f32]) {
-    assert_eq!(x.len(), out.len(), "input and output must have the same length");
-    out.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK)).for_each(|(out, x)| apply_on(Isa::current(), function, x, out));
+    assert_eq!(
+        x.len(),
+        out.len(),
+        "input and output must have the same length"
+    );
+    out.par_chunks_mut(CHUNK)
+        .zip(x.par_chunks(CHUNK))
+        .for_each(|(out, x)| apply_on(Isa::current(), function, x, out));
 }
 
 /// `x = function(x)`.
@@ -82,7 +88,8 @@ pub fn apply_in_place(function: Function, x: &mut [f32]) {
             unsafe { self.0.map(l, x, x, self.1.len()) }
         }
     }
-    x.par_chunks_mut(CHUNK).for_each(|x| dispatch(Isa::current(), InPlace(function, x)));
+    x.par_chunks_mut(CHUNK)
+        .for_each(|x| dispatch(Isa::current(), InPlace(function, x)));
 }
 
 /// [`apply`] on one thread with the instructions of `isa`.
@@ -106,7 +113,9 @@ pub(crate) fn apply_on(isa: Isa, function: Function, x: &[f32], out: &mut [f32])
 /// If the lengths differ.
 pub fn add_in_place(x: &mut [f32], y: &[f32]) {
     assert_eq!(x.len(), y.len(), "both terms must have the same length");
-    x.par_chunks_mut(CHUNK).zip(y.par_chunks(CHUNK)).for_each(|(x, y)| add_on(Isa::current(), x, y));
+    x.par_chunks_mut(CHUNK)
+        .zip(y.par_chunks(CHUNK))
+        .for_each(|(x, y)| add_on(Isa::current(), x, y));
 }
 
 fn add_on(isa: Isa, x: &mut [f32], y: &[f32]) {
@@ -143,13 +152,16 @@ pub fn upsample_nearest(x: &[f32], [b, c, h, w]: [usize; 4], factor: usize, out:
     }
     let band = factor * factor * w;
     let bands = (CHUNK / band).max(1);
-    out.par_chunks_mut(bands * band).zip(x.par_chunks(bands * w)).for_each(|(out, x)| {
-        for (out, row) in out.chunks_exact_mut(band).zip(x.chunks_exact(w)) {
-            let (first, rest) = out.split_at_mut(factor * w);
-            widen(row, factor, first);
-            rest.chunks_exact_mut(factor * w).for_each(|copy| copy.copy_from_slice(first));
-        }
-    });
+    out.par_chunks_mut(bands * band)
+        .zip(x.par_chunks(bands * w))
+        .for_each(|(out, x)| {
+            for (out, row) in out.chunks_exact_mut(band).zip(x.chunks_exact(w)) {
+                let (first, rest) = out.split_at_mut(factor * w);
+                widen(row, factor, first);
+                rest.chunks_exact_mut(factor * w)
+                    .for_each(|copy| copy.copy_from_slice(first));
+            }
+        });
 }
 
 /// Repeats every value of `row` `factor` times.

@@ -38,7 +38,12 @@ pub struct Epilogue<'a> {
 
 impl Epilogue<'_> {
     /// Nothing at all.
-    pub const NONE: Self = Self { bias: None, channel_add: None, residual: None, activation: Activation::None };
+    pub const NONE: Self = Self {
+        bias: None,
+        channel_add: None,
+        residual: None,
+        activation: Activation::None,
+    };
 
     /// # Panics
     /// If an extent is not that of `rows` output channels and the output's pixels.
@@ -47,13 +52,24 @@ impl Epilogue<'_> {
             assert_eq!(bias.len(), rows, "a bias per output channel");
         }
         if let Some(add) = self.channel_add {
-            assert_eq!(add.len(), batch * rows, "an addend per image and output channel");
+            assert_eq!(
+                add.len(),
+                batch * rows,
+                "an addend per image and output channel"
+            );
         }
         if let Some(residual) = self.residual {
-            assert_eq!(residual.len(), batch * rows * pixels, "a residual like the output");
+            assert_eq!(
+                residual.len(),
+                batch * rows * pixels,
+                "a residual like the output"
+            );
         }
         let adds = self.channel_add.is_some() || self.residual.is_some();
-        assert!(self.activation != Activation::Geglu || !adds, "GEGLU takes a bias only");
+        assert!(
+            self.activation != Activation::Geglu || !adds,
+            "GEGLU takes a bias only"
+        );
     }
 }
 
@@ -71,7 +87,10 @@ unsafe impl Sync for Output {}
 
 impl Output {
     pub(crate) fn new(out: &mut [f32]) -> Self {
-        Self { start: out.as_mut_ptr(), length: out.len() }
+        Self {
+            start: out.as_mut_ptr(),
+            length: out.len(),
+        }
     }
 
     /// Where the numbers from `first` are, for a caller that writes only what no other thread does.
@@ -80,7 +99,10 @@ impl Output {
     /// If the output has not that many.
     #[inline(always)]
     fn range(&self, first: usize, length: usize) -> *mut f32 {
-        assert!(first + length <= self.length, "the output ends before a tile's last pixel");
+        assert!(
+            first + length <= self.length,
+            "the output ends before a tile's last pixel"
+        );
         self.start.wrapping_add(first)
     }
 }
@@ -110,7 +132,10 @@ impl Finish<'_> {
     /// The slice given to [`Output::new`] is still borrowed for it, and nothing else accesses the tile's pixels of its
     /// channels meanwhile.
     pub(crate) unsafe fn run_on(&self, isa: Isa) {
-        assert!(self.sums.len() >= (ROWS + 1) * self.lanes, "a row of slack after the tile");
+        assert!(
+            self.sums.len() >= (ROWS + 1) * self.lanes,
+            "a row of slack after the tile"
+        );
         dispatch(isa, self);
     }
 
@@ -125,7 +150,9 @@ impl Finish<'_> {
                     + epilogue.channel_add.map_or(0.0, |values| values[channel]);
                 let first = channel * self.pixels + segment.pixel;
                 let out = self.output.range(first, segment.length);
-                let residual = epilogue.residual.map(|residual| residual[first..][..segment.length].as_ptr());
+                let residual = epilogue
+                    .residual
+                    .map(|residual| residual[first..][..segment.length].as_ptr());
                 for at in (0..segment.length).step_by(L::COUNT) {
                     let count = L::COUNT.min(segment.length - at);
                     let mut sum = self.total(l, row, segment.lane + at, addend);
@@ -149,12 +176,19 @@ impl Finish<'_> {
         for segment in self.segments {
             for row in 0..self.rows {
                 let channel = segment.image * self.channels + self.channel + row;
-                let out = self.output.range(channel * self.pixels + segment.pixel, segment.length);
+                let out = self
+                    .output
+                    .range(channel * self.pixels + segment.pixel, segment.length);
                 for at in (0..segment.length).step_by(L::COUNT) {
                     let count = L::COUNT.min(segment.length - at);
                     let lane = segment.lane + at;
                     let value = self.total(l, row, lane, bias(self.channel + row));
-                    let gate = self.total(l, ROWS / 2 + row, lane, bias(self.channels + self.channel + row));
+                    let gate = self.total(
+                        l,
+                        ROWS / 2 + row,
+                        lane,
+                        bias(self.channels + self.channel + row),
+                    );
                     // SAFETY: as in `rows`.
                     unsafe { store(l, out.add(at), l.mul(value, math::gelu(l, gate)), count) };
                 }
@@ -213,7 +247,13 @@ fn activate<L: Lanes>(l: L, activation: Activation, x: L::F) -> L::F {
 #[inline(always)]
 unsafe fn load<L: Lanes>(l: L, source: *const f32, count: usize) -> L::F {
     // SAFETY: this function's own contract.
-    unsafe { if count == L::COUNT { l.load(source) } else { l.load_first(source, count) } }
+    unsafe {
+        if count == L::COUNT {
+            l.load(source)
+        } else {
+            l.load_first(source, count)
+        }
+    }
 }
 
 /// # Safety
@@ -221,5 +261,11 @@ unsafe fn load<L: Lanes>(l: L, source: *const f32, count: usize) -> L::F {
 #[inline(always)]
 unsafe fn store<L: Lanes>(l: L, target: *mut f32, value: L::F, count: usize) {
     // SAFETY: this function's own contract.
-    unsafe { if count == L::COUNT { l.store(target, value) } else { l.store_first(target, value, count) } }
+    unsafe {
+        if count == L::COUNT {
+            l.store(target, value)
+        } else {
+            l.store_first(target, value, count)
+        }
+    }
 }

@@ -1,5 +1,7 @@
 //! Where pixels live: in the prepared copy of the input, in tiles, and in the output.
 
+use std::ops::Range;
+
 use crate::cpu::micro::{VECTOR, VECTORS};
 
 /// How an output pixel meets its input.
@@ -53,7 +55,7 @@ impl Extents {
 #[derive(Clone, Debug)]
 pub(crate) struct Band {
     pub image: usize,
-    pub rows: std::ops::Range<usize>,
+    pub rows: Range<usize>,
     /// First lane in each group's plane.
     pub start: usize,
 }
@@ -117,46 +119,89 @@ struct Strip {
     segments: Vec<Segment>,
 }
 
-/// Cuts the output into blocks of about `target` tiled pixels.
-pub(crate) fn blocks(extents: &Extents, groups: usize, target: usize) -> Vec<Block> {
-    match extents.reach {
-        Reach::Point => point_blocks(extents, groups, target),
-        _ => band_groups(extents.batch, extents.tiled(), target).into_iter().map(|bands| image_block(extents, groups, bands)).collect(),
-    }
+/// What a block will compute.
+#[derive(Clone, Debug)]
+pub(crate) enum Part {
+    /// A range of the vectors of all images' pixels.
+    Points(Range<usize>),
+    Bands(Vec<Band>),
 }
 
-fn point_blocks(extents: &Extents, groups: usize, target: usize) -> Vec<Block> {
-    let pixels = extents.pixels();
-    let strips: Vec<Strip> = (0..extents.batch)
-        .flat_map(|image| (0..pixels).step_by(VECTOR).map(move |pixel| (image, pixel)))
-        .map(|(image, pixel)| Strip {
-            source: 0,
-            segments: vec![Segment { image, lane: 0, pixel, length: VECTOR.min(pixels - pixel) }],
-        })
-        .collect();
-    let count = (strips.len() * VECTOR).div_ceil(target.max(VECTOR));
-    even_parts(strips.len(), count)
-        .map(|range| {
-            let mut tiles = into_tiles(&strips[range]);
-            let lanes = tiles.iter().map(Tile::lanes).sum::<usize>();
-            for tile in &mut tiles {
-                tile.group_stride = tile.lanes();
-                tile.sources = std::array::from_fn(|vector| tile.lane * groups + vector * VECTOR);
-            }
-            Block { bands: Vec::new(), prepared: lanes * groups, plane: 0, lanes, tiles }
-        })
+/// Cuts the output into parts of about `target` tiled pixels.
+pub(crate) fn parts(extents: &Extents, target: usize) -> Vec<Part> {
+    if extents.reach == Reach::Point {
+        let vectors = extents.batch * extents.pixels().div_ceil(VECTOR);
+        return even_parts(vectors, (vectors * VECTOR).div_ceil(target.max(VECTOR)))
+            .map(Part::Points)
+            .collect();
+    }
+    band_groups(extents.batch, extents.tiled(), target)
+        .into_iter()
+        .map(Part::Bands)
         .collect()
 }
 
+impl Part {
+    pub(crate) fn block(&self, extents: &Extents, groups: usize) -> Block {
+        match self {
+            Self::Points(vectors) => point_block(extents, groups, vectors.clone()),
+            Self::Bands(bands) => image_block(extents, groups, bands.clone()),
+        }
+    }
+}
+
+fn point_block(extents: &Extents, groups: usize, vectors: Range<usize>) -> Block {
+    let pixels = extents.pixels();
+    let each = pixels.div_ceil(VECTOR);
+    let strip = |vector: usize| {
+        let (image, pixel) = (vector / each, vector % each * VECTOR);
+        let segments = vec![Segment {
+            image,
+            lane: 0,
+            pixel,
+            length: VECTOR.min(pixels - pixel),
+        }];
+        Strip {
+            source: 0,
+            segments,
+        }
+    };
+    let strips: Vec<_> = vectors.map(strip).collect();
+    let mut tiles = into_tiles(&strips);
+    let lanes = tiles.iter().map(Tile::lanes).sum::<usize>();
+    for tile in &mut tiles {
+        tile.group_stride = tile.lanes();
+        tile.sources = std::array::from_fn(|vector| tile.lane * groups + vector * VECTOR);
+    }
+    Block {
+        bands: Vec::new(),
+        prepared: lanes * groups,
+        plane: 0,
+        lanes,
+        tiles,
+    }
+}
+
 /// Bands of about `target` pixels (or tiles), grouped into blocks: small images share one, large ones are cut.
-pub(crate) fn band_groups(batch: usize, [height, width]: [usize; 2], target: usize) -> Vec<Vec<Band>> {
+pub(crate) fn band_groups(
+    batch: usize,
+    [height, width]: [usize; 2],
+    target: usize,
+) -> Vec<Vec<Band>> {
     let bands = |image: usize, count: usize| {
-        even_parts(height, count).map(move |rows| Band { image, rows, start: 0 })
+        even_parts(height, count).map(move |rows| Band {
+            image,
+            rows,
+            start: 0,
+        })
     };
     let target = target.max(1);
     if height * width >= target {
         let count = (height * width).div_ceil(target);
-        return (0..batch).flat_map(|image| bands(image, count)).map(|band| vec![band]).collect();
+        return (0..batch)
+            .flat_map(|image| bands(image, count))
+            .map(|band| vec![band])
+            .collect();
     }
     let together = target / (height * width);
     even_parts(batch, batch.div_ceil(together))
@@ -172,31 +217,55 @@ fn image_block(extents: &Extents, groups: usize, mut bands: Vec<Band>) -> Block 
     for band in &mut bands {
         band.start = plane;
         plane += band_lanes(extents, band.rows.len());
-        let origin = band.start + if extents.reach == Reach::Halved { 0 } else { stride + 1 };
+        let origin = band.start
+            + if extents.reach == Reach::Halved {
+                0
+            } else {
+                stride + 1
+            };
         let rows = band.rows.len();
         // A vector either stays within a row, or runs on over the padding between rows, whichever needs fewer.
         let flat = ((rows - 1) * stride + width).div_ceil(VECTOR);
         if flat < rows * width.div_ceil(VECTOR) {
             strips.extend((0..flat).map(|index| flat_strip(band, width, origin, index * VECTOR)));
         } else {
-            let starts = (0..rows).flat_map(|row| (0..width).step_by(VECTOR).map(move |column| (row, column)));
+            let starts = (0..rows)
+                .flat_map(|row| (0..width).step_by(VECTOR).map(move |column| (row, column)));
             strips.extend(starts.map(|(row, column)| {
                 let pixel = (band.rows.start + row) * width + column;
                 let length = VECTOR.min(width - column);
-                let segments = vec![Segment { image: band.image, lane: 0, pixel, length }];
-                Strip { source: origin + row * stride + column, segments }
+                let segments = vec![Segment {
+                    image: band.image,
+                    lane: 0,
+                    pixel,
+                    length,
+                }];
+                Strip {
+                    source: origin + row * stride + column,
+                    segments,
+                }
             }));
         }
     }
     // An odd number of cache lines: planes a multiple of 4 KiB apart would share a few sets of the first-level cache.
     plane = plane.next_multiple_of(VECTOR);
-    plane += if (plane / VECTOR) % 2 == 0 { VECTOR } else { 0 };
+    plane += if (plane / VECTOR).is_multiple_of(2) {
+        VECTOR
+    } else {
+        0
+    };
     let mut tiles = into_tiles(&strips);
     for tile in &mut tiles {
         tile.group_stride = plane;
     }
     let lanes = tiles.iter().map(Tile::lanes).sum();
-    Block { bands, prepared: plane * groups, plane, lanes, tiles }
+    Block {
+        bands,
+        prepared: plane * groups,
+        plane,
+        lanes,
+        tiles,
+    }
 }
 
 /// Lanes of a band in a plane: its rows with the ones above and below (for each phase if the image is halved), and what
@@ -220,11 +289,19 @@ fn flat_strip(band: &Band, width: usize, origin: usize, start: usize) -> Strip {
         let length = width.saturating_sub(column).min(VECTOR - lane);
         if length > 0 {
             let pixel = (band.rows.start + row) * width + column;
-            segments.push(Segment { image: band.image, lane, pixel, length });
+            segments.push(Segment {
+                image: band.image,
+                lane,
+                pixel,
+                length,
+            });
         }
         lane += stride - column;
     }
-    Strip { source: origin + start, segments }
+    Strip {
+        source: origin + start,
+        segments,
+    }
 }
 
 /// Deals vectors to as few tiles as possible, of nearly equal size.
@@ -233,18 +310,30 @@ fn into_tiles(strips: &[Strip]) -> Vec<Tile> {
     even_parts(strips.len(), strips.len().div_ceil(VECTORS))
         .map(|range| {
             let strips = &strips[range];
-            let sources = std::array::from_fn(|vector| strips.get(vector).map_or(0, |strip| strip.source));
+            let sources =
+                std::array::from_fn(|vector| strips.get(vector).map_or(0, |strip| strip.source));
             let mut segments: Vec<Segment> = Vec::new();
             for (vector, strip) in strips.iter().enumerate() {
                 for &segment in &strip.segments {
-                    let segment = Segment { lane: segment.lane + vector * VECTOR, ..segment };
+                    let segment = Segment {
+                        lane: segment.lane + vector * VECTOR,
+                        ..segment
+                    };
                     match segments.last_mut() {
-                        Some(last) if last.is_followed_by(&segment) => last.length += segment.length,
+                        Some(last) if last.is_followed_by(&segment) => {
+                            last.length += segment.length
+                        }
                         _ => segments.push(segment),
                     }
                 }
             }
-            let tile = Tile { vectors: strips.len(), sources, group_stride: 0, lane, segments };
+            let tile = Tile {
+                vectors: strips.len(),
+                sources,
+                group_stride: 0,
+                lane,
+                segments,
+            };
             lane += tile.lanes();
             tile
         })
@@ -252,7 +341,7 @@ fn into_tiles(strips: &[Strip]) -> Vec<Tile> {
 }
 
 /// `length` things in `count` ranges whose lengths differ by at most one.
-pub(crate) fn even_parts(length: usize, count: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
+pub(crate) fn even_parts(length: usize, count: usize) -> impl Iterator<Item = Range<usize>> {
     let count = count.min(length);
     (0..count).map(move |part| part * length / count..(part + 1) * length / count)
 }

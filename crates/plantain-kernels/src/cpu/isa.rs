@@ -27,7 +27,11 @@ impl Isa {
         *CURRENT.get_or_init(|| {
             let available = Self::available();
             let wanted = std::env::var("PLANTAIN_ISA").unwrap_or_default();
-            available.iter().copied().find(|isa| isa.name() == wanted).unwrap_or(available[0])
+            available
+                .iter()
+                .copied()
+                .find(|isa| isa.name() == wanted)
+                .unwrap_or(available[0])
         })
     }
 
@@ -54,6 +58,21 @@ impl Isa {
         }
         available.push(Self::Scalar);
         available
+    }
+
+    /// Whether this processor can run it: one of [`Isa::available`], or that with fewer instructions.
+    #[must_use]
+    pub fn is_available(self) -> bool {
+        Self::available().into_iter().any(|isa| match (self, isa) {
+            (
+                Self::Avx512 { bf16, vnni },
+                Self::Avx512 {
+                    bf16: has_bf16,
+                    vnni: has_vnni,
+                },
+            ) => (has_bf16 || !bf16) && (has_vnni || !vnni),
+            (wanted, isa) => wanted == isa,
+        })
     }
 
     /// The name that `PLANTAIN_ISA` knows it by.

@@ -20,7 +20,13 @@ pub(crate) fn polynomial<L: Lanes, const N: usize>(l: L, x: L::F, coefficients: 
 #[inline(always)]
 pub(crate) fn exp<L: Lanes>(l: L, x: L::F) -> L::F {
     // e^r = 1 + r + r^2 p(r) for |r| <= ln(2) / 2, error 3.1e-9.
-    const P: [f32; 5] = [0.499_999_94, 0.166_665_21, 0.041_668_39, 0.008_368_71, 0.001_381_461_6];
+    const P: [f32; 5] = [
+        0.499_999_94,
+        0.166_665_21,
+        0.041_668_39,
+        0.008_368_71,
+        0.001_381_461_6,
+    ];
     // The first part has few bits, so that its product with n is exact even without a fused multiply-add.
     const LN2_HIGH: f32 = 0.693_359_4;
     const LN2_LOW: f32 = -2.121_944_4e-4;
@@ -36,7 +42,14 @@ pub(crate) fn exp<L: Lanes>(l: L, x: L::F) -> L::F {
 /// `2^x` for `x` up to 126 (zero at minus infinity, undefined above 127) with a relative error of 7.5e-8.
 #[inline(always)]
 pub(crate) fn exp2<L: Lanes>(l: L, x: L::F) -> L::F {
-    const P: [f32; 6] = [0.999_999_94, 0.693_153_1, 0.240_153_6, 0.055_826_32, 0.008_989_338, 0.001_877_577_5];
+    const P: [f32; 6] = [
+        0.999_999_94,
+        0.693_153_1,
+        0.240_153_6,
+        0.055_826_32,
+        0.008_989_338,
+        0.001_877_577_5,
+    ];
     l.scale_by_floor(polynomial(l, l.fraction(x), &P), x)
 }
 
@@ -101,12 +114,22 @@ pub(crate) fn gelu<L: Lanes>(l: L, x: L::F) -> L::F {
 #[inline(always)]
 pub(crate) fn tanh<L: Lanes>(l: L, x: L::F) -> L::F {
     // (tanh(x) - x) / x^3 in x^2 for |x| <= 0.625, error 4.1e-9.
-    const P: [f32; 5] = [-0.333_332_84, 0.133_314_9, -0.053_743_497, 0.020_650_584, -0.005_717_042];
+    const P: [f32; 5] = [
+        -0.333_332_84,
+        0.133_314_9,
+        -0.053_743_497,
+        0.020_650_584,
+        -0.005_717_042,
+    ];
     let y = l.min(l.splat(10.0), l.abs(x));
     let square = l.mul(y, y);
     let small = l.mul_add(l.mul(polynomial(l, square, &P), square), y, y);
     let e = exp(l, l.add(y, y));
-    let large = l.mul_add(l.splat(-2.0), l.reciprocal(l.add(e, l.splat(1.0))), l.splat(1.0));
+    let large = l.mul_add(
+        l.splat(-2.0),
+        l.reciprocal(l.add(e, l.splat(1.0))),
+        l.splat(1.0),
+    );
     l.with_sign(l.select_less(y, l.splat(0.625), small, large), x)
 }
 

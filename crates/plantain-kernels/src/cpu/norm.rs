@@ -64,19 +64,35 @@ fn group_norm_affine_on(
     bias: &[f32],
 ) -> ChannelAffine {
     assert_eq!(x.len(), b * c * p, "input length");
-    assert!(groups > 0 && c % groups == 0, "{groups} groups must divide {c} channels");
+    assert!(
+        groups > 0 && c % groups == 0,
+        "{groups} groups must divide {c} channels"
+    );
     assert_eq!(weight.len(), c, "a weight per channel");
     assert_eq!(bias.len(), c, "a bias per channel");
-    let mut affine = ChannelAffine { scale: vec![0.0; b * c], shift: vec![0.0; b * c] };
+    let mut affine = ChannelAffine {
+        scale: vec![0.0; b * c],
+        shift: vec![0.0; b * c],
+    };
     if x.is_empty() {
         return affine;
     }
     let per_group = c / groups;
     let at_once = SERIAL.div_ceil(per_group * p);
-    let targets = affine.scale.par_chunks_mut(per_group).zip(affine.shift.par_chunks_mut(per_group));
-    targets.zip(x.par_chunks(per_group * p)).with_min_len(at_once).enumerate().for_each(
-        |(index, ((scale, shift), x))| {
-            let Moments { mean, squares, count } = moments(isa, x);
+    let targets = affine
+        .scale
+        .par_chunks_mut(per_group)
+        .zip(affine.shift.par_chunks_mut(per_group));
+    targets
+        .zip(x.par_chunks(per_group * p))
+        .with_min_len(at_once)
+        .enumerate()
+        .for_each(|(index, ((scale, shift), x))| {
+            let Moments {
+                mean,
+                squares,
+                count,
+            } = moments(isa, x);
             let inverse_std = 1.0 / (squares / count + f64::from(eps)).sqrt();
             let first = index % groups * per_group;
             for channel in 0..per_group {
@@ -84,8 +100,7 @@ fn group_norm_affine_on(
                 scale[channel] = factor as f32;
                 shift[channel] = (f64::from(bias[first + channel]) - mean * factor) as f32;
             }
-        },
-    );
+        });
     affine
 }
 
@@ -123,10 +138,16 @@ fn moments(isa: Isa, x: &[f32]) -> Moments {
             let around = (total / count) as f32;
             let [rest, squares] = sums(l, x, around);
             // `around` is the mean as well as f32 can tell; the deviations say what is missing.
-            Moments { mean: f64::from(around) + rest / count, squares: squares - rest * rest / count, count }
+            Moments {
+                mean: f64::from(around) + rest / count,
+                squares: squares - rest * rest / count,
+                count,
+            }
         }
     }
-    x.chunks(BLOCK).map(|block| dispatch(isa, Block(block))).fold(Moments::default(), Moments::join)
+    x.chunks(BLOCK)
+        .map(|block| dispatch(isa, Block(block)))
+        .fold(Moments::default(), Moments::join)
 }
 
 /// Sums of the deviations from `around` and of their squares.
@@ -140,7 +161,10 @@ fn sums<L: Lanes>(l: L, x: &[f32], around: f32) -> [f64; 2] {
     for quad in quads {
         for (index, [total, squares]) in partial.iter_mut().enumerate() {
             // SAFETY: a quad holds four vectors.
-            let deviation = l.sub(unsafe { l.load(quad.as_ptr().add(index * L::COUNT)) }, centre);
+            let deviation = l.sub(
+                unsafe { l.load(quad.as_ptr().add(index * L::COUNT)) },
+                centre,
+            );
             *total = l.add(*total, deviation);
             *squares = l.mul_add(deviation, deviation, *squares);
         }
@@ -167,7 +191,14 @@ pub fn apply_affine(x: &[f32], pixels: usize, affine: &ChannelAffine, silu: bool
     apply_affine_on(Isa::current(), x, pixels, affine, silu, out);
 }
 
-fn apply_affine_on(isa: Isa, x: &[f32], pixels: usize, affine: &ChannelAffine, silu: bool, out: &mut [f32]) {
+fn apply_affine_on(
+    isa: Isa,
+    x: &[f32],
+    pixels: usize,
+    affine: &ChannelAffine,
+    silu: bool,
+    out: &mut [f32],
+) {
     struct Row<'a> {
         x: &'a [f32],
         scale: f32,
@@ -192,16 +223,42 @@ fn apply_affine_on(isa: Isa, x: &[f32], pixels: usize, affine: &ChannelAffine, s
             }
         }
     }
-    assert_eq!(x.len(), out.len(), "input and output must have the same length");
-    assert_eq!(x.len(), affine.scale.len() * pixels, "a scale per image and channel");
-    assert_eq!(x.len(), affine.shift.len() * pixels, "a shift per image and channel");
+    assert_eq!(
+        x.len(),
+        out.len(),
+        "input and output must have the same length"
+    );
+    assert_eq!(
+        x.len(),
+        affine.scale.len() * pixels,
+        "a scale per image and channel"
+    );
+    assert_eq!(
+        x.len(),
+        affine.shift.len() * pixels,
+        "a shift per image and channel"
+    );
     if x.is_empty() {
         return;
     }
-    let rows = out.par_chunks_mut(pixels).zip(x.par_chunks(pixels)).zip(&affine.scale).zip(&affine.shift);
-    rows.with_min_len(SERIAL.div_ceil(pixels)).for_each(|(((out, x), &scale), &shift)| {
-        dispatch(isa, Row { x, scale, shift, silu, out });
-    });
+    let rows = out
+        .par_chunks_mut(pixels)
+        .zip(x.par_chunks(pixels))
+        .zip(&affine.scale)
+        .zip(&affine.shift);
+    rows.with_min_len(SERIAL.div_ceil(pixels))
+        .for_each(|(((out, x), &scale), &shift)| {
+            dispatch(
+                isa,
+                Row {
+                    x,
+                    scale,
+                    shift,
+                    silu,
+                    out,
+                },
+            );
+        });
 }
 
 /// Mean and deviation over the channels of every token of `x: [batch][channels][tokens]`.
@@ -215,16 +272,38 @@ pub fn layer_norm_stats(x: &[f32], shape: [usize; 3], eps: f32) -> TokenStats {
 
 fn layer_norm_stats_on(isa: Isa, x: &[f32], [b, c, p]: [usize; 3], eps: f32) -> TokenStats {
     assert_eq!(x.len(), b * c * p, "input length");
-    let mut stats = TokenStats { mean: vec![0.0; b * p], inverse_std: vec![0.0; b * p] };
+    let mut stats = TokenStats {
+        mean: vec![0.0; b * p],
+        inverse_std: vec![0.0; b * p],
+    };
     if x.is_empty() {
         return stats;
     }
-    let images = stats.mean.par_chunks_mut(p).zip(stats.inverse_std.par_chunks_mut(p)).zip(x.par_chunks(c * p));
+    let images = stats
+        .mean
+        .par_chunks_mut(p)
+        .zip(stats.inverse_std.par_chunks_mut(p))
+        .zip(x.par_chunks(c * p));
     images.for_each(|((mean, inverse_std), x)| {
-        let strips = mean.par_chunks_mut(STRIP).zip(inverse_std.par_chunks_mut(STRIP)).enumerate();
-        strips.with_min_len(SERIAL.div_ceil(STRIP * c)).for_each(|(index, (mean, inverse_std))| {
-            dispatch(isa, Strip { x: &x[index * STRIP..], stride: p, channels: c, eps, mean, inverse_std });
-        });
+        let strips = mean
+            .par_chunks_mut(STRIP)
+            .zip(inverse_std.par_chunks_mut(STRIP))
+            .enumerate();
+        strips
+            .with_min_len(SERIAL.div_ceil(STRIP * c))
+            .for_each(|(index, (mean, inverse_std))| {
+                dispatch(
+                    isa,
+                    Strip {
+                        x: &x[index * STRIP..],
+                        stride: p,
+                        channels: c,
+                        eps,
+                        mean,
+                        inverse_std,
+                    },
+                );
+            });
     });
     stats
 }
@@ -244,7 +323,10 @@ impl Kernel for Strip<'_> {
     #[inline(always)]
     fn run<L: Lanes>(mut self, l: L) {
         let tokens = self.mean.len();
-        assert!(self.inverse_std.len() == tokens && self.x.len() >= (self.channels - 1) * self.stride + tokens);
+        assert!(
+            self.inverse_std.len() == tokens
+                && self.x.len() >= (self.channels - 1) * self.stride + tokens
+        );
         // Until the end `inverse_std` holds the sums of squared deviations.
         self.mean.fill(0.0);
         self.inverse_std.fill(0.0);
@@ -289,7 +371,11 @@ impl Strip<'_> {
                     let deviation = l.sub(value, centre);
                     sum = l.mul_add(deviation, deviation, sum);
                 }
-                l.store_some(mean.add(token), l.mul_add(delta, l.splat(share), old_mean), count);
+                l.store_some(
+                    mean.add(token),
+                    l.mul_add(delta, l.splat(share), old_mean),
+                    count,
+                );
                 l.store_some(squares.add(token), sum, count);
             }
         }
@@ -320,11 +406,22 @@ pub fn apply_layer_norm(
     }
     let isa = Isa::current();
     let rows = out.par_chunks_mut(p).zip(x.par_chunks(p)).enumerate();
-    rows.with_min_len(SERIAL.div_ceil(p)).for_each(|(row, (out, x))| {
-        let (tokens, channel) = (row / c * p..(row / c + 1) * p, row % c);
-        let (mean, inverse_std) = (&stats.mean[tokens.clone()], &stats.inverse_std[tokens]);
-        dispatch(isa, TokenRow { x, mean, inverse_std, weight: weight[channel], bias: bias[channel], out });
-    });
+    rows.with_min_len(SERIAL.div_ceil(p))
+        .for_each(|(row, (out, x))| {
+            let (tokens, channel) = (row / c * p..(row / c + 1) * p, row % c);
+            let (mean, inverse_std) = (&stats.mean[tokens.clone()], &stats.inverse_std[tokens]);
+            dispatch(
+                isa,
+                TokenRow {
+                    x,
+                    mean,
+                    inverse_std,
+                    weight: weight[channel],
+                    bias: bias[channel],
+                    out,
+                },
+            );
+        });
 }
 
 /// One channel of a layer normalisation.
@@ -342,7 +439,12 @@ impl Kernel for TokenRow<'_> {
     #[inline(always)]
     fn run<L: Lanes>(self, _: L) {
         // Simple enough for the compiler to vectorise.
-        let rows = self.out.iter_mut().zip(self.x).zip(self.mean).zip(self.inverse_std);
+        let rows = self
+            .out
+            .iter_mut()
+            .zip(self.x)
+            .zip(self.mean)
+            .zip(self.inverse_std);
         for (((out, &x), &mean), &inverse_std) in rows {
             *out = (x - mean) * inverse_std * self.weight + self.bias;
         }
@@ -353,7 +455,10 @@ impl Kernel for TokenRow<'_> {
 ///
 /// # Panics
 /// As [`group_norm_affine`], or if `out` is not as long as `x`.
-#[expect(clippy::too_many_arguments, reason = "the operation and its data, nothing to group")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "the operation and its data, nothing to group"
+)]
 pub fn group_norm(
     x: &[f32],
     shape: [usize; 3],
@@ -372,7 +477,14 @@ pub fn group_norm(
 ///
 /// # Panics
 /// If a length does not fit the shape.
-pub fn layer_norm(x: &[f32], shape: [usize; 3], eps: f32, weight: &[f32], bias: &[f32], out: &mut [f32]) {
+pub fn layer_norm(
+    x: &[f32],
+    shape: [usize; 3],
+    eps: f32,
+    weight: &[f32],
+    bias: &[f32],
+    out: &mut [f32],
+) {
     let stats = layer_norm_stats(x, shape, eps);
     apply_layer_norm(x, shape, &stats, weight, bias, out);
 }

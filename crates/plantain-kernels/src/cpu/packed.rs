@@ -44,6 +44,24 @@ pub enum Form {
     },
 }
 
+impl Form {
+    /// The form that is fastest for a convolution of stride 1, on the image as it is or doubled.
+    ///
+    /// Kernels of 3x3 are filtered minimally, in f32 with the largest tiles that pay: layers of 1280 and more channels
+    /// see images so small that reading the weights decides, of which small tiles have fewer.
+    #[must_use]
+    pub fn fastest(shape: WeightShape, upsample: bool, precision: Precision) -> Self {
+        let few = shape.inputs.min(shape.outputs) < 16;
+        match precision {
+            _ if shape.kernel != 3 => Self::Plain,
+            Precision::F32 if !few && shape.outputs < 1280 => Self::Winograd { tile: 4 },
+            _ if upsample => Self::Upsample,
+            Precision::F32 | Precision::Bf16 if !few => Self::Winograd { tile: 2 },
+            _ => Self::Plain,
+        }
+    }
+}
+
 /// Extents of a convolution's weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WeightShape {
@@ -84,8 +102,17 @@ impl PackedWeight {
     /// If the source does not have the shape's extents, the kernel is neither 1 nor 3, or the form does not fit it
     /// (GEGLU needs an even number of outputs, the doubled image a 3x3 kernel).
     #[must_use]
-    pub fn new(source: WeightSource<'_>, shape: WeightShape, form: Form, precision: Precision) -> Self {
-        let WeightShape { outputs, inputs, kernel } = shape;
+    pub fn new(
+        source: WeightSource<'_>,
+        shape: WeightShape,
+        form: Form,
+        precision: Precision,
+    ) -> Self {
+        let WeightShape {
+            outputs,
+            inputs,
+            kernel,
+        } = shape;
         check(source, shape, form, precision);
         let (phases, taps) = match form {
             Form::Upsample => (4, 4),
@@ -180,14 +207,20 @@ impl PackedWeight {
                 let (phase, tile) = (index / self.tiles, index % self.tiles);
                 std::array::from_fn::<_, ROWS, _>(|row| {
                     let channel = self.row_channel(tile, row)?;
-                    Some(self.fill_row(&self.row(source, channel, phase), self.scale(source, channel), row, lanes))
+                    Some(self.fill_row(
+                        &self.row(source, channel, phase),
+                        self.scale(source, channel),
+                        row,
+                        lanes,
+                    ))
                 })
             })
             .collect();
         self.lanes = lanes;
         if self.precision == Precision::Int8 {
             for (index, row) in quantised.into_iter().flatten().enumerate() {
-                (self.scales[index], self.starts[index / ROWS][index % ROWS]) = row.unwrap_or_default();
+                (self.scales[index], self.starts[index / ROWS][index % ROWS]) =
+                    row.unwrap_or_default();
             }
         }
     }
@@ -199,16 +232,23 @@ impl PackedWeight {
         let row: Vec<f32> = match source {
             WeightSource::F32(values) => values[range].to_vec(),
             WeightSource::F16(values) => values[range].iter().map(|value| value.to_f32()).collect(),
-            WeightSource::Int8 { values, scales } => {
-                values[range].iter().map(|&value| f32::from(value) * scales[channel]).collect()
-            }
+            WeightSource::Int8 { values, scales } => values[range]
+                .iter()
+                .map(|&value| f32::from(value) * scales[channel])
+                .collect(),
         };
         match self.form {
-            Form::Upsample => row.chunks_exact(9).flat_map(|kernel| summed(kernel, phase)).collect(),
+            Form::Upsample => row
+                .chunks_exact(9)
+                .flat_map(|kernel| summed(kernel, phase))
+                .collect(),
             Form::Winograd { tile } => {
                 let factors = kernel_factors(tile, phase);
                 let product = |kernel: &[f32]| {
-                    let terms = kernel.iter().zip(factors).map(|(&weight, factor)| f64::from(weight) * factor);
+                    let terms = kernel
+                        .iter()
+                        .zip(factors)
+                        .map(|(&weight, factor)| f64::from(weight) * factor);
                     terms.sum::<f64>() as f32
                 };
                 row.chunks_exact(9).map(product).collect()
@@ -221,7 +261,9 @@ impl PackedWeight {
     fn fill_row(&self, row: &[f32], scale: f32, index: usize, lanes: &mut [u32]) -> (f32, i32) {
         let per_lane = self.precision.channels_per_lane();
         let at = |group: usize, part: usize, tap: usize| {
-            row.get((group * per_lane + part) * self.taps + tap).copied().unwrap_or_default()
+            row.get((group * per_lane + part) * self.taps + tap)
+                .copied()
+                .unwrap_or_default()
         };
         let inverse = if scale == 0.0 { 0.0 } else { scale.recip() };
         let mut sum = 0;
@@ -234,7 +276,8 @@ impl PackedWeight {
                     bits(0) | bits(1) << 16
                 }
                 Precision::Int8 => {
-                    let bytes: [i8; 4] = std::array::from_fn(|part| (at(group, part, tap) * inverse).round() as i8);
+                    let bytes: [i8; 4] =
+                        std::array::from_fn(|part| (at(group, part, tap) * inverse).round() as i8);
                     sum += bytes.iter().map(|&byte| i32::from(byte)).sum::<i32>();
                     u32::from_le_bytes(bytes.map(i8::cast_unsigned))
                 }
@@ -257,7 +300,11 @@ impl PackedWeight {
 }
 
 fn check(source: WeightSource<'_>, shape: WeightShape, form: Form, precision: Precision) {
-    let WeightShape { outputs, inputs, kernel } = shape;
+    let WeightShape {
+        outputs,
+        inputs,
+        kernel,
+    } = shape;
     let expected = outputs * inputs * kernel * kernel;
     let given = match source {
         WeightSource::F32(values) => values.len(),
@@ -267,15 +314,36 @@ fn check(source: WeightSource<'_>, shape: WeightShape, form: Form, precision: Pr
             values.len()
         }
     };
-    assert!(outputs > 0 && inputs > 0, "a convolution has channels, not {outputs} x {inputs}");
-    assert!(kernel == 1 || kernel == 3, "kernels are 1x1 or 3x3, not {kernel}x{kernel}");
-    assert_eq!(given, expected, "weights of {outputs} x {inputs} x {kernel} x {kernel}");
-    assert!(form != Form::Geglu || outputs % 2 == 0, "as many gates as values, not {outputs} rows");
+    assert!(
+        outputs > 0 && inputs > 0,
+        "a convolution has channels, not {outputs} x {inputs}"
+    );
+    assert!(
+        kernel == 1 || kernel == 3,
+        "kernels are 1x1 or 3x3, not {kernel}x{kernel}"
+    );
+    assert_eq!(
+        given, expected,
+        "weights of {outputs} x {inputs} x {kernel} x {kernel}"
+    );
+    assert!(
+        form != Form::Geglu || outputs % 2 == 0,
+        "as many gates as values, not {outputs} rows"
+    );
     let around = matches!(form, Form::Upsample | Form::Winograd { .. });
-    assert!(!around || kernel == 3, "{form:?} is for 3x3 kernels, not {kernel}x{kernel}");
+    assert!(
+        !around || kernel == 3,
+        "{form:?} is for 3x3 kernels, not {kernel}x{kernel}"
+    );
     if let Form::Winograd { tile } = form {
-        assert!(tile == 2 || tile == 4, "output tiles are 2x2 or 4x4, not {tile}x{tile}");
-        assert!(precision != Precision::Int8, "minimal filtering is not exact enough for bytes");
+        assert!(
+            tile == 2 || tile == 4,
+            "output tiles are 2x2 or 4x4, not {tile}x{tile}"
+        );
+        assert!(
+            precision != Precision::Int8,
+            "minimal filtering is not exact enough for bytes"
+        );
     }
 }
 
@@ -290,6 +358,7 @@ fn summed(kernel: &[f32], phase: usize) -> [f32; 4] {
     };
     std::array::from_fn(|tap| {
         let rows = part(phase / 2, tap / 2);
-        rows.flat_map(|y| part(phase % 2, tap % 2).map(move |x| kernel[3 * y + x])).sum()
+        rows.flat_map(|y| part(phase % 2, tap % 2).map(move |x| kernel[3 * y + x]))
+            .sum()
     })
 }

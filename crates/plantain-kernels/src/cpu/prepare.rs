@@ -26,7 +26,13 @@ pub(crate) struct Preparation<'a> {
 
 impl Preparation<'_> {
     /// Writes a block's prepared lanes and, for [`Precision::Int8`], the scale of every lane of its tiles.
-    pub(crate) fn block(&self, block: &Block, prepared: &mut [u32], scales: &mut [f32], parallel: bool) {
+    pub(crate) fn block(
+        &self,
+        block: &Block,
+        prepared: &mut [u32],
+        scales: &mut [f32],
+        parallel: bool,
+    ) {
         if block.bands.is_empty() {
             self.points(block, prepared, scales, parallel);
             return;
@@ -34,11 +40,20 @@ impl Preparation<'_> {
         if self.precision == Precision::Int8 {
             for tile in &block.tiles {
                 for segment in &tile.segments {
-                    scales[tile.lane + segment.lane..][..segment.length].fill(self.largest[segment.image] / 127.0);
+                    scales[tile.lane + segment.lane..][..segment.length]
+                        .fill(self.largest[segment.image] / 127.0);
                 }
             }
         }
-        let stage = || self.stage(block.bands.iter().map(|band| self.rows(band).len() * self.extents.width).max());
+        let stage = || {
+            self.stage(
+                block
+                    .bands
+                    .iter()
+                    .map(|band| self.rows(band).len() * self.extents.width)
+                    .max(),
+            )
+        };
         let fill = |stage: &mut Stage, (group, plane): (usize, &mut [u32])| {
             plane.fill(self.padding());
             for band in &block.bands {
@@ -46,28 +61,46 @@ impl Preparation<'_> {
             }
         };
         if parallel {
-            prepared.par_chunks_mut(block.plane).enumerate().for_each_init(stage, fill);
+            prepared
+                .par_chunks_mut(block.plane)
+                .enumerate()
+                .for_each_init(stage, fill);
         } else {
             let mut stage = stage();
-            prepared.chunks_mut(block.plane).enumerate().for_each(|plane| fill(&mut stage, plane));
+            prepared
+                .chunks_mut(block.plane)
+                .enumerate()
+                .for_each(|plane| fill(&mut stage, plane));
         }
     }
 
     /// The lane of a pixel outside the image.
     fn padding(&self) -> u32 {
-        if self.precision == Precision::Int8 { 0x8080_8080 } else { 0 }
+        if self.precision == Precision::Int8 {
+            0x8080_8080
+        } else {
+            0
+        }
     }
 
     /// Space for the channels of one group and for their lanes.
     fn stage(&self, length: Option<usize>) -> Stage {
         let length = length.unwrap_or(0);
         let parts = self.precision.channels_per_lane();
-        Stage { length, parts, lanes: Scratch::take(length * (parts + 2)) }
+        Stage {
+            length,
+            parts,
+            lanes: Scratch::take(length * (parts + 2)),
+        }
     }
 
     /// Input rows that a band of output rows meets.
     fn rows(&self, band: &Band) -> Range<usize> {
-        let scale = if self.extents.reach == Reach::Halved { 2 } else { 1 };
+        let scale = if self.extents.reach == Reach::Halved {
+            2
+        } else {
+            1
+        };
         let first = (band.rows.start * scale).saturating_sub(1);
         first..(band.rows.end * scale + 1).min(self.extents.height)
     }
@@ -78,9 +111,17 @@ impl Preparation<'_> {
         let rows = self.rows(band);
         if self.precision == Precision::Int8 {
             let largest = self.largest[band.image];
-            stage.inverse_scales().fill(if largest == 0.0 { 0.0 } else { 127.0 / largest });
+            stage
+                .inverse_scales()
+                .fill(if largest == 0.0 { 0.0 } else { 127.0 / largest });
         }
-        let lanes = self.lanes(band.image, group, rows.start * width, rows.len() * width, stage);
+        let lanes = self.lanes(
+            band.image,
+            group,
+            rows.start * width,
+            rows.len() * width,
+            stage,
+        );
         let stride = self.extents.stride();
         for (y, row) in rows.zip(lanes.chunks_exact(width)) {
             if self.extents.reach == Reach::Halved {
@@ -103,21 +144,43 @@ impl Preparation<'_> {
     }
 
     /// A run of pixels of one group after the prologue, in compute precision.
-    fn lanes<'s>(&self, image: usize, group: usize, pixel: usize, length: usize, stage: &'s mut Stage) -> &'s [u32] {
+    fn lanes<'s>(
+        &self,
+        image: usize,
+        group: usize,
+        pixel: usize,
+        length: usize,
+        stage: &'s mut Stage,
+    ) -> &'s [u32] {
         let parts = self.precision.channels_per_lane();
         for part in 0..parts {
-            let run = Run { image, channel: group * parts + part, pixel };
+            let run = Run {
+                image,
+                channel: group * parts + part,
+                pixel,
+            };
             // Short runs take less time than memory, so that more of them have to be under way.
             let ahead = parts.max((PREFETCHED / length).next_multiple_of(parts));
-            self.input.prefetch(Run { channel: run.channel + ahead, ..run }, length);
-            self.input.read(self.isa, run, &mut stage.channel(part)[..length]);
+            self.input.prefetch(
+                Run {
+                    channel: run.channel + ahead,
+                    ..run
+                },
+                length,
+            );
+            self.input
+                .read(self.isa, run, &mut stage.channel(part)[..length]);
         }
         stage.pack(self.isa, self.precision, length)
     }
 
     /// Prepares the tiles of a block of single pixels.
     fn points(&self, block: &Block, prepared: &mut [u32], scales: &mut [f32], parallel: bool) {
-        let parts = if parallel { rayon::current_num_threads() } else { 1 };
+        let parts = if parallel {
+            rayon::current_num_threads()
+        } else {
+            1
+        };
         let mut rest = (prepared, scales);
         let mut jobs = Vec::new();
         for range in crate::cpu::geometry::even_parts(block.tiles.len(), parts) {
@@ -130,9 +193,11 @@ impl Preparation<'_> {
             jobs.push((tiles, prepared, scales));
         }
         if parallel {
-            jobs.into_par_iter().for_each(|(tiles, prepared, scales)| self.tiles(tiles, prepared, scales));
+            jobs.into_par_iter()
+                .for_each(|(tiles, prepared, scales)| self.tiles(tiles, prepared, scales));
         } else {
-            jobs.into_iter().for_each(|(tiles, prepared, scales)| self.tiles(tiles, prepared, scales));
+            jobs.into_iter()
+                .for_each(|(tiles, prepared, scales)| self.tiles(tiles, prepared, scales));
         }
     }
 
@@ -141,12 +206,22 @@ impl Preparation<'_> {
         let first = tiles[0].lane;
         let runs = merged(tiles);
         let mut stage = self.stage(runs.iter().map(|run| run.length).max());
-        if tiles.iter().any(|tile| tile.segments.iter().map(|segment| segment.length).sum::<usize>() < tile.lanes()) {
+        if tiles.iter().any(|tile| {
+            tile.segments
+                .iter()
+                .map(|segment| segment.length)
+                .sum::<usize>()
+                < tile.lanes()
+        }) {
             prepared.fill(self.padding());
         }
         for run in &runs {
             if self.precision == Precision::Int8 {
-                self.measure(run, &mut stage, &mut scales[run.lane - first..][..run.length]);
+                self.measure(
+                    run,
+                    &mut stage,
+                    &mut scales[run.lane - first..][..run.length],
+                );
             }
             for group in 0..self.groups {
                 let lanes = self.lanes(run.image, group, run.pixel, run.length, &mut stage);
@@ -154,8 +229,10 @@ impl Preparation<'_> {
                     let start = run.lane.max(tile.lane);
                     let end = (run.lane + run.length).min(tile.lane + tile.lanes());
                     if start < end {
-                        let to = (tile.lane - first) * self.groups + group * tile.lanes() + start - tile.lane;
-                        prepared[to..to + end - start].copy_from_slice(&lanes[start - run.lane..end - run.lane]);
+                        let to = (tile.lane - first) * self.groups + group * tile.lanes() + start
+                            - tile.lane;
+                        prepared[to..to + end - start]
+                            .copy_from_slice(&lanes[start - run.lane..end - run.lane]);
                     }
                 }
             }
@@ -167,8 +244,18 @@ impl Preparation<'_> {
         scales.fill(0.0);
         for channel in 0..self.extents.channels {
             let values = &mut stage.channel(0)[..run.length];
-            let run = Run { image: run.image, channel, pixel: run.pixel };
-            self.input.prefetch(Run { channel: channel + 1 + PREFETCHED / values.len(), ..run }, values.len());
+            let run = Run {
+                image: run.image,
+                channel,
+                pixel: run.pixel,
+            };
+            self.input.prefetch(
+                Run {
+                    channel: channel + 1 + PREFETCHED / values.len(),
+                    ..run
+                },
+                values.len(),
+            );
             self.input.read(self.isa, run, values);
             raise(self.isa, values, scales);
         }
@@ -180,20 +267,31 @@ impl Preparation<'_> {
 
     /// The largest magnitude of each image after the prologue.
     pub(crate) fn measure_images(&mut self) {
-        let Extents { batch, channels, .. } = self.extents;
+        let Extents {
+            batch, channels, ..
+        } = self.extents;
         let pixels = self.extents.pixels();
         let this = &*self;
         let largest = (0..batch * channels).into_par_iter().map_init(
             || Scratch::take(pixels),
             |stage, row| {
                 let values = as_f32_mut(stage);
-                let run = Run { image: row / channels, channel: row % channels, pixel: 0 };
+                let run = Run {
+                    image: row / channels,
+                    channel: row % channels,
+                    pixel: 0,
+                };
                 this.input.read(this.isa, run, values);
-                values.iter().fold(0.0_f32, |largest, value| largest.max(value.abs()))
+                values
+                    .iter()
+                    .fold(0.0_f32, |largest, value| largest.max(value.abs()))
             },
         );
         let largest: Vec<f32> = largest.collect();
-        self.largest = largest.chunks_exact(channels).map(|row| row.iter().copied().fold(0.0, f32::max)).collect();
+        self.largest = largest
+            .chunks_exact(channels)
+            .map(|row| row.iter().copied().fold(0.0, f32::max))
+            .collect();
     }
 }
 
@@ -202,7 +300,10 @@ fn merged(tiles: &[Tile]) -> Vec<Segment> {
     let mut runs: Vec<Segment> = Vec::new();
     for tile in tiles {
         for &segment in &tile.segments {
-            let segment = Segment { lane: segment.lane + tile.lane, ..segment };
+            let segment = Segment {
+                lane: segment.lane + tile.lane,
+                ..segment
+            };
             match runs.last_mut() {
                 Some(last) if last.is_followed_by(&segment) => last.length += segment.length,
                 _ => runs.push(segment),

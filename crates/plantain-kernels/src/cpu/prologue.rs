@@ -37,13 +37,33 @@ impl Prologue<'_> {
         match self {
             Self::None | Self::Silu => {}
             Self::Affine { affine, .. } => {
-                assert_eq!(affine.scale.len(), batch * channels, "a scale per image and input channel");
-                assert_eq!(affine.shift.len(), batch * channels, "a shift per image and input channel");
+                assert_eq!(
+                    affine.scale.len(),
+                    batch * channels,
+                    "a scale per image and input channel"
+                );
+                assert_eq!(
+                    affine.shift.len(),
+                    batch * channels,
+                    "a shift per image and input channel"
+                );
             }
-            Self::LayerNorm { stats, weight, bias } => {
+            Self::LayerNorm {
+                stats,
+                weight,
+                bias,
+            } => {
                 assert_eq!(stats.mean.len(), batch * pixels, "a mean per token");
-                assert_eq!(stats.inverse_std.len(), batch * pixels, "a deviation per token");
-                assert_eq!(weight.len(), channels, "a layer norm weight per input channel");
+                assert_eq!(
+                    stats.inverse_std.len(),
+                    batch * pixels,
+                    "a deviation per token"
+                );
+                assert_eq!(
+                    weight.len(),
+                    channels,
+                    "a layer norm weight per input channel"
+                );
                 assert_eq!(bias.len(), channels, "a layer norm bias per input channel");
             }
         }
@@ -102,7 +122,16 @@ impl<'a> Input<'a> {
         if let Prologue::None = self.prologue {
             return out.copy_from_slice(x);
         }
-        dispatch(isa, Read { input: self, run, row, x, out });
+        dispatch(
+            isa,
+            Read {
+                input: self,
+                run,
+                row,
+                x,
+                out,
+            },
+        );
     }
 }
 
@@ -132,13 +161,21 @@ impl Kernel for Read<'_> {
 
     #[inline(always)]
     fn run<L: Lanes>(self, l: L) {
-        let Self { input, run, row, x, out } = self;
+        let Self {
+            input,
+            run,
+            row,
+            x,
+            out,
+        } = self;
         let (x, length) = (&x[..out.len()], out.len());
         // SAFETY: input, output and statistics have `length` values.
         unsafe {
             match input.prologue {
                 Prologue::None => {}
-                Prologue::Silu => map!(l: L, x.as_ptr(), out.as_mut_ptr(), length, |x| math::silu(l, x)),
+                Prologue::Silu => {
+                    map!(l: L, x.as_ptr(), out.as_mut_ptr(), length, |x| math::silu(l, x))
+                }
                 Prologue::Affine { affine, silu } => {
                     let (scale, shift) = (l.splat(affine.scale[row]), l.splat(affine.shift[row]));
                     if silu {
@@ -148,7 +185,11 @@ impl Kernel for Read<'_> {
                         map!(l: L, x.as_ptr(), out.as_mut_ptr(), length, |x| l.mul_add(x, scale, shift));
                     }
                 }
-                Prologue::LayerNorm { stats, weight, bias } => {
+                Prologue::LayerNorm {
+                    stats,
+                    weight,
+                    bias,
+                } => {
                     let first = run.image * input.pixels + run.pixel;
                     let mean = &stats.mean[first..][..length];
                     let inverse_std = &stats.inverse_std[first..][..length];
@@ -159,7 +200,11 @@ impl Kernel for Read<'_> {
                         let mean = l.load_first(mean.as_ptr().add(at), count);
                         let inverse_std = l.load_first(inverse_std.as_ptr().add(at), count);
                         let normal = l.mul(l.sub(x, mean), inverse_std);
-                        l.store_first(out.as_mut_ptr().add(at), l.mul_add(normal, weight, bias), count);
+                        l.store_first(
+                            out.as_mut_ptr().add(at),
+                            l.mul_add(normal, weight, bias),
+                            count,
+                        );
                     }
                 }
             }

@@ -31,16 +31,22 @@ impl Buffer {
         } else {
             (CACHE_LINE, bytes.next_multiple_of(CACHE_LINE))
         };
-        let layout = Layout::from_size_align(bytes, align).expect("a buffer of at most isize::MAX bytes");
+        let layout =
+            Layout::from_size_align(bytes, align).expect("a buffer of at most isize::MAX bytes");
         // SAFETY: the layout is not empty.
         let start = unsafe { alloc(layout) };
-        let Some(start) = NonNull::new(start) else { handle_alloc_error(layout) };
+        let Some(start) = NonNull::new(start) else {
+            handle_alloc_error(layout)
+        };
         if align == HUGE_PAGE {
             ask_for_huge_pages(start, bytes);
         }
         // SAFETY: `start` is valid for `bytes` writes; all-zero is a valid `u32`.
         unsafe { start.write_bytes(0, bytes) };
-        Self { start: start.cast(), layout }
+        Self {
+            start: start.cast(),
+            layout,
+        }
     }
 
     fn lanes(&self) -> usize {
@@ -105,7 +111,10 @@ impl Scratch {
             .min_by_key(|&index| free[index].lanes());
         let found = best.map(|index| free.swap_remove(index));
         drop(free);
-        Self { buffer: Some(found.unwrap_or_else(|| Buffer::zeroed(lanes))), lanes }
+        Self {
+            buffer: Some(found.unwrap_or_else(|| Buffer::zeroed(lanes))),
+            lanes,
+        }
     }
 }
 
@@ -127,7 +136,12 @@ impl Drop for Scratch {
     fn drop(&mut self) {
         let mut free = FREE.lock().unwrap_or_else(PoisonError::into_inner);
         free.extend(self.buffer.take());
-        while free.iter().map(|buffer| buffer.layout.size()).sum::<usize>() > KEPT {
+        while free
+            .iter()
+            .map(|buffer| buffer.layout.size())
+            .sum::<usize>()
+            > KEPT
+        {
             let largest = (0..free.len()).max_by_key(|&index| free[index].lanes());
             largest.map(|index| free.swap_remove(index));
         }
@@ -165,7 +179,10 @@ unsafe impl Sync for SharedLanes {}
 
 impl SharedLanes {
     pub(crate) fn new(lanes: &mut [u32]) -> Self {
-        Self { start: lanes.as_mut_ptr(), length: lanes.len() }
+        Self {
+            start: lanes.as_mut_ptr(),
+            length: lanes.len(),
+        }
     }
 
     /// # Panics

@@ -1,7 +1,7 @@
 //! Euler for flow-matching models, `x = (1 - sigma) x_0 + sigma e`.
 
-use crate::{FlowSpacing, ScheduleConfig};
 use crate::plan::{Plan, StepPlan, Update};
+use crate::{FlowSpacing, ScheduleConfig};
 
 /// Every step follows the predicted flow `dx/dsigma = e - x_0` to the next sigma.
 ///

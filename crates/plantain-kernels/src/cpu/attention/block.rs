@@ -60,10 +60,18 @@ impl FormatKernel for Block<'_> {
 impl Block<'_> {
     #[inline(always)]
     fn run_vectors<T: Format, const N: usize>(self, format: T) {
-        let Self { layout, packed_keys, packed_values, .. } = self;
+        let Self {
+            layout,
+            packed_keys,
+            packed_values,
+            ..
+        } = self;
         let width = N * T::L::COUNT;
         assert!(self.count <= width && self.first + self.count <= self.total);
-        assert!(packed_keys.len() >= layout.packed_keys() && packed_values.len() >= layout.packed_values());
+        assert!(
+            packed_keys.len() >= layout.packed_keys()
+                && packed_values.len() >= layout.packed_values()
+        );
         let (queries, rest) = self.scratch.split_at_mut(layout.channel_words * width);
         let (sums, rest) = rest.split_at_mut(layout.value_rows() * width);
         let (softmax, waiting) = rest.split_at_mut((2 + KEY_ROWS) * width);
@@ -72,13 +80,20 @@ impl Block<'_> {
 
         // With log2(e) the softmax can use powers of two.
         let factor = std::f32::consts::LOG2_E / (layout.head_size as f32).sqrt();
-        pack_queries::<T>(self.queries, [self.first, self.count, self.total], factor, width, queries);
+        pack_queries::<T>(
+            self.queries,
+            [self.first, self.count, self.total],
+            factor,
+            width,
+            queries,
+        );
         sums.fill(0);
         total.fill(0);
         bound.fill(f32::NEG_INFINITY.to_bits());
         let room = WAITING.min(waiting.len()) / width * T::GROUP / KEY_ROWS;
         assert!(room > 0, "the scratch memory holds a tile of weights");
-        let (queries, sums): (*const f32, *mut f32) = (queries.as_ptr().cast(), sums.as_mut_ptr().cast());
+        let (queries, sums): (*const f32, *mut f32) =
+            (queries.as_ptr().cast(), sums.as_mut_ptr().cast());
         let weights: *mut f32 = waiting.as_mut_ptr().cast();
         let softmax = Softmax {
             bound: bound.as_mut_ptr().cast(),
@@ -86,7 +101,11 @@ impl Block<'_> {
             scores: scores.as_mut_ptr().cast(),
         };
 
-        let visible = Visible { keys: layout.keys, first_query: self.first, causal: self.causal };
+        let visible = Visible {
+            keys: layout.keys,
+            first_query: self.first,
+            causal: self.causal,
+        };
         let tiles = visible.end(self.count).div_ceil(KEY_ROWS);
         let items = Softmax::items::<T, N>();
         // The tiles `start .. weighed` have weights that wait for their values.
@@ -94,11 +113,17 @@ impl Block<'_> {
         for tile in 0..=tiles {
             // The tile before this one is weighed now; the round after the last tile does only that.
             let slot = weights.wrapping_add((weighed - start) * items * T::L::COUNT);
-            let (items, words) = (items * usize::from(tile > 0), layout.channel_words * usize::from(tile < tiles));
-            let keys = packed_keys.as_ptr().wrapping_add(tile * layout.channel_words * KEY_ROWS);
+            let (items, words) = (
+                items * usize::from(tile > 0),
+                layout.channel_words * usize::from(tile < tiles),
+            );
+            let keys = packed_keys
+                .as_ptr()
+                .wrapping_add(tile * layout.channel_words * KEY_ROWS);
             // SAFETY: the tile is one of the packed ones, or no word of it is read; the queries have as many words;
             // the memory of the softmax was cut for this block; fewer than `room` tiles are waiting.
-            let mut scores = unsafe { tile_scores::<T, N>(format, keys, queries, words, softmax, items, slot) };
+            let mut scores =
+                unsafe { tile_scores::<T, N>(format, keys, queries, words, softmax, items, slot) };
             weighed = tile;
             let last = tile == tiles;
             let exceeded = !last && {
@@ -109,12 +134,17 @@ impl Block<'_> {
                 unsafe { softmax.keep::<T, N>(format, &scores, SLACK) }
             };
             if weighed > start && (exceeded || last || weighed - start == room) {
-                let (skipped, words) = (start * KEY_ROWS / T::GROUP, (weighed - start) * KEY_ROWS / T::GROUP);
+                let (skipped, words) = (
+                    start * KEY_ROWS / T::GROUP,
+                    (weighed - start) * KEY_ROWS / T::GROUP,
+                );
                 for (channel, rows) in layout.value_tiles() {
                     // SAFETY: `skipped + words <= key_words`, the rows are among those of `sums`, and that many
                     // weights were written.
                     unsafe {
-                        let values = packed_values.as_ptr().add(channel * layout.key_words + skipped * rows);
+                        let values = packed_values
+                            .as_ptr()
+                            .add(channel * layout.key_words + skipped * rows);
                         let sums = sums.add(channel * width);
                         match rows {
                             6 => add_values::<T, N, 6>(format, values, weights, words, sums),
@@ -134,7 +164,13 @@ impl Block<'_> {
         // `[head_size][total]`, and `first + count <= total`.
         unsafe {
             let out = self.out.add(self.first);
-            write_output::<T, N>(format, softmax, sums, [layout.head_size, self.total, self.count], out);
+            write_output::<T, N>(
+                format,
+                softmax,
+                sums,
+                [layout.head_size, self.total, self.count],
+                out,
+            );
         }
     }
 }
@@ -167,7 +203,11 @@ unsafe fn write_output<T: Format, const N: usize>(
                 let lane = vector * T::L::COUNT;
                 l.store(out.add(lane), l.mul(l.load(sums.add(lane)), factor));
             }
-            l.store_some(out.add(last), l.mul(l.load(sums.add(last)), factors[N - 1]), count - last);
+            l.store_some(
+                out.add(last),
+                l.mul(l.load(sums.add(last)), factors[N - 1]),
+                count - last,
+            );
         }
     }
 }
@@ -183,7 +223,11 @@ struct Visible {
 impl Visible {
     /// The keys before this one are all that any of the block's queries sees.
     fn end(self, queries: usize) -> usize {
-        if self.causal { self.keys.min(self.first_query + queries) } else { self.keys }
+        if self.causal {
+            self.keys.min(self.first_query + queries)
+        } else {
+            self.keys
+        }
     }
 
     /// Whether every query sees all keys before `end`.
@@ -194,8 +238,15 @@ impl Visible {
 
     /// Takes keys that do not exist, or that come after a query, out of the scores of a tile.
     #[inline(always)]
-    fn mask<T: Format, const N: usize>(self, format: T, first_key: usize, scores: &mut Scores<T, N>) {
-        const STEPS: [f32; 16] = [0., 1., 2., 3., 4., 5., 6., 7., 8., 9., 10., 11., 12., 13., 14., 15.];
+    fn mask<T: Format, const N: usize>(
+        self,
+        format: T,
+        first_key: usize,
+        scores: &mut Scores<T, N>,
+    ) {
+        const STEPS: [f32; 16] = [
+            0., 1., 2., 3., 4., 5., 6., 7., 8., 9., 10., 11., 12., 13., 14., 15.,
+        ];
         let l = format.lanes();
         let nothing = l.splat(f32::NEG_INFINITY);
         // SAFETY: no vector has more than sixteen lanes.

@@ -86,7 +86,12 @@ impl Format for PairFormat {
         // 2^f for f in [0, 1), relative error 7.5e-5: a fiftieth of what bfloat16 rounds away. The value is in [1, 2),
         // so that half a unit of the last bfloat16 place, added here, makes the later cut a rounding to nearest.
         const HALF_PLACE: f32 = 1.0 / 256.0;
-        const P: [f32; 4] = [0.999_925_2 + HALF_PLACE, 0.695_833_56, 0.226_067_14, 0.078_024_53];
+        const P: [f32; 4] = [
+            0.999_925_2 + HALF_PLACE,
+            0.695_833_56,
+            0.226_067_14,
+            0.078_024_53,
+        ];
         let l = self.lanes();
         let low = l.scale_by_floor(math::polynomial(l, l.fraction(low), &P), low);
         let high = l.scale_by_floor(math::polynomial(l, l.fraction(high), &P), high);
@@ -95,7 +100,8 @@ impl Format for PairFormat {
     #[inline(always)]
     fn add_weights(self, sum: VectorOf<Self>, words: VectorOf<Self>) -> VectorOf<Self> {
         const ONES: u32 = 0x3f80_3f80;
-        self.0.dot(sum, words, self.lanes().splat(f32::from_bits(ONES)))
+        self.0
+            .dot(sum, words, self.lanes().splat(f32::from_bits(ONES)))
     }
 }
 
@@ -105,7 +111,11 @@ impl Format for PairFormat {
 fn round(x: f32) -> u32 {
     let bits = x.to_bits();
     let rounded = bits.wrapping_add(0x7fff + (bits >> 16 & 1)) >> 16;
-    if x.is_nan() { bits >> 16 | 0x40 } else { rounded }
+    if x.is_nan() {
+        bits >> 16 | 0x40
+    } else {
+        rounded
+    }
 }
 
 /// A computation that is generic over the format.

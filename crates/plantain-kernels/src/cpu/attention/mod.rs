@@ -57,7 +57,15 @@ pub fn attention(
     precision: Precision,
     out: &mut [f32],
 ) {
-    Attention { q, k, v, shape, causal, precision }.run(Isa::current(), out);
+    Attention {
+        q,
+        k,
+        v,
+        shape,
+        causal,
+        precision,
+    }
+    .run(Isa::current(), out);
 }
 
 #[derive(Clone, Copy)]
@@ -87,10 +95,24 @@ impl Output {
 
 impl Attention<'_> {
     fn run(&self, isa: Isa, out: &mut [f32]) {
-        let AttentionShape { batch, heads, head_size, queries, keys } = self.shape;
+        let AttentionShape {
+            batch,
+            heads,
+            head_size,
+            queries,
+            keys,
+        } = self.shape;
         assert!(keys > 0, "attention needs a key");
-        assert_eq!(self.q.len(), batch * heads * head_size * queries, "length of the queries");
-        assert_eq!(self.k.len(), batch * heads * head_size * keys, "length of the keys");
+        assert_eq!(
+            self.q.len(),
+            batch * heads * head_size * queries,
+            "length of the queries"
+        );
+        assert_eq!(
+            self.k.len(),
+            batch * heads * head_size * keys,
+            "length of the keys"
+        );
         assert_eq!(self.v.len(), self.k.len(), "length of the values");
         assert_eq!(out.len(), self.q.len(), "length of the output");
         if out.is_empty() {
@@ -99,17 +121,40 @@ impl Attention<'_> {
         let layout = Layout::new(head_size, keys, group(isa, self.precision));
         let parallel = batch * heads * head_size * queries * keys >= SERIAL;
         let out = Output(out.as_mut_ptr());
-        for_each(parallel, batch * heads, || (), |(), head| self.run_head(isa, layout, head, out, parallel));
+        for_each(
+            parallel,
+            batch * heads,
+            || (),
+            |(), head| self.run_head(isa, layout, head, out, parallel),
+        );
     }
 
     fn run_head(&self, isa: Isa, layout: Layout, head: usize, out: Output, parallel: bool) {
-        let AttentionShape { head_size, queries: total, keys, .. } = self.shape;
-        let mut scratch = Scratch::take(layout.packed_keys() + layout.packed_values() + layout.key_tiles * KEY_ROWS);
+        let AttentionShape {
+            head_size,
+            queries: total,
+            keys,
+            ..
+        } = self.shape;
+        let mut scratch = Scratch::take(
+            layout.packed_keys() + layout.packed_values() + layout.key_tiles * KEY_ROWS,
+        );
         let (packed_keys, rest) = scratch.split_at_mut(layout.packed_keys());
         let (packed_values, row) = rest.split_at_mut(layout.packed_values());
         let of_head = head * head_size * keys..(head + 1) * head_size * keys;
         let (keys, values) = (&self.k[of_head.clone()], &self.v[of_head]);
-        dispatch_format(isa, self.precision, PackHead { layout, keys, values, packed_keys, packed_values, row });
+        dispatch_format(
+            isa,
+            self.precision,
+            PackHead {
+                layout,
+                keys,
+                values,
+                packed_keys,
+                packed_values,
+                row,
+            },
+        );
         let (packed_keys, packed_values) = (&*packed_keys, &*packed_values);
 
         let queries = &self.q[head * head_size * total..][..head_size * total];
@@ -123,8 +168,18 @@ impl Attention<'_> {
             // The block writes the columns `first .. first + count` of this head, which no other block has.
             let out = out.head(head * head_size * total);
             let causal = self.causal;
-            let block =
-                Block { layout, packed_keys, packed_values, queries, total, first, count, causal, scratch, out };
+            let block = Block {
+                layout,
+                packed_keys,
+                packed_values,
+                queries,
+                total,
+                first,
+                count,
+                causal,
+                scratch,
+                out,
+            };
             dispatch_format(isa, self.precision, block);
         };
         let scratch = || Scratch::take(scratch_words(&layout));

@@ -24,8 +24,12 @@ impl Layout {
     pub(super) fn new(head_size: usize, keys: usize, group: usize) -> Self {
         let key_tiles = keys.div_ceil(KEY_ROWS);
         // Tiles of six and five cover every size from 20 on exactly; below, some channels are computed in vain.
-        let waste = |fives: usize| (fives * 5 + head_size.saturating_sub(fives * 5).next_multiple_of(6)) - head_size;
-        let fives = (0..=head_size.div_ceil(5)).min_by_key(|&fives| waste(fives)).unwrap_or(0);
+        let waste = |fives: usize| {
+            (fives * 5 + head_size.saturating_sub(fives * 5).next_multiple_of(6)) - head_size
+        };
+        let fives = (0..=head_size.div_ceil(5))
+            .min_by_key(|&fives| waste(fives))
+            .unwrap_or(0);
         Self {
             head_size,
             keys,
@@ -83,19 +87,29 @@ impl FormatKernel for PackHead<'_> {
             let low = &channels[..count];
             row[count..].fill(0);
             if T::GROUP == 1 {
-                row.iter_mut().zip(low).for_each(|(out, &low)| *out = T::word(low, 0.0));
+                row.iter_mut()
+                    .zip(low)
+                    .for_each(|(out, &low)| *out = T::word(low, 0.0));
             } else if let Some(high) = channels.get(count..2 * count) {
-                row.iter_mut().zip(low).zip(high).for_each(|((out, &low), &high)| *out = T::word(low, high));
+                row.iter_mut()
+                    .zip(low)
+                    .zip(high)
+                    .for_each(|((out, &low), &high)| *out = T::word(low, high));
             } else {
-                row.iter_mut().zip(low).for_each(|(out, &low)| *out = T::word(low, 0.0));
+                row.iter_mut()
+                    .zip(low)
+                    .for_each(|(out, &low)| *out = T::word(low, 0.0));
             }
-            let targets = self.packed_keys.chunks_exact_mut(layout.channel_words * KEY_ROWS);
+            let targets = self
+                .packed_keys
+                .chunks_exact_mut(layout.channel_words * KEY_ROWS);
             for (tile, keys) in targets.zip(row.as_chunks::<KEY_ROWS>().0) {
                 tile[word * KEY_ROWS..][..KEY_ROWS].copy_from_slice(keys);
             }
         }
         for (first, rows) in layout.value_tiles() {
-            let tile = &mut self.packed_values[first * layout.key_words..][..rows * layout.key_words];
+            let tile =
+                &mut self.packed_values[first * layout.key_words..][..rows * layout.key_words];
             for channel in 0..rows {
                 let row = &mut row[..layout.key_words];
                 row.fill(0);
@@ -105,9 +119,15 @@ impl FormatKernel for PackHead<'_> {
                     if let Some(&last) = groups.remainder().first() {
                         row[count / T::GROUP] = T::word(last, 0.0);
                     }
-                    row.iter_mut().zip(groups).for_each(|(out, group)| *out = T::word(group[0], group[T::GROUP - 1]));
+                    row.iter_mut()
+                        .zip(groups)
+                        .for_each(|(out, group)| *out = T::word(group[0], group[T::GROUP - 1]));
                 }
-                tile[channel..].iter_mut().step_by(rows).zip(row).for_each(|(out, &mut word)| *out = word);
+                tile[channel..]
+                    .iter_mut()
+                    .step_by(rows)
+                    .zip(row)
+                    .for_each(|(out, &mut word)| *out = word);
             }
         }
     }
@@ -130,9 +150,13 @@ pub(super) fn pack_queries<T: Format>(
         out[count..].fill(0);
         if T::GROUP == 2 && channel + 1 < rows {
             let pairs = row(channel).iter().zip(row(channel + 1));
-            out.iter_mut().zip(pairs).for_each(|(out, (low, high))| *out = T::word(low * factor, high * factor));
+            out.iter_mut()
+                .zip(pairs)
+                .for_each(|(out, (low, high))| *out = T::word(low * factor, high * factor));
         } else {
-            out.iter_mut().zip(row(channel)).for_each(|(out, low)| *out = T::word(low * factor, 0.0));
+            out.iter_mut()
+                .zip(row(channel))
+                .for_each(|(out, low)| *out = T::word(low * factor, 0.0));
         }
     }
 }

@@ -8,21 +8,34 @@ fn noise(length: usize, seed: u64) -> Vec<f32> {
         state ^= state << 17;
         (state >> 40) as f32 / (1 << 24) as f32 - 0.5
     };
-    (0..length).map(|_| 2.0 * (next() + next() + next())).collect()
+    (0..length)
+        .map(|_| 2.0 * (next() + next() + next()))
+        .collect()
 }
 
 fn reference(attention: &Attention<'_>) -> Vec<f64> {
-    let AttentionShape { batch, heads, head_size, queries, keys } = attention.shape;
+    let AttentionShape {
+        batch,
+        heads,
+        head_size,
+        queries,
+        keys,
+    } = attention.shape;
     let mut out = vec![0.0; attention.q.len()];
     for head in 0..batch * heads {
         let at = |x: &[f32], channel: usize, token: usize, tokens: usize| {
             f64::from(x[(head * head_size + channel) * tokens + token])
         };
         for query in 0..queries {
-            let seen = if attention.causal { keys.min(query + 1) } else { keys };
+            let seen = if attention.causal {
+                keys.min(query + 1)
+            } else {
+                keys
+            };
             let scores: Vec<f64> = (0..seen)
                 .map(|key| {
-                    let dot = |c| at(attention.q, c, query, queries) * at(attention.k, c, key, keys);
+                    let dot =
+                        |c| at(attention.q, c, query, queries) * at(attention.k, c, key, keys);
                     (0..head_size).map(dot).sum::<f64>() / (head_size as f64).sqrt()
                 })
                 .collect();
@@ -30,7 +43,11 @@ fn reference(attention: &Attention<'_>) -> Vec<f64> {
             let weights: Vec<f64> = scores.iter().map(|s| (s - top).exp()).collect();
             let total: f64 = weights.iter().sum();
             for channel in 0..head_size {
-                let sum: f64 = weights.iter().enumerate().map(|(key, w)| w * at(attention.v, channel, key, keys)).sum();
+                let sum: f64 = weights
+                    .iter()
+                    .enumerate()
+                    .map(|(key, w)| w * at(attention.v, channel, key, keys))
+                    .sum();
                 out[(head * head_size + channel) * queries + query] = sum / total;
             }
         }
@@ -39,7 +56,11 @@ fn reference(attention: &Attention<'_>) -> Vec<f64> {
 }
 
 fn relative(got: &[f32], want: &[f64]) -> f64 {
-    let error: f64 = got.iter().zip(want).map(|(&a, b)| (f64::from(a) - b).powi(2)).sum();
+    let error: f64 = got
+        .iter()
+        .zip(want)
+        .map(|(&a, b)| (f64::from(a) - b).powi(2))
+        .sum();
     (error / want.iter().map(|b| b * b).sum::<f64>().max(1e-300)).sqrt()
 }
 
@@ -52,14 +73,27 @@ fn check(mut attention: Attention<'_>, limits: [f64; 2]) {
             let mut out = vec![f32::NAN; attention.q.len()];
             attention.run(isa, &mut out);
             let error = relative(&out, &want);
-            println!("{isa:?} {precision:?} {:?} causal {}: {error:.2e}", attention.shape, attention.causal);
-            assert!(error < limit, "{isa:?} {precision:?} {:?}: {error}", attention.shape);
+            println!(
+                "{isa:?} {precision:?} {:?} causal {}: {error:.2e}",
+                attention.shape, attention.causal
+            );
+            assert!(
+                error < limit,
+                "{isa:?} {precision:?} {:?}: {error}",
+                attention.shape
+            );
         }
     }
 }
 
 fn shape([batch, heads, head_size, queries, keys]: [usize; 5]) -> AttentionShape {
-    AttentionShape { batch, heads, head_size, queries, keys }
+    AttentionShape {
+        batch,
+        heads,
+        head_size,
+        queries,
+        keys,
+    }
 }
 
 #[test]
@@ -89,14 +123,26 @@ fn shapes_of_the_networks_and_odd_ones() {
             noise(size * shape.keys, seed + 3),
         );
         for causal in [false, true] {
-            check(Attention { q: &q, k: &k, v: &v, shape, causal, precision: Precision::F32 }, [2e-6, 6e-3]);
+            check(
+                Attention {
+                    q: &q,
+                    k: &k,
+                    v: &v,
+                    shape,
+                    causal,
+                    precision: Precision::F32,
+                },
+                [2e-6, 6e-3],
+            );
         }
     }
 }
 
 #[test]
 fn random_shapes() {
-    proptest::proptest!(proptest::test_runner::Config::with_cases(40), |(
+    proptest::proptest!(proptest::test_runner::Config {
+        cases: 40, rng_seed: proptest::test_runner::RngSeed::Fixed(7), ..Default::default()
+    }, |(
         batch in 1usize..3, heads in 1usize..4, head_size in 1usize..90, queries in 1usize..150, keys in 1usize..300,
         causal: bool, seed in 1u64..1000,
     )| {
@@ -114,8 +160,20 @@ fn huge_and_rising_scores() {
     for step in [0.01f32, 1.0, 100.0, 1e6] {
         // Rising, falling, and far below zero: the weight is on few keys, or on the last or first one alone.
         for (sign, offset) in [(1.0, 0.0), (-1.0, 0.0), (1.0, -1e4)] {
-            let k: Vec<f32> = (0..8 * 500).map(|i| (sign * (i % 500) as f32 * step + offset).round()).collect();
-            check(Attention { q: &q, k: &k, v: &v, shape, causal: false, precision: Precision::F32 }, [1e-3, 1.5]);
+            let k: Vec<f32> = (0..8 * 500)
+                .map(|i| (sign * (i % 500) as f32 * step + offset).round())
+                .collect();
+            check(
+                Attention {
+                    q: &q,
+                    k: &k,
+                    v: &v,
+                    shape,
+                    causal: false,
+                    precision: Precision::F32,
+                },
+                [1e-3, 1.5],
+            );
         }
     }
 }
@@ -124,12 +182,32 @@ fn huge_and_rising_scores() {
 fn equal_scores_give_the_mean() {
     let shape = shape([1, 1, 10, 20, 301]);
     let (q, k, v) = (vec![30.0; 200], vec![30.0; 3010], noise(3010, 9));
-    check(Attention { q: &q, k: &k, v: &v, shape, causal: false, precision: Precision::F32 }, [2e-6, 6e-2]);
+    check(
+        Attention {
+            q: &q,
+            k: &k,
+            v: &v,
+            shape,
+            causal: false,
+            precision: Precision::F32,
+        },
+        [2e-6, 6e-2],
+    );
 }
 
 #[test]
 fn one_key_gives_its_value() {
     let shape = shape([1, 2, 5, 33, 1]);
     let (q, k, v) = (noise(330, 1), noise(10, 2), noise(10, 3));
-    check(Attention { q: &q, k: &k, v: &v, shape, causal: false, precision: Precision::F32 }, [1e-6, 4e-3]);
+    check(
+        Attention {
+            q: &q,
+            k: &k,
+            v: &v,
+            shape,
+            causal: false,
+            precision: Precision::F32,
+        },
+        [1e-6, 4e-3],
+    );
 }

@@ -36,7 +36,12 @@ impl Softmax {
     /// # Safety
     /// The memory must be valid for a block of `N` vectors, `weights` for writing one, and `item` less than `items`.
     #[inline(always)]
-    pub(super) unsafe fn weigh<T: Format, const N: usize>(self, format: T, item: usize, weights: *mut f32) {
+    pub(super) unsafe fn weigh<T: Format, const N: usize>(
+        self,
+        format: T,
+        item: usize,
+        weights: *mut f32,
+    ) {
         let l = format.lanes();
         let lane = item % N * T::L::COUNT;
         // SAFETY: the caller's promise.
@@ -57,7 +62,12 @@ impl Softmax {
     /// # Safety
     /// The memory must be valid for a block of `N` vectors.
     #[inline(always)]
-    pub(super) unsafe fn keep<T: Format, const N: usize>(self, format: T, scores: &Scores<T, N>, slack: f32) -> bool {
+    pub(super) unsafe fn keep<T: Format, const N: usize>(
+        self,
+        format: T,
+        scores: &Scores<T, N>,
+        slack: f32,
+    ) -> bool {
         let l = format.lanes();
         let mut exceeded = false;
         for vector in 0..N {
@@ -80,7 +90,12 @@ impl Softmax {
     /// # Safety
     /// The memory must be valid for a block of `N` vectors, and `sums` for reading and writing `rows` rows of it.
     #[inline(always)]
-    pub(super) unsafe fn raise<T: Format, const N: usize>(self, format: T, sums: *mut f32, rows: usize) {
+    pub(super) unsafe fn raise<T: Format, const N: usize>(
+        self,
+        format: T,
+        sums: *mut f32,
+        rows: usize,
+    ) {
         let l = format.lanes();
         for vector in 0..N {
             let lane = vector * T::L::COUNT;
@@ -94,7 +109,10 @@ impl Softmax {
                 }
                 let factor = crate::cpu::math::exp2(l, l.sub(old, bound));
                 l.store(self.bound.add(lane), bound);
-                l.store(self.total.add(lane), l.mul(l.load(self.total.add(lane)), factor));
+                l.store(
+                    self.total.add(lane),
+                    l.mul(l.load(self.total.add(lane)), factor),
+                );
                 for row in 0..rows {
                     let sum = sums.add(row * N * T::L::COUNT + lane);
                     l.store(sum, l.mul(l.load(sum), factor));
@@ -125,11 +143,23 @@ pub(super) unsafe fn tile_scores<T: Format, const N: usize>(
     // SAFETY: the caller's promise.
     unsafe {
         for index in 0..both {
-            add_products(format, keys.add(index * KEY_ROWS), queries, index, &mut scores);
+            add_products(
+                format,
+                keys.add(index * KEY_ROWS),
+                queries,
+                index,
+                &mut scores,
+            );
             softmax.weigh::<T, N>(format, index, weights.add(index * T::L::COUNT));
         }
         for word in both..words {
-            add_products(format, keys.add(word * KEY_ROWS), queries, word, &mut scores);
+            add_products(
+                format,
+                keys.add(word * KEY_ROWS),
+                queries,
+                word,
+                &mut scores,
+            );
         }
         for item in both..items {
             softmax.weigh::<T, N>(format, item, weights.add(item * T::L::COUNT));
@@ -184,7 +214,9 @@ unsafe fn add_products<T: Format, const N: usize, const ROWS: usize>(
     let vectors: [_; N] = unsafe { load_row(format, matrix, word) };
     for (row, sums) in sums.iter_mut().enumerate() {
         // SAFETY: as above.
-        let factor = format.lanes().splat(f32::from_bits(unsafe { *factors.add(row) }));
+        let factor = format
+            .lanes()
+            .splat(f32::from_bits(unsafe { *factors.add(row) }));
         for (sum, &vector) in sums.iter_mut().zip(&vectors) {
             *sum = format.dot(*sum, factor, vector);
         }
@@ -196,7 +228,11 @@ unsafe fn add_products<T: Format, const N: usize, const ROWS: usize>(
 /// # Safety
 /// The row must be valid for reading.
 #[inline(always)]
-unsafe fn load_row<T: Format, const N: usize>(format: T, matrix: *const f32, row: usize) -> [VectorOf<T>; N] {
+unsafe fn load_row<T: Format, const N: usize>(
+    format: T,
+    matrix: *const f32,
+    row: usize,
+) -> [VectorOf<T>; N] {
     let l = format.lanes();
     let mut vectors = [l.splat(0.0); N];
     for (vector, value) in vectors.iter_mut().enumerate() {

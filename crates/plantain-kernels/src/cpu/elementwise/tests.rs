@@ -1,7 +1,9 @@
 use super::*;
 
 fn ramp(length: usize) -> Vec<f32> {
-    (0..length).map(|i| ((i * 37 % 101) as f32 - 50.0) * 0.11).collect()
+    (0..length)
+        .map(|i| ((i * 37 % 101) as f32 - 50.0) * 0.11)
+        .collect()
 }
 
 #[test]
@@ -28,12 +30,22 @@ fn in_place_is_the_same() {
     apply_in_place(Function::Silu, &mut in_place);
     assert_eq!(out, in_place);
     add_in_place(&mut out, &x);
-    assert!(out.iter().zip(&in_place).zip(&x).all(|((sum, a), b)| *sum == a + b));
+    assert!(
+        out.iter()
+            .zip(&in_place)
+            .zip(&x)
+            .all(|((sum, a), b)| *sum == a + b)
+    );
 }
 
 #[test]
 fn upsampling_repeats_pixels() {
-    for (shape, factor) in [([1, 3, 5, 7], 2), ([2, 1, 4, 3], 3), ([1, 2, 130, 150], 2), ([1, 1, 1, 1], 1)] {
+    for (shape, factor) in [
+        ([1, 3, 5, 7], 2),
+        ([2, 1, 4, 3], 3),
+        ([1, 2, 130, 150], 2),
+        ([1, 1, 1, 1], 1),
+    ] {
         let [b, c, h, w] = shape;
         let x = ramp(b * c * h * w);
         let mut out = vec![0.0; x.len() * factor * factor];

@@ -28,7 +28,10 @@ fn errors(isa: Isa, function: Function, reference: impl Fn(f64) -> f64) -> (f64,
         units = units.max(error / unit);
         absolute = absolute.max(error);
     }
-    println!("{:8} {function:?}: {units:.2} units, {absolute:.2e}", isa.name());
+    println!(
+        "{:8} {function:?}: {units:.2} units, {absolute:.2e}",
+        isa.name()
+    );
     (units, absolute)
 }
 
@@ -42,7 +45,9 @@ fn erfc(x: f64) -> f64 {
         }
         return 1.0 - sum * std::f64::consts::FRAC_2_SQRT_PI;
     }
-    let fraction = (1..200).rev().fold(x, |below, k| x + f64::from(k) / 2.0 / below);
+    let fraction = (1..200)
+        .rev()
+        .fold(x, |below, k| x + f64::from(k) / 2.0 / below);
     (-x * x).exp() / (fraction * std::f64::consts::PI.sqrt())
 }
 
@@ -81,7 +86,10 @@ fn absolute_error_of_activations() {
                 let want = reference(f64::from(x));
                 let error = (f64::from(got) - want).abs();
                 let allowed = 2e-7f64.max(3.0 * f64::from(f32::EPSILON) * want.abs());
-                assert!(error <= allowed, "{function:?}({x}) = {got} instead of {want}");
+                assert!(
+                    error <= allowed,
+                    "{function:?}({x}) = {got} instead of {want}"
+                );
                 worst = worst.max(error / want.abs().max(1.0));
             }
             println!("{:8} {function:?}: {worst:.2e}", isa.name());
@@ -92,10 +100,20 @@ fn absolute_error_of_activations() {
 #[test]
 fn not_a_number_stays() {
     for isa in Isa::available() {
-        for function in [Function::Exp, Function::Gelu, Function::Silu, Function::Tanh, Function::Relu] {
+        for function in [
+            Function::Exp,
+            Function::Gelu,
+            Function::Silu,
+            Function::Tanh,
+            Function::Relu,
+        ] {
             let mut out = [0.0; 17];
             apply_on(isa, function, &[f32::NAN; 17], &mut out);
-            assert!(out.iter().all(|x| x.is_nan()), "{function:?} on {}", isa.name());
+            assert!(
+                out.iter().all(|x| x.is_nan()),
+                "{function:?} on {}",
+                isa.name()
+            );
         }
     }
 }

@@ -39,7 +39,11 @@ macro_rules! kernel {
             /// Rows from `first_row` and every vector's lower or upper half.
             #[inline]
             #[target_feature(enable = "avx2,fma")]
-            unsafe fn part<const V: usize>(arguments: &TileArguments<'_>, first_row: usize, half: usize) {
+            unsafe fn part<const V: usize>(
+                arguments: &TileArguments<'_>,
+                first_row: usize,
+                half: usize,
+            ) {
                 let mut sums = [[{
                     let $start = 0;
                     $first
@@ -49,7 +53,9 @@ macro_rules! kernel {
                     sums[row] = [$first; V];
                 }
                 let mut weights = arguments.weights.wrapping_add(first_row);
-                let mut sources = arguments.sources.map(|source| source.wrapping_add(half * HALF));
+                let mut sources = arguments
+                    .sources
+                    .map(|source| source.wrapping_add(half * HALF));
                 for _ in 0..arguments.groups {
                     for &tap in arguments.taps {
                         // SAFETY: the caller promises that weights and sources are readable.

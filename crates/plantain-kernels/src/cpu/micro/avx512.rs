@@ -8,10 +8,26 @@ use crate::cpu::precision::Precision;
 pub(super) fn kernels(precision: Precision, bf16: bool, vnni: bool) -> [Kernel; VECTORS] {
     match precision {
         Precision::F32 => [single::tile::<1>, single::tile::<2>, single::tile::<3>],
-        Precision::Bf16 if bf16 => [pair_dot::tile::<1>, pair_dot::tile::<2>, pair_dot::tile::<3>],
-        Precision::Bf16 => [pair_widened::tile::<1>, pair_widened::tile::<2>, pair_widened::tile::<3>],
-        Precision::Int8 if vnni => [quad_dot::tile::<1>, quad_dot::tile::<2>, quad_dot::tile::<3>],
-        Precision::Int8 => [quad_widened::tile::<1>, quad_widened::tile::<2>, quad_widened::tile::<3>],
+        Precision::Bf16 if bf16 => [
+            pair_dot::tile::<1>,
+            pair_dot::tile::<2>,
+            pair_dot::tile::<3>,
+        ],
+        Precision::Bf16 => [
+            pair_widened::tile::<1>,
+            pair_widened::tile::<2>,
+            pair_widened::tile::<3>,
+        ],
+        Precision::Int8 if vnni => [
+            quad_dot::tile::<1>,
+            quad_dot::tile::<2>,
+            quad_dot::tile::<3>,
+        ],
+        Precision::Int8 => [
+            quad_widened::tile::<1>,
+            quad_widened::tile::<2>,
+            quad_widened::tile::<3>,
+        ],
     }
 }
 
@@ -39,14 +55,20 @@ macro_rules! kernel {
                     match *arguments.taps {
                         [tap] => body::<V, 1>(arguments, &[tap]),
                         [a, b, c, d] => body::<V, 4>(arguments, &[a, b, c, d]),
-                        _ => body::<V, 9>(arguments, arguments.taps.try_into().expect("1, 4 or 9 taps")),
+                        _ => body::<V, 9>(
+                            arguments,
+                            arguments.taps.try_into().expect("1, 4 or 9 taps"),
+                        ),
                     }
                 }
             }
 
             #[inline]
             #[target_feature(enable = $features)]
-            unsafe fn body<const V: usize, const T: usize>(arguments: &TileArguments<'_>, taps: &[isize; T]) {
+            unsafe fn body<const V: usize, const T: usize>(
+                arguments: &TileArguments<'_>,
+                taps: &[isize; T],
+            ) {
                 let mut sums = [[{
                     let $start = 0;
                     $first
@@ -67,11 +89,14 @@ macro_rules! kernel {
                                 vectors[v] = $load(sources[v].offset(taps[step]).cast());
                             }
                             if T > 1 {
-                                let ahead = sources[step % V].wrapping_add(AHEAD * arguments.group_stride);
+                                let ahead =
+                                    sources[step % V].wrapping_add(AHEAD * arguments.group_stride);
                                 let row = taps[(step / V * V + 1) % T];
                                 _mm_prefetch::<_MM_HINT_T0>(ahead.wrapping_offset(row).cast());
                             }
-                            _mm_prefetch::<_MM_HINT_T0>(weights.wrapping_add(WEIGHTS_AHEAD * ROWS).cast());
+                            _mm_prefetch::<_MM_HINT_T0>(
+                                weights.wrapping_add(WEIGHTS_AHEAD * ROWS).cast(),
+                            );
                             for row in 0..ROWS {
                                 let $w = $splat(*weights.add(row).cast());
                                 for v in 0..V {
@@ -90,7 +115,9 @@ macro_rules! kernel {
                     for v in 0..V {
                         let $last = sums[row][v];
                         // SAFETY: the caller promises that the tile is writable.
-                        unsafe { _mm512_storeu_ps(arguments.tile.add((row * V + v) * VECTOR), $float) };
+                        unsafe {
+                            _mm512_storeu_ps(arguments.tile.add((row * V + v) * VECTOR), $float)
+                        };
                     }
                 }
             }

@@ -72,7 +72,9 @@ impl Product for Int8 {
     #[inline(always)]
     fn add(sum: u32, weight: u32, source: u32) -> u32 {
         let products = weight.to_le_bytes().into_iter().zip(source.to_le_bytes());
-        let dot: i32 = products.map(|(weight, source)| i32::from(weight.cast_signed()) * i32::from(source)).sum();
+        let dot: i32 = products
+            .map(|(weight, source)| i32::from(weight.cast_signed()) * i32::from(source))
+            .sum();
         sum.wrapping_add(dot.cast_unsigned())
     }
 }
@@ -87,8 +89,13 @@ unsafe fn tile<const V: usize, P: Product>(arguments: &TileArguments<'_>) {
                     // SAFETY: the caller promises that weights and sources are readable.
                     let (weight, source) = unsafe {
                         let step = group * arguments.taps.len() + tap;
-                        let source = arguments.sources[vector].add(group * arguments.group_stride).offset(offset);
-                        (*arguments.weights.add(step * ROWS + row), *source.cast::<[u32; VECTOR]>())
+                        let source = arguments.sources[vector]
+                            .add(group * arguments.group_stride)
+                            .offset(offset);
+                        (
+                            *arguments.weights.add(step * ROWS + row),
+                            *source.cast::<[u32; VECTOR]>(),
+                        )
                     };
                     for (sum, source) in sums.iter_mut().zip(source) {
                         *sum = P::add(*sum, weight, source);

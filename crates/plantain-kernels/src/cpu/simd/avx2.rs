@@ -34,7 +34,9 @@ impl Avx2 {
     /// `2^n` for an integer `n` from -127 (which gives zero) to 127.
     #[inline(always)]
     fn power(self, n: __m256i) -> __m256 {
-        op!(_mm256_castsi256_ps(_mm256_slli_epi32::<23>(_mm256_add_epi32(n, _mm256_set1_epi32(127)))))
+        op!(_mm256_castsi256_ps(_mm256_slli_epi32::<23>(
+            _mm256_add_epi32(n, _mm256_set1_epi32(127))
+        )))
     }
 }
 
@@ -96,7 +98,10 @@ impl Lanes for Avx2 {
     }
     #[inline(always)]
     fn with_sign(self, magnitude: __m256, sign: __m256) -> __m256 {
-        op!(_mm256_or_ps(magnitude, _mm256_and_ps(sign, _mm256_set1_ps(-0.0))))
+        op!(_mm256_or_ps(
+            magnitude,
+            _mm256_and_ps(sign, _mm256_set1_ps(-0.0))
+        ))
     }
     #[inline(always)]
     fn reciprocal(self, a: __m256) -> __m256 {
@@ -104,7 +109,9 @@ impl Lanes for Avx2 {
     }
     #[inline(always)]
     fn round(self, a: __m256) -> __m256 {
-        op!(_mm256_round_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(a))
+        op!(_mm256_round_ps::<
+            { _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC },
+        >(a))
     }
     #[inline(always)]
     fn scale(self, a: __m256, n: __m256) -> __m256 {
@@ -112,7 +119,10 @@ impl Lanes for Avx2 {
         op!({
             let n = _mm256_cvtps_epi32(n);
             let half = _mm256_srai_epi32::<1>(n);
-            _mm256_mul_ps(_mm256_mul_ps(a, self.power(half)), self.power(_mm256_sub_epi32(n, half)))
+            _mm256_mul_ps(
+                _mm256_mul_ps(a, self.power(half)),
+                self.power(_mm256_sub_epi32(n, half)),
+            )
         })
     }
     #[inline(always)]
@@ -123,7 +133,10 @@ impl Lanes for Avx2 {
     #[inline(always)]
     fn scale_by_floor(self, a: __m256, x: __m256) -> __m256 {
         let x = self.max(self.splat(-127.0), x);
-        op!(_mm256_mul_ps(a, self.power(_mm256_cvtps_epi32(_mm256_floor_ps(x)))))
+        op!(_mm256_mul_ps(
+            a,
+            self.power(_mm256_cvtps_epi32(_mm256_floor_ps(x)))
+        ))
     }
     #[inline(always)]
     fn select_less(self, a: __m256, b: __m256, x: __m256, y: __m256) -> __m256 {

@@ -66,17 +66,25 @@ impl Lanes for Avx512 {
         }
         op!({
             if T == 2 {
-                let even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+                let even =
+                    _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
                 let odd = _mm512_add_epi32(even, _mm512_set1_epi32(1));
                 let (a, b) = (v[0], v[1]);
                 v[0] = _mm512_permutex2var_ps(a, even, b);
                 v[1] = _mm512_permutex2var_ps(a, odd, b);
             } else {
                 // Halves of two parts from each pair of vectors, then the halves together.
-                let first = _mm512_setr_epi32(0, 4, 8, 12, 16, 20, 24, 28, 1, 5, 9, 13, 17, 21, 25, 29);
+                let first =
+                    _mm512_setr_epi32(0, 4, 8, 12, 16, 20, 24, 28, 1, 5, 9, 13, 17, 21, 25, 29);
                 let second = _mm512_add_epi32(first, _mm512_set1_epi32(2));
-                let (a, b) = (_mm512_permutex2var_ps(v[0], first, v[1]), _mm512_permutex2var_ps(v[2], first, v[3]));
-                let (c, d) = (_mm512_permutex2var_ps(v[0], second, v[1]), _mm512_permutex2var_ps(v[2], second, v[3]));
+                let (a, b) = (
+                    _mm512_permutex2var_ps(v[0], first, v[1]),
+                    _mm512_permutex2var_ps(v[2], first, v[3]),
+                );
+                let (c, d) = (
+                    _mm512_permutex2var_ps(v[0], second, v[1]),
+                    _mm512_permutex2var_ps(v[2], second, v[3]),
+                );
                 v[0] = _mm512_shuffle_f32x4::<0x44>(a, b);
                 v[1] = _mm512_shuffle_f32x4::<0xee>(a, b);
                 v[2] = _mm512_shuffle_f32x4::<0x44>(c, d);
@@ -145,7 +153,10 @@ impl Lanes for Avx512 {
     }
     #[inline(always)]
     fn with_sign(self, magnitude: __m512, sign: __m512) -> __m512 {
-        op!(_mm512_or_ps(magnitude, _mm512_and_ps(sign, _mm512_set1_ps(-0.0))))
+        op!(_mm512_or_ps(
+            magnitude,
+            _mm512_and_ps(sign, _mm512_set1_ps(-0.0))
+        ))
     }
     #[inline(always)]
     fn reciprocal(self, a: __m512) -> __m512 {
@@ -174,7 +185,11 @@ impl Lanes for Avx512 {
     }
     #[inline(always)]
     fn select_less(self, a: __m512, b: __m512, x: __m512, y: __m512) -> __m512 {
-        op!(_mm512_mask_blend_ps(_mm512_cmp_ps_mask::<_CMP_LT_OQ>(a, b), y, x))
+        op!(_mm512_mask_blend_ps(
+            _mm512_cmp_ps_mask::<_CMP_LT_OQ>(a, b),
+            y,
+            x
+        ))
     }
     #[inline(always)]
     fn any_greater(self, a: __m512, b: __m512) -> bool {
@@ -233,7 +248,11 @@ impl Avx512Bf16 {
         // SAFETY: `self` proves the instructions; the load reads the 64 bytes of the table.
         unsafe {
             let index = _mm512_loadu_si512(UPPER.as_ptr().cast());
-            let joined = _mm512_permutex2var_epi16(_mm512_castps_si512(low), index, _mm512_castps_si512(high));
+            let joined = _mm512_permutex2var_epi16(
+                _mm512_castps_si512(low),
+                index,
+                _mm512_castps_si512(high),
+            );
             _mm512_castsi512_ps(joined)
         }
     }

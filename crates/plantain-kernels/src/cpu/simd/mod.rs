@@ -51,7 +51,13 @@ pub(crate) trait Lanes: Copy {
     #[inline(always)]
     unsafe fn load_some(self, source: *const f32, count: usize) -> Self::F {
         // SAFETY: the caller's promise.
-        unsafe { if count == Self::COUNT { self.load(source) } else { self.load_first(source, count) } }
+        unsafe {
+            if count == Self::COUNT {
+                self.load(source)
+            } else {
+                self.load_first(source, count)
+            }
+        }
     }
     /// [`Lanes::store`] or, for fewer values than a vector has, [`Lanes::store_first`].
     ///
@@ -60,7 +66,13 @@ pub(crate) trait Lanes: Copy {
     #[inline(always)]
     unsafe fn store_some(self, target: *mut f32, value: Self::F, count: usize) {
         // SAFETY: the caller's promise.
-        unsafe { if count == Self::COUNT { self.store(target, value) } else { self.store_first(target, value, count) } }
+        unsafe {
+            if count == Self::COUNT {
+                self.store(target, value)
+            } else {
+                self.store_first(target, value, count)
+            }
+        }
     }
 
     /// Of `T * COUNT` values every `T`th, starting with each of the first `T`: 2 or 4.
@@ -159,7 +171,10 @@ pub(crate) fn dispatch<K: Kernel>(isa: Isa, kernel: K) -> K::Output {
 /// Sum of the lanes, in f64.
 #[inline(always)]
 pub(crate) fn sum<L: Lanes>(lanes: L, value: L::F) -> f64 {
-    lanes.spread(value)[..L::COUNT].iter().map(|&x| f64::from(x)).sum()
+    lanes.spread(value)[..L::COUNT]
+        .iter()
+        .map(|&x| f64::from(x))
+        .sum()
 }
 
 /// Writes a function of every vector of `x` to `out`: `map!(l: L, x, out, length, |v| ...)` with the function's value in

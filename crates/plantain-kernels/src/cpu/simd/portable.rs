@@ -166,8 +166,13 @@ impl Lanes for Portable {
     }
     #[inline(always)]
     unsafe fn load_first(self, source: *const f32, count: usize) -> Four {
-        // SAFETY: the caller's promise, `lane < count`.
-        each(|lane| if lane < count { unsafe { *source.add(lane) } } else { 0.0 })
+        each(|lane| {
+            if lane >= count {
+                return 0.0;
+            }
+            // SAFETY: the caller's promise, `lane < count`.
+            unsafe { *source.add(lane) }
+        })
     }
     #[inline(always)]
     unsafe fn store_first(self, target: *mut f32, value: Four, count: usize) {

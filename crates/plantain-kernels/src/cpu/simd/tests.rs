@@ -14,24 +14,41 @@ impl Kernel for Operations {
         let check = |name: &str, got: L::F, want: &dyn Fn(usize) -> f32| {
             for (lane, &got) in l.spread(got)[..L::COUNT].iter().enumerate() {
                 let want = want(lane);
-                assert!((got - want).abs() <= 3e-7 * want.abs(), "{name}: lane {lane}: {got} instead of {want}");
+                assert!(
+                    (got - want).abs() <= 3e-7 * want.abs(),
+                    "{name}: lane {lane}: {got} instead of {want}"
+                );
             }
         };
         check("add", l.add(va, vb), &|i| a[i] + b[i]);
         check("sub", l.sub(va, vb), &|i| a[i] - b[i]);
         check("mul", l.mul(va, vb), &|i| a[i] * b[i]);
-        check("mul_add", l.mul_add(va, va, l.splat(2.0)), &|i| a[i] * a[i] + 2.0);
+        check("mul_add", l.mul_add(va, va, l.splat(2.0)), &|i| {
+            a[i] * a[i] + 2.0
+        });
         check("max", l.max(va, vb), &|i| a[i].max(b[i]));
         check("min", l.min(va, vb), &|i| a[i].min(b[i]));
         check("abs", l.abs(va), &|i| a[i].abs());
-        check("with_sign", l.with_sign(l.abs(vb), va), &|i| b[i].copysign(a[i]));
+        check("with_sign", l.with_sign(l.abs(vb), va), &|i| {
+            b[i].copysign(a[i])
+        });
         check("reciprocal", l.reciprocal(va), &|i| 1.0 / a[i]);
         check("round", l.round(va), &|i| a[i].round_ties_even());
-        check("scale", l.scale(va, l.splat(-130.0)), &|i| (f64::from(a[i]) * 2f64.powi(-130)) as f32);
+        check("scale", l.scale(va, l.splat(-130.0)), &|i| {
+            (f64::from(a[i]) * 2f64.powi(-130)) as f32
+        });
         check("fraction", l.fraction(va), &|i| a[i] - a[i].floor());
-        check("scale_by_floor", l.scale_by_floor(l.splat(1.5), va), &|i| 1.5 * a[i].floor().exp2());
-        check("zero", l.scale_by_floor(l.splat(1.5), l.splat(f32::NEG_INFINITY)), &|_| 0.0);
-        check("select_less", l.select_less(va, vb, va, vb), &|i| a[i].min(b[i]));
+        check("scale_by_floor", l.scale_by_floor(l.splat(1.5), va), &|i| {
+            1.5 * a[i].floor().exp2()
+        });
+        check(
+            "zero",
+            l.scale_by_floor(l.splat(1.5), l.splat(f32::NEG_INFINITY)),
+            &|_| 0.0,
+        );
+        check("select_less", l.select_less(va, vb, va, vb), &|i| {
+            a[i].min(b[i])
+        });
         assert!(l.any_greater(va, vb) == (0..L::COUNT).any(|i| a[i] > b[i]));
         assert!(!l.any_greater(va, va));
         for count in 0..=L::COUNT {

@@ -69,16 +69,31 @@ impl Kernel for Rows<'_> {
 
     #[inline(always)]
     fn run<L: Lanes>(self, l: L) {
-        if self.grid.tile == 2 { self.transform::<L, 2>(l) } else { self.transform::<L, 4>(l) }
+        if self.grid.tile == 2 {
+            self.transform::<L, 2>(l)
+        } else {
+            self.transform::<L, 4>(l)
+        }
     }
 }
 
 impl Rows<'_> {
     #[inline(always)]
     fn transform<L: Lanes, const T: usize>(self, l: L) {
-        let Self { grid, pixels, width, within, doubled, phases, halves } = self;
+        let Self {
+            grid,
+            pixels,
+            width,
+            within,
+            doubled,
+            phases,
+            halves,
+        } = self;
         let (phase, half) = (grid.phase(), grid.half());
-        assert!(phases.len() >= T * phase && halves.len() >= grid.halves(), "room for rows of {grid:?}");
+        assert!(
+            phases.len() >= T * phase && halves.len() >= grid.halves(),
+            "room for rows of {grid:?}"
+        );
         phases.fill(0.0);
         for y in 0..grid.padded_rows() {
             let start = y % T * (T + 2) * half + y / T * grid.columns;
@@ -91,7 +106,11 @@ impl Rows<'_> {
             let row = y - within.start;
             match doubled {
                 None => split::<L, T>(l, &pixels[row * width..][..width], phases, phase),
-                Some(second) => split_doubled::<T>(&pixels[(row + usize::from(second)) / 2 * width..][..width], phases, phase),
+                Some(second) => split_doubled::<T>(
+                    &pixels[(row + usize::from(second)) / 2 * width..][..width],
+                    phases,
+                    phase,
+                ),
             }
             for at in (0..grid.columns).step_by(L::COUNT) {
                 let mut d = [l.splat(0.0); LARGEST];
@@ -115,7 +134,10 @@ impl Rows<'_> {
 fn split<L: Lanes, const T: usize>(l: L, row: &[f32], phases: &mut [f32], phase: usize) {
     let step = T * L::COUNT;
     let whole = row.len() / step;
-    assert!(phases.len() >= T * phase && phase > whole * L::COUNT, "room for a row");
+    assert!(
+        phases.len() >= T * phase && phase > whole * L::COUNT,
+        "room for a row"
+    );
     for part in 0..whole {
         // SAFETY: the row has `whole` times `step` pixels, and a phase one lane more than that makes.
         unsafe {
@@ -161,17 +183,32 @@ impl Kernel for Columns<'_> {
 
     #[inline(always)]
     fn run<L: Lanes>(self, l: L) {
-        if self.grid.tile == 2 { self.transform::<L, 2>(l) } else { self.transform::<L, 4>(l) }
+        if self.grid.tile == 2 {
+            self.transform::<L, 2>(l)
+        } else {
+            self.transform::<L, 4>(l)
+        }
     }
 }
 
 impl Columns<'_> {
     #[inline(always)]
     fn transform<L: Lanes, const T: usize>(self, l: L) {
-        let Self { grid, halves, channels, at, first, stride, to } = self;
+        let Self {
+            grid,
+            halves,
+            channels,
+            at,
+            first,
+            stride,
+            to,
+        } = self;
         let half = grid.half();
         for halves in &halves[..channels] {
-            assert!(at < grid.tiles() && halves.len() >= grid.halves(), "a vector of tiles of {grid:?}");
+            assert!(
+                at < grid.tiles() && halves.len() >= grid.halves(),
+                "a vector of tiles of {grid:?}"
+            );
         }
         for k in 0..T + 2 {
             let mut values = [[[0.0; VECTOR]; LARGEST]; 2];
@@ -190,14 +227,15 @@ impl Columns<'_> {
                     }
                 }
             }
-            for i in 0..T + 2 {
+            let [even, odd] = &values;
+            for (i, (even, odd)) in even.iter().zip(odd).enumerate().take(T + 2) {
                 // SAFETY: these lanes are this group's own.
                 let lanes = unsafe { to.range(first + (i * (T + 2) + k) * stride, VECTOR) };
                 let lanes: &mut [u32; VECTOR] = lanes.try_into().expect("a vector");
                 if channels == 1 {
-                    *lanes = values[0][i].map(f32::to_bits);
+                    *lanes = even.map(f32::to_bits);
                 } else {
-                    pairs_body(&values[0][i], &values[1][i], lanes);
+                    pairs_body(even, odd, lanes);
                 }
             }
         }

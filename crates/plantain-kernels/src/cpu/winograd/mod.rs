@@ -100,12 +100,19 @@ impl<'a> Winograd<'a> {
         let grid = [self.height, self.width].map(|length| length.div_ceil(self.tile));
         let lane_bytes = 4 * weight.phases * (weight.groups + weight.tiles * ROWS);
         let bytes = weight.bytes().clamp(SMALL_BLOCK_BYTES, BLOCK_BYTES);
-        let blocks: Vec<_> =
-            band_groups(self.batch, grid, bytes / lane_bytes).into_iter().map(|bands| self.block(bands)).collect();
+        let blocks: Vec<_> = band_groups(self.batch, grid, bytes / lane_bytes)
+            .into_iter()
+            .map(|bands| self.block(bands))
+            .collect();
         // Threads share blocks where weights are many, so that those are read once, and otherwise take a block each.
         let threads = rayon::current_num_threads();
         let apart = bytes == SMALL_BLOCK_BYTES && blocks.len() >= 3 * threads;
-        for_each(apart, blocks.len(), || (), |(), index| self.one(&blocks[index], !apart && threads > 1));
+        for_each(
+            apart,
+            blocks.len(),
+            || (),
+            |(), index| self.one(&blocks[index], !apart && threads > 1),
+        );
     }
 
     fn one(&self, block: &Block, parallel: bool) {
@@ -125,13 +132,24 @@ impl<'a> Winograd<'a> {
         }
         let vectors = lanes / VECTOR;
         let panels = even_parts(vectors, vectors.div_ceil(VECTORS))
-            .map(|range| Panel { lane: range.start * VECTOR, vectors: range.len() })
+            .map(|range| Panel {
+                lane: range.start * VECTOR,
+                vectors: range.len(),
+            })
             .collect();
-        Block { bands, lanes, panels }
+        Block {
+            bands,
+            lanes,
+            panels,
+        }
     }
 
     fn grid(&self, band: &Band) -> Grid {
-        Grid { columns: self.width.div_ceil(self.tile), rows: band.rows.len(), tile: self.tile }
+        Grid {
+            columns: self.width.div_ceil(self.tile),
+            rows: band.rows.len(),
+            tile: self.tile,
+        }
     }
 
     /// Writes `[frequency][panel][group][lanes of the panel]`.
@@ -141,7 +159,12 @@ impl<'a> Winograd<'a> {
         let grids = || block.bands.iter().map(|band| self.grid(band));
         let halves = grids().map(|grid| grid.halves()).max().unwrap_or(0);
         let phases = grids().map(|grid| grid.phases()).max().unwrap_or(0);
-        let pixels = block.bands.iter().map(|band| self.pixels(band).2.len() * self.source[1]).max().unwrap_or(0);
+        let pixels = block
+            .bands
+            .iter()
+            .map(|band| self.pixels(band).2.len() * self.source[1])
+            .max()
+            .unwrap_or(0);
         let stage = || Scratch::take(parts * halves + phases + pixels);
         for_each(parallel, self.weight.groups, stage, |stage, group| {
             let (halves, rest) = as_f32_mut(stage).split_at_mut(parts * halves);
@@ -159,23 +182,58 @@ impl<'a> Winograd<'a> {
     /// of the source that they come from.
     fn pixels(&self, band: &Band) -> (Range<usize>, bool, Range<usize>) {
         let top = self.tile * band.rows.start;
-        let padded = usize::from(top == 0)..self.grid(band).padded_rows().min(self.height + 1 - top);
+        let padded =
+            usize::from(top == 0)..self.grid(band).padded_rows().min(self.height + 1 - top);
         let rows = top + padded.start - 1..top + padded.end - 1;
         if self.convolution.upsample {
-            (padded, rows.start % 2 == 1, rows.start / 2..rows.end.div_ceil(2))
+            (
+                padded,
+                rows.start % 2 == 1,
+                rows.start / 2..rows.end.div_ceil(2),
+            )
         } else {
             (padded, false, rows)
         }
     }
 
-    fn rows(&self, band: &Band, channel: usize, pixels: &mut [f32], phases: &mut [f32], halves: &mut [f32]) {
+    fn rows(
+        &self,
+        band: &Band,
+        channel: usize,
+        pixels: &mut [f32],
+        phases: &mut [f32],
+        halves: &mut [f32],
+    ) {
         let (within, second, source) = self.pixels(band);
         let width = self.source[1];
-        let run = Run { image: band.image, channel, pixel: source.start * width };
-        self.input.prefetch(Run { channel: channel + 1, ..run }, source.len() * width);
-        let pixels = self.input.pixels_of(self.isa, run, &mut pixels[..source.len() * width]);
+        let run = Run {
+            image: band.image,
+            channel,
+            pixel: source.start * width,
+        };
+        self.input.prefetch(
+            Run {
+                channel: channel + 1,
+                ..run
+            },
+            source.len() * width,
+        );
+        let pixels = self
+            .input
+            .pixels_of(self.isa, run, &mut pixels[..source.len() * width]);
         let doubled = self.convolution.upsample.then_some(second);
-        dispatch(self.isa, Rows { grid: self.grid(band), pixels, width, within, doubled, phases, halves });
+        dispatch(
+            self.isa,
+            Rows {
+                grid: self.grid(band),
+                pixels,
+                width,
+                within,
+                doubled,
+                phases,
+                halves,
+            },
+        );
     }
 
     /// The vertical transform of a group, written to the panels.
@@ -188,7 +246,18 @@ impl<'a> Winograd<'a> {
             let (panel, lane) = block.place(band.start + at);
             let first = panel.lane * groups + group * panel.vectors * VECTOR + lane;
             let stride = groups * block.lanes;
-            dispatch(self.isa, Columns { grid, halves: [even, odd], channels, at, first, stride, to });
+            dispatch(
+                self.isa,
+                Columns {
+                    grid,
+                    halves: [even, odd],
+                    channels,
+                    at,
+                    first,
+                    stride,
+                    to,
+                },
+            );
         }
     }
 
@@ -199,34 +268,47 @@ impl<'a> Winograd<'a> {
         assert_eq!(frequencies.len(), weight.phases * plane, "all frequencies");
         let chunk = ROWS * block.lanes;
         let shared = SharedLanes::new(sums);
-        for_each(parallel, weight.phases * weight.tiles, || (), |(), index| {
-            // SAFETY: each index has its own lanes.
-            let sums = as_f32_mut(unsafe { shared.range(index * chunk, chunk) });
-            let (frequency, weight_tile) = (index / weight.tiles, index % weight.tiles);
-            let weights = weight.tile(frequency, weight_tile);
-            for panel in &block.panels {
-                let source = frequencies[frequency * plane + panel.lane * weight.groups..].as_ptr();
-                let arguments = TileArguments {
-                    weights: weights.as_ptr(),
-                    sources: std::array::from_fn(|vector| source.wrapping_add(vector * VECTOR)),
-                    groups: weight.groups,
-                    group_stride: panel.vectors * VECTOR,
-                    taps: &[0],
-                    start: &[0; ROWS],
-                    tile: sums[ROWS * panel.lane..][..ROWS * panel.vectors * VECTOR].as_mut_ptr(),
-                };
-                // SAFETY: the kernel was chosen for an instruction set that the processor has; the weights are a whole
-                // tile, the panel's groups follow each other, and its sums have the tile's size.
-                unsafe { self.kernels[panel.vectors - 1](&arguments) };
-            }
-        });
+        for_each(
+            parallel,
+            weight.phases * weight.tiles,
+            || (),
+            |(), index| {
+                // SAFETY: each index has its own lanes.
+                let sums = as_f32_mut(unsafe { shared.range(index * chunk, chunk) });
+                let (frequency, weight_tile) = (index / weight.tiles, index % weight.tiles);
+                let weights = weight.tile(frequency, weight_tile);
+                for panel in &block.panels {
+                    let source =
+                        frequencies[frequency * plane + panel.lane * weight.groups..].as_ptr();
+                    let arguments = TileArguments {
+                        weights: weights.as_ptr(),
+                        sources: std::array::from_fn(|vector| source.wrapping_add(vector * VECTOR)),
+                        groups: weight.groups,
+                        group_stride: panel.vectors * VECTOR,
+                        taps: &[0],
+                        start: &[0; ROWS],
+                        tile: sums[ROWS * panel.lane..][..ROWS * panel.vectors * VECTOR]
+                            .as_mut_ptr(),
+                    };
+                    // SAFETY: the kernel was chosen for an instruction set that the processor has; the weights are a whole
+                    // tile, the panel's groups follow each other, and its sums have the tile's size.
+                    unsafe { self.kernels[panel.vectors - 1](&arguments) };
+                }
+            },
+        );
     }
 
     fn synthesise(&self, block: &Block, sums: &[f32], parallel: bool) {
         let tile_lanes = self.tile * self.tile * VECTOR;
-        let vectors: Vec<_> = block.panels.iter().flat_map(|panel| (0..panel.vectors).map(move |v| (panel, v))).collect();
-        let segments: Vec<_> =
-            vectors.iter().map(|(panel, vector)| self.segments(block, panel.lane + vector * VECTOR)).collect();
+        let vectors: Vec<_> = block
+            .panels
+            .iter()
+            .flat_map(|panel| (0..panel.vectors).map(move |v| (panel, v)))
+            .collect();
+        let segments: Vec<_> = vectors
+            .iter()
+            .map(|(panel, vector)| self.segments(block, panel.lane + vector * VECTOR))
+            .collect();
         let stage = || Scratch::take((ROWS + 1) * tile_lanes);
         for_each(parallel, self.weight.tiles, stage, |stage, weight_tile| {
             let pixels = as_f32_mut(stage);
@@ -267,7 +349,11 @@ impl<'a> Winograd<'a> {
     /// Where the pixels of a vector of tiles are, as [`Synthesise`] orders them.
     fn segments(&self, block: &Block, lane: usize) -> Vec<Segment> {
         let columns = self.width.div_ceil(self.tile);
-        let band = block.bands.iter().rfind(|band| band.start <= lane).expect("a band of each lane");
+        let band = block
+            .bands
+            .iter()
+            .rfind(|band| band.start <= lane)
+            .expect("a band of each lane");
         let first = lane - band.start;
         let end = (first + VECTOR).min(band.rows.len() * columns);
         let mut segments = Vec::new();

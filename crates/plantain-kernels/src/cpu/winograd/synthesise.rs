@@ -21,19 +21,37 @@ impl Kernel for Synthesise<'_> {
 
     #[inline(always)]
     fn run<L: Lanes>(self, l: L) {
-        if self.tile == 2 { self.transform::<L, 2>(l) } else { self.transform::<L, 4>(l) }
+        if self.tile == 2 {
+            self.transform::<L, 2>(l)
+        } else {
+            self.transform::<L, 4>(l)
+        }
     }
 }
 
 impl Synthesise<'_> {
     #[inline(always)]
     fn transform<L: Lanes, const T: usize>(self, l: L) {
-        let Self { tile, sums, stride, lanes, pixels } = self;
+        let Self {
+            tile,
+            sums,
+            stride,
+            lanes,
+            pixels,
+        } = self;
         assert_eq!(tile, T, "the tile");
         let frequencies = (T + 2) * (T + 2);
-        assert!(sums.len() >= (frequencies - 1) * stride + (ROWS - 1) * lanes + VECTOR, "sums of all frequencies");
-        for (row, pixels) in pixels.chunks_exact_mut(T * T * VECTOR).enumerate().take(ROWS) {
+        assert!(
+            sums.len() >= (frequencies - 1) * stride + (ROWS - 1) * lanes + VECTOR,
+            "sums of all frequencies"
+        );
+        for (row, pixels) in pixels
+            .chunks_exact_mut(T * T * VECTOR)
+            .enumerate()
+            .take(ROWS)
+        {
             for at in (0..VECTOR).step_by(L::COUNT) {
+                // Rows of pixels by columns of frequencies.
                 let mut half = [[l.splat(0.0); LARGEST]; LARGEST];
                 for k in 0..T + 2 {
                     let mut m = [l.splat(0.0); LARGEST];
@@ -43,8 +61,8 @@ impl Synthesise<'_> {
                         *m = unsafe { l.load(sums.as_ptr().add(first)) };
                     }
                     let y = output::<L, T>(l, m);
-                    for i in 0..T {
-                        half[i][k] = y[i];
+                    for (half, &y) in half.iter_mut().zip(&y).take(T) {
+                        half[k] = y;
                     }
                 }
                 for (i, half) in half.iter().enumerate().take(T) {
@@ -52,7 +70,9 @@ impl Synthesise<'_> {
                     let mut columns = [l.splat(0.0); T];
                     columns.copy_from_slice(&x[..T]);
                     // SAFETY: a row of `T` rows, each of `T` pixels for each of `VECTOR` tiles.
-                    unsafe { l.store_dealt(pixels.as_mut_ptr().add((i * VECTOR + at) * T), columns) };
+                    unsafe {
+                        l.store_dealt(pixels.as_mut_ptr().add((i * VECTOR + at) * T), columns)
+                    };
                 }
             }
         }

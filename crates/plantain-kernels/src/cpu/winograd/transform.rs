@@ -10,7 +10,12 @@ pub(super) const LARGEST: usize = 6;
 /// What the nine weights of a 3x3 kernel are multiplied by for one of the `(tile + 2)^2` frequencies.
 pub(crate) fn kernel_factors(tile: usize, frequency: usize) -> [f64; 9] {
     let rows: &[[f64; 3]] = match tile {
-        2 => &[[1.0, 0.0, 0.0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0.0, 0.0, 1.0]],
+        2 => &[
+            [1.0, 0.0, 0.0],
+            [0.5, 0.5, 0.5],
+            [0.5, -0.5, 0.5],
+            [0.0, 0.0, 1.0],
+        ],
         _ => &[
             [1.0 / 4.0, 0.0, 0.0],
             [-1.0 / 6.0, -1.0 / 6.0, -1.0 / 6.0],
@@ -28,7 +33,14 @@ pub(crate) fn kernel_factors(tile: usize, frequency: usize) -> [f64; 9] {
 #[inline(always)]
 pub(super) fn input<L: Lanes, const T: usize>(l: L, d: [L::F; LARGEST]) -> [L::F; LARGEST] {
     if T == 2 {
-        return [l.sub(d[0], d[2]), l.add(d[1], d[2]), l.sub(d[2], d[1]), l.sub(d[1], d[3]), d[4], d[5]];
+        return [
+            l.sub(d[0], d[2]),
+            l.add(d[1], d[2]),
+            l.sub(d[2], d[1]),
+            l.sub(d[1], d[3]),
+            d[4],
+            d[5],
+        ];
     }
     let (four, five, two) = (l.splat(4.0), l.splat(-5.0), l.splat(2.0));
     let minus_four = l.splat(-4.0);
@@ -51,7 +63,14 @@ pub(super) fn input<L: Lanes, const T: usize>(l: L, d: [L::F; LARGEST]) -> [L::F
 pub(super) fn output<L: Lanes, const T: usize>(l: L, m: [L::F; LARGEST]) -> [L::F; LARGEST] {
     let (sum, difference) = (l.add(m[1], m[2]), l.sub(m[1], m[2]));
     if T == 2 {
-        return [l.add(m[0], sum), l.sub(difference, m[3]), m[2], m[3], m[4], m[5]];
+        return [
+            l.add(m[0], sum),
+            l.sub(difference, m[3]),
+            m[2],
+            m[3],
+            m[4],
+            m[5],
+        ];
     }
     let (far_sum, far_difference) = (l.add(m[3], m[4]), l.sub(m[3], m[4]));
     [

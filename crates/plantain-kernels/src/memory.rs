@@ -1,0 +1,16 @@
+//! What the allocator does with memory that was freed.
+
+/// Keeps freed memory in this process instead of handing it back to the system, which would have to clear every page again
+/// when the next operation asks for it: a third of the time of the large ones. For programs that do little else.
+/// Without effect but with glibc's allocator.
+pub fn keep_freed_memory() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    {
+        // SAFETY: `mallopt` takes two integers, and these change only when memory is returned to the system.
+        unsafe {
+            libc::mallopt(libc::M_MMAP_MAX, 0);
+            libc::mallopt(libc::M_TRIM_THRESHOLD, libc::c_int::MAX);
+            libc::mallopt(libc::M_TOP_PAD, 64 << 20);
+        }
+    }
+}
