@@ -154,6 +154,26 @@ class Generator(torch.nn.Module):
         return latents
 
 
+def load_generator(folder, device):
+    """A function from captions and seeds to pictures in [-1, 1], for the stage saved in WORK/STAGE.
+
+    `WORK/STAGE:STEPS` samples in another number of steps than the stage's own. Pictures are not refined.
+    """
+    name, _, steps = str(folder).partition(":")
+    folder = Path(name)
+    sampling = json.loads((folder / "sampling.json").read_text())
+    generator, codec = Generator.saved(folder, device).eval(), Codec(folder.parent / "vae", device)
+    side = generator.unet.config.sample_size
+
+    @torch.no_grad()
+    def generate(captions, seeds):
+        tokens, noise = generator.token_ids(captions), noise_for(seeds, side, side).to(device)
+        latents = generator.sample(tokens, noise, int(steps or sampling["steps"]), sampling["guidance"])
+        return codec.decode(latents).cpu()
+
+    return generate
+
+
 def step_times(steps):
     """Evenly falling times from 1 to 0, so that every step counts."""
     return torch.linspace(1, 0, steps + 1)

@@ -4,8 +4,11 @@
 //! their parameters are called and laid out as in the checkpoints of this field (`weight`, `bias`,
 //! `[out, in]`), so that loading neither renames nor transposes.
 
+use std::sync::Arc;
+
 use burn::module::{Initializer, Module, Param};
-use burn::tensor::{Device, Tensor, activation, module, ops::ConvOptions};
+use burn::tensor::{Device, Int, Tensor, TensorData, activation, module, ops::ConvOptions};
+use half::f16;
 use plantain_kernels::{
     self as kernels, Activation, Fusion, NormValues, PackedLayer, Precision, Use, WeightShape,
 };
@@ -269,7 +272,8 @@ pub fn run_packed(
 /// The numbers of a parameter, which is left without memory of its own.
 fn take<const D: usize>(param: &mut Param<Tensor<D>>) -> Vec<f32> {
     let placeholder = Initializer::Zeros.init(param.lazy_shape(), &param.lazy_device());
-    values(&std::mem::replace(param, placeholder))
+    let tensor = std::mem::replace(param, placeholder).into_value();
+    tensor.into_data().try_into_vec().expect("parameters are f32")
 }
 
 fn values<const D: usize>(param: &Param<Tensor<D>>) -> Vec<f32> {
@@ -535,6 +539,9 @@ impl LayerNorm {
 pub struct Embedding {
     /// `[entries, features]`
     pub weight: Param<Tensor<2>>,
+    /// The same in half the memory, for the CPU kernels.
+    #[module(skip)]
+    packed: Option<Arc<[f16]>>,
 }
 
 impl Embedding {
@@ -546,6 +553,39 @@ impl Embedding {
         };
         Self {
             weight: normal.init([entries, features], device),
+            packed: None,
         }
+    }
+
+    /// Halves the memory of the table where the precision of the arithmetic is no better than that.
+    pub fn pack(&mut self, precision: Precision) {
+        if precision != Precision::F32 {
+            let values = take(&mut self.weight);
+            self.packed = Some(values.into_iter().map(f16::from_f32).collect());
+        }
+    }
+
+    /// `[entries, features]`
+    pub fn dims(&self) -> [usize; 2] {
+        self.weight.lazy_shape().dims()
+    }
+
+    /// The vectors of the given entries.
+    ///
+    /// # Shapes
+    /// - result: `[entries.len(), features]`
+    pub fn forward(&self, entries: &[i64]) -> Tensor<2> {
+        let device = self.weight.lazy_device();
+        let Some(table) = &self.packed else {
+            let entries = TensorData::new(entries.to_vec(), [entries.len()]);
+            let entries = Tensor::<1, Int>::from_data(entries, &device);
+            return self.weight.val().select(0, entries);
+        };
+        let [_, features] = self.dims();
+        let rows = entries
+            .iter()
+            .flat_map(|&entry| &table[entry as usize * features..][..features]);
+        let values: Vec<f32> = rows.map(|value| value.to_f32()).collect();
+        Tensor::from_data(TensorData::new(values, [entries.len(), features]), &device)
     }
 }

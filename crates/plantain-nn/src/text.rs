@@ -1,7 +1,7 @@
 //! The text encoder (source: transformers `modeling_clip.py`, `CLIPTextModel`).
 
 use burn::module::Module;
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
 use plantain_kernels::{Activation, Precision};
 
 use crate::config::{TextActivation, TextEncoderConfig};
@@ -132,6 +132,7 @@ impl TextEncoderConfig {
 impl ClipTextModel {
     /// Moves the weights into the layout of the CPU kernels.
     pub fn pack(&mut self, precision: Precision) {
+        self.embeddings.token_embedding.pack(precision);
         self.encoder
             .layers
             .iter_mut()
@@ -144,16 +145,11 @@ impl ClipTextModel {
     /// When an id is outside the vocabulary or a length does not fit.
     pub fn forward(&self, input_ids: &[Vec<i64>]) -> Result<TextStates, TokenError> {
         let tokens = self.check(input_ids)?;
-        let table = self.embeddings.token_embedding.weight.val();
-        let positions = self.embeddings.position_embedding.weight.val();
-        let (device, [_, width]) = (table.device(), table.dims());
-
-        let ids = TensorData::new(input_ids.concat(), [input_ids.len() * tokens]);
-        let ids = Tensor::<1, Int>::from_data(ids, &device);
-        let embedded = table
-            .select(0, ids)
-            .reshape([input_ids.len(), tokens, width]);
-        let positions = positions.slice([0..tokens, 0..width]);
+        let [_, width] = self.embeddings.token_embedding.dims();
+        let embedded = self.embeddings.token_embedding.forward(&input_ids.concat());
+        let embedded = embedded.reshape([input_ids.len(), tokens, width]);
+        let places: Vec<i64> = (0..tokens as i64).collect();
+        let positions = self.embeddings.position_embedding.forward(&places);
         let h = (embedded + positions.unsqueeze::<3>()).swap_dims(1, 2);
         let mut h = h.reshape([input_ids.len(), width, 1, tokens]);
         for layer in &self.encoder.layers {
@@ -172,13 +168,8 @@ impl ClipTextModel {
 
     /// Common length of the rows.
     fn check(&self, input_ids: &[Vec<i64>]) -> Result<usize, TokenError> {
-        let [vocab_size, _] = self.embeddings.token_embedding.weight.lazy_shape().dims();
-        let [max, _] = self
-            .embeddings
-            .position_embedding
-            .weight
-            .lazy_shape()
-            .dims();
+        let [vocab_size, _] = self.embeddings.token_embedding.dims();
+        let [max, _] = self.embeddings.position_embedding.dims();
         let tokens = input_ids.first().map_or(0, Vec::len);
         let bad_length = |length| TokenError::BadLength { length, max };
         if tokens == 0 || tokens > max {

@@ -101,7 +101,9 @@ impl Loader<'_> {
                 found: tensor.shape.to_vec(),
             });
         }
-        tensor.check().map_err(|error| error.of(name))
+        let checked = tensor.check();
+        self.source.forget(&name);
+        checked.map_err(|error| error.of(name))
     }
 }
 
