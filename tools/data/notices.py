@@ -10,14 +10,14 @@ TEXTS = Path(__file__).with_name("licence_texts")
 INTRODUCTION = """\
 # Licences of what the weights were trained on
 
-The weights were trained on pictures composed from the drawings and photos below; no other pictures were used. The
+The weights were trained on pictures composed from the drawings below, and photos if any are listed; no other pictures were used. The
 captions are our own. A model this small reproduces the drawings closely; treat its pictures as derived from them and
 keep these notices with the weights and with collections of its pictures. Nothing under a share-alike licence or the GPL
 and no logos or brand art were taken."""
 
 CHANGES = """\
 Changes made: the drawings were rendered, trimmed, scaled and compressed, and for the training pictures placed on
-backgrounds, combined, mirrored and at times recoloured. The photos were cut, scaled and compressed and serve as
+backgrounds, combined, mirrored and at times recoloured. Photos were cut, scaled and compressed and serve as
 backgrounds. The authors neither made nor endorse these changes, the weights or their pictures."""
 
 # The wording the authors ask for or that their licences want kept.

@@ -17,6 +17,8 @@ FOLDER = "./usr/share/games/endless-sky/images/land/"
 LISTED_AS = "images/land/"
 PERMITTED = ("public-domain", "CC-BY-")
 SHARE_ALIKE = "CC-BY-SA"
+# Listed as public domain, but the site's own terms did not let its photos be passed on by themselves.
+REFUSED_ORIGINS = ("morgue-file.com",)
 # What the file names say is seen, and our word for it; photos named after their maker or with machines in them are left
 # out, and so is lava, where most show other rocks.
 LABELS = {
@@ -44,7 +46,8 @@ class Notice:
     @property
     def permitted(self):
         """Whether the licence lets us take the file without asking for share-alike."""
-        return self.licence.startswith(PERMITTED) and not self.licence.startswith(SHARE_ALIKE)
+        free = self.licence.startswith(PERMITTED) and not self.licence.startswith(SHARE_ALIKE)
+        return free and self.origin not in REFUSED_ORIGINS
 
 
 @dataclass(frozen=True)

@@ -73,8 +73,8 @@ PRESETS = {
             name="cpu", core_things=True, styles=EMOJI_STYLES, mix="single", aspects=SQUARE,
             side=256, pictures=16_000, captions_each=6, vocabulary=3000, text_width=192, text_layers=3,
             teacher=UNetShape((64, 128, 240), (2, 4, 6), 1, (False, True, True)), batch=48, peak_rate=1e-3,
-            ae_crop=128, ae_batch=32, pairs=6_000, sentences=12_000, student_parameters=30_000_000,
-            minutes=dict(autoencoder=40, text_encoder=2, teacher=55, student=12, few_step=16, refiner=5, quantize=3),
+            ae_crop=128, ae_batch=32, pairs=2_000, sentences=12_000, student_parameters=30_000_000,
+            minutes=dict(autoencoder=40, text_encoder=5, teacher=80, student=12, few_step=16, refiner=5, quantize=3),
         ),
         Preset(
             name="gpu", core_things=False, styles=EMOJI_STYLES + ("sticker", "ui", "flatui"), mix="full",
