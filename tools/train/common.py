@@ -2,6 +2,7 @@
 import argparse
 import copy
 import csv
+import functools
 import os
 import signal
 import time
@@ -41,9 +42,15 @@ def set_up(seed):
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
+@functools.cache
+def multiplies_bf16(kind):
+    """Whether this kind of device has bf16 in hardware; a CPU without it emulates it, several times slower than f32."""
+    return kind != "cpu" or torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+
+
 def autocast(device):
-    """bf16 for the heavy operations, on either kind of device."""
-    return torch.autocast(device.type, torch.bfloat16)
+    """bf16 for the heavy operations where the device has it, else f32."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=multiplies_bf16(device.type))
 
 
 class Clock:

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from tools.train.common import common_arguments, set_up
+from tools.train.common import autocast, common_arguments, set_up
 from tools.train.dataset import LatentSet
 from tools.train.networks import Generator, build_unet, noise_for
 from tools.train.presets import PRESETS
@@ -91,7 +91,7 @@ class Judge:
             part = slice(k, k + BATCH)
             noised = mix(self.latents[part], self.noise[part], self.times[part])
             states, pooled = self.text[0][part], self.text[1][part]
-            with torch.autocast(noised.device.type, torch.bfloat16):
+            with autocast(noised.device):
                 predicted = unet(noised, self.times[part] * 1000, states, class_labels=pooled).sample
             total += F.mse_loss(predicted.float(), (self.noise - self.latents)[part]).item()
         return total / (JUDGED / BATCH)

