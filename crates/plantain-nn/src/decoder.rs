@@ -8,6 +8,7 @@ use plantain_kernels::{Activation, Precision};
 use crate::blocks::{ResnetBlock, ResnetBlockConfig, Upsample};
 use crate::config::{DecoderConfig, KlDecoderConfig, TinyDecoderConfig};
 use crate::layers::{After, Before, Conv2d, GroupNorm};
+use crate::tap::Tap;
 use crate::transformer::SelfAttention;
 
 /// Either decoder.
@@ -28,9 +29,14 @@ impl Decoder {
     ///   [`DecoderConfig::scaling`])
     /// - result: `[batch, 3, scale * height, scale * width]`, about -1 to 1, not clamped
     pub fn forward(&self, latent: Tensor<4>) -> Tensor<4> {
+        self.forward_tapped(latent, &mut ())
+    }
+
+    /// [`Self::forward`], with `tap` looking at what each block computes.
+    pub fn forward_tapped(&self, latent: Tensor<4>, tap: &mut impl Tap) -> Tensor<4> {
         match self {
-            Self::Kl(decoder) => decoder.forward(latent),
-            Self::Tiny(decoder) => decoder.forward(latent),
+            Self::Kl(decoder) => decoder.forward(latent, tap),
+            Self::Tiny(decoder) => decoder.forward(latent, tap),
         }
     }
 
@@ -153,29 +159,36 @@ impl KlDecoderConfig {
 
 impl KlDecoder {
     /// Shapes as [`Decoder::forward`].
-    pub fn forward(&self, latent: Tensor<4>) -> Tensor<4> {
+    fn forward(&self, latent: Tensor<4>, tap: &mut impl Tap) -> Tensor<4> {
         let latent = match &self.post_quant_conv {
             Some(conv) => conv.forward(latent),
             None => latent,
         };
         let body = &self.decoder;
         let mut h = body.conv_in.forward(latent);
+        tap.block(format_args!("conv_in"), &h);
         for (i, resnet) in body.mid_block.resnets.iter().enumerate() {
             h = resnet.forward(h, None);
+            tap.block(format_args!("mid_block.resnets.{i}"), &h);
             if let (0, Some(attention)) = (i, body.mid_block.attentions.first()) {
                 h = attention.forward(h, Before::Nothing);
+                tap.block(format_args!("mid_block.attentions.{i}"), &h);
             }
         }
-        for block in &body.up_blocks {
-            for resnet in &block.resnets {
+        for (level, block) in body.up_blocks.iter().enumerate() {
+            for (i, resnet) in block.resnets.iter().enumerate() {
                 h = resnet.forward(h, None);
+                tap.block(format_args!("up_blocks.{level}.resnets.{i}"), &h);
             }
-            for upsampler in &block.upsamplers {
+            for (i, upsampler) in block.upsamplers.iter().enumerate() {
                 h = upsampler.forward(h);
+                tap.block(format_args!("up_blocks.{level}.upsamplers.{i}"), &h);
             }
         }
         let norm = Before::GroupNormSilu(&body.conv_norm_out);
-        body.conv_out.forward_with(h, norm, After::NOTHING)
+        let image = body.conv_out.forward_with(h, norm, After::NOTHING);
+        tap.block(format_args!("conv_out"), &image);
+        image
     }
 
     fn pack(&mut self, precision: Precision) {
@@ -264,19 +277,24 @@ impl TinyDecoderConfig {
 
 impl TinyDecoder {
     /// Shapes as [`Decoder::forward`].
-    pub fn forward(&self, latent: Tensor<4>) -> Tensor<4> {
+    fn forward(&self, latent: Tensor<4>, tap: &mut impl Tap) -> Tensor<4> {
         let body = &self.decoder;
         let clamped = (latent / 3.0).tanh() * 3.0;
         let mut h = body.conv_in.forward_with(clamped, Before::Nothing, relu());
-        for stage in &body.stages {
-            for block in &stage.blocks {
+        tap.block(format_args!("conv_in"), &h);
+        for (level, stage) in body.stages.iter().enumerate() {
+            for (i, block) in stage.blocks.iter().enumerate() {
                 h = block.forward(h);
+                tap.block(format_args!("stages.{level}.blocks.{i}"), &h);
             }
             if let Some(conv) = &stage.conv {
                 h = conv.forward_doubled(h);
+                tap.block(format_args!("stages.{level}.conv"), &h);
             }
         }
-        body.conv_out.forward(h) * 2.0 - 1.0
+        let image = body.conv_out.forward(h) * 2.0 - 1.0;
+        tap.block(format_args!("conv_out"), &image);
+        image
     }
 
     fn pack(&mut self, precision: Precision) {

@@ -8,6 +8,7 @@ use crate::blocks::{ResnetBlock, ResnetBlockConfig};
 use crate::config::RefinerConfig;
 use crate::embedding::{TimestepEmbedding, sinusoidal};
 use crate::layers::{After, Before, Conv2d, GroupNorm};
+use crate::tap::Tap;
 
 /// Cleans what few-step sampling leaves in the latent.
 ///
@@ -57,16 +58,26 @@ impl Refiner {
     /// - `latent`, result: `[batch, latent_channels, height, width]`, scaled as the UNet sees it
     /// - `sigma`: noise level to clean, in units of the latent's standard deviation
     pub fn forward(&self, latent: Tensor<4>, sigma: f32) -> Tensor<4> {
+        self.forward_tapped(latent, sigma, &mut ())
+    }
+
+    /// [`Self::forward`], with `tap` looking at what each block computes.
+    pub fn forward_tapped(&self, latent: Tensor<4>, sigma: f32, tap: &mut impl Tap) -> Tensor<4> {
         let [batch, ..] = latent.dims();
         let levels = vec![1000.0 * sigma; batch];
         let embed = sinusoidal(&levels, self.width, true, 0.0, &latent.device());
         let embed = self.time_embedding.forward(embed, None);
+        tap.block(format_args!("time_embedding"), &embed);
         let mut h = self.conv_in.forward(latent.clone());
-        for block in &self.blocks {
+        tap.block(format_args!("conv_in"), &h);
+        for (i, block) in self.blocks.iter().enumerate() {
             h = block.forward(h, Some(&embed));
+            tap.block(format_args!("blocks.{i}"), &h);
         }
         let norm = Before::GroupNormSilu(&self.conv_norm_out);
-        self.conv_out.forward_with(h, norm, After::residual(latent))
+        let refined = self.conv_out.forward_with(h, norm, After::residual(latent));
+        tap.block(format_args!("conv_out"), &refined);
+        refined
     }
 
     /// Moves the weights into the layout of the CPU kernels.

@@ -6,6 +6,7 @@ use plantain_kernels::{Activation, Precision};
 
 use crate::config::{TextActivation, TextEncoderConfig};
 use crate::layers::{After, Before, Embedding, LayerNorm, Linear};
+use crate::tap::Tap;
 use crate::transformer::SelfAttending;
 
 /// Tokens that the encoder cannot take.
@@ -144,6 +145,18 @@ impl ClipTextModel {
     /// # Errors
     /// When an id is outside the vocabulary or a length does not fit.
     pub fn forward(&self, input_ids: &[Vec<i64>]) -> Result<TextStates, TokenError> {
+        self.forward_tapped(input_ids, &mut ())
+    }
+
+    /// [`Self::forward`], with `tap` looking at what each block computes.
+    ///
+    /// # Errors
+    /// As [`Self::forward`].
+    pub fn forward_tapped(
+        &self,
+        input_ids: &[Vec<i64>],
+        tap: &mut impl Tap,
+    ) -> Result<TextStates, TokenError> {
         let tokens = self.check(input_ids)?;
         let [_, width] = self.embeddings.token_embedding.dims();
         let embedded = self.embeddings.token_embedding.forward(&input_ids.concat());
@@ -152,13 +165,16 @@ impl ClipTextModel {
         let positions = self.embeddings.position_embedding.forward(&places);
         let h = (embedded + positions.unsqueeze::<3>()).swap_dims(1, 2);
         let mut h = h.reshape([input_ids.len(), width, 1, tokens]);
-        for layer in &self.encoder.layers {
+        tap.block(format_args!("embeddings"), &h);
+        for (i, layer) in self.encoder.layers.iter().enumerate() {
             h = layer.forward(h);
+            tap.block(format_args!("encoder.layers.{i}"), &h);
         }
         let last_hidden_state = self
             .final_layer_norm
             .forward(h.flatten(2, 3))
             .swap_dims(1, 2);
+        tap.block(format_args!("final_layer_norm"), &last_hidden_state);
         let pooler_output = self.pool(&last_hidden_state, input_ids);
         Ok(TextStates {
             last_hidden_state,

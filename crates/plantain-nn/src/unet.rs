@@ -1,5 +1,7 @@
 //! The denoising UNet (source: diffusers `unet_2d_condition.py`, `unet_2d_blocks.py`).
 
+use std::fmt;
+
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use plantain_kernels::Precision;
@@ -8,6 +10,7 @@ use crate::blocks::{Downsample, ResnetBlock, ResnetBlockConfig, Upsample};
 use crate::config::UNetConfig;
 use crate::embedding::{TimestepEmbedding, sinusoidal};
 use crate::layers::{After, Before, Conv2d, GroupNorm};
+use crate::tap::Tap;
 use crate::transformer::{SpatialTransformer, SpatialTransformerConfig, TextContext, TextKeys};
 
 /// What the denoiser is told besides the latent and the timestep.
@@ -248,21 +251,38 @@ impl UNet2DConditionModel {
         timesteps: &[f32],
         conditioning: &Conditioning,
     ) -> Tensor<4> {
+        self.forward_tapped(sample, timesteps, conditioning, &mut ())
+    }
+
+    /// [`Self::forward`], with `tap` looking at what each block computes.
+    pub fn forward_tapped(
+        &self,
+        sample: Tensor<4>,
+        timesteps: &[f32],
+        conditioning: &Conditioning,
+        tap: &mut impl Tap,
+    ) -> Tensor<4> {
         let embed = self.embed(timesteps, conditioning, &sample.device());
+        tap.block(format_args!("time_embedding"), &embed);
         let mut text = conditioning.text.iter();
         let mut h = self.conv_in.forward(sample);
+        tap.block(format_args!("conv_in"), &h);
         let mut skips = vec![h.clone()];
-        for block in &self.down_blocks {
-            h = block.forward(h, &embed, &mut text, &mut skips);
+        for (i, block) in self.down_blocks.iter().enumerate() {
+            let name = format_args!("down_blocks.{i}");
+            h = block.forward(h, &embed, &mut text, &mut skips, name, tap);
         }
         if let Some(block) = &self.mid_block {
-            h = block.forward(h, &embed, &mut text);
+            h = block.forward(h, &embed, &mut text, tap);
         }
-        for block in &self.up_blocks {
-            h = block.forward(h, &embed, &mut text, &mut skips);
+        for (i, block) in self.up_blocks.iter().enumerate() {
+            let name = format_args!("up_blocks.{i}");
+            h = block.forward(h, &embed, &mut text, &mut skips, name, tap);
         }
         let norm = Before::GroupNormSilu(&self.conv_norm_out);
-        self.conv_out.forward_with(h, norm, After::NOTHING)
+        let output = self.conv_out.forward_with(h, norm, After::NOTHING);
+        tap.block(format_args!("conv_out"), &output);
+        output
     }
 
     /// `[batch, time_embed_dim]`
@@ -306,16 +326,21 @@ impl DownBlock {
         embed: &Tensor<2>,
         text: &mut impl Iterator<Item = &'a TextKeys>,
         skips: &mut Vec<Tensor<4>>,
+        name: fmt::Arguments<'_>,
+        tap: &mut impl Tap,
     ) -> Tensor<4> {
         for (i, resnet) in self.resnets.iter().enumerate() {
             h = resnet.forward(h, Some(embed));
+            tap.block(format_args!("{name}.resnets.{i}"), &h);
             if let Some(attention) = self.attentions.get(i) {
                 h = attention.forward(h, text);
+                tap.block(format_args!("{name}.attentions.{i}"), &h);
             }
             skips.push(h.clone());
         }
-        for downsampler in &self.downsamplers {
+        for (i, downsampler) in self.downsamplers.iter().enumerate() {
             h = downsampler.forward(h);
+            tap.block(format_args!("{name}.downsamplers.{i}"), &h);
             skips.push(h.clone());
         }
         h
@@ -328,11 +353,14 @@ impl MidBlock {
         mut h: Tensor<4>,
         embed: &Tensor<2>,
         text: &mut impl Iterator<Item = &'a TextKeys>,
+        tap: &mut impl Tap,
     ) -> Tensor<4> {
         for (i, resnet) in self.resnets.iter().enumerate() {
             h = resnet.forward(h, Some(embed));
+            tap.block(format_args!("mid_block.resnets.{i}"), &h);
             if let Some(attention) = self.attentions.get(i) {
                 h = attention.forward(h, text);
+                tap.block(format_args!("mid_block.attentions.{i}"), &h);
             }
         }
         h
@@ -346,17 +374,21 @@ impl UpBlock {
         embed: &Tensor<2>,
         text: &mut impl Iterator<Item = &'a TextKeys>,
         skips: &mut Vec<Tensor<4>>,
+        name: fmt::Arguments<'_>,
+        tap: &mut impl Tap,
     ) -> Tensor<4> {
         for (i, resnet) in self.resnets.iter().enumerate() {
             if let Some(skip) = skips.pop() {
                 h = Tensor::cat(vec![h, skip], 1);
             }
             h = resnet.forward(h, Some(embed));
+            tap.block(format_args!("{name}.resnets.{i}"), &h);
             if let Some(attention) = self.attentions.get(i) {
                 h = attention.forward(h, text);
+                tap.block(format_args!("{name}.attentions.{i}"), &h);
             }
         }
-        for upsampler in &self.upsamplers {
+        for (i, upsampler) in self.upsamplers.iter().enumerate() {
             h = match skips.last() {
                 Some(skip) => {
                     let [_, _, height, width] = skip.dims();
@@ -364,6 +396,7 @@ impl UpBlock {
                 }
                 None => upsampler.forward(h),
             };
+            tap.block(format_args!("{name}.upsamplers.{i}"), &h);
         }
         h
     }
