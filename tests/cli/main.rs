@@ -2,6 +2,7 @@
 
 mod support;
 
+mod bench;
 mod built_in;
 mod convert;
 mod info;

@@ -29,6 +29,7 @@ fn every_command_has_help() {
         "convert",
         "inspect",
         "trace",
+        "bench",
         "devices",
         "styles",
         "completions",

@@ -290,9 +290,29 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub(crate) threads: Option<u32>,
 
-    /// Print one JSON object per row instead of a table
+    /// Print one JSON object per row instead of tables
     #[arg(long)]
     pub(crate) json: bool,
+
+    /// Also write a Markdown table
+    #[arg(long, value_name = "FILE")]
+    pub(crate) markdown: Option<PathBuf>,
+
+    /// Also write a chart, as SVG
+    #[arg(long, value_name = "FILE")]
+    pub(crate) chart: Option<PathBuf>,
+
+    /// Also write the rows and the machine as one JSON document
+    #[arg(long, value_name = "FILE")]
+    pub(crate) report: Option<PathBuf>,
+
+    /// Also print the ratios to an earlier report
+    #[arg(long, value_name = "FILE", conflicts_with = "json")]
+    pub(crate) compare: Option<PathBuf>,
+
+    /// Measure one combination as told on standard input
+    #[arg(long, hide = true)]
+    pub(crate) worker: bool,
 }
 
 /// Width and height in pixels.

@@ -39,6 +39,11 @@ impl Failure {
         self
     }
 
+    /// The message and the advice.
+    pub(crate) fn into_parts(self) -> (String, Option<String>) {
+        (self.message, self.help)
+    }
+
     fn cancelled() -> Self {
         Self {
             code: INTERRUPTED,

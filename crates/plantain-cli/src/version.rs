@@ -2,12 +2,11 @@
 
 /// Version, build and the CPU features that the kernels use on this machine.
 pub(crate) fn long() -> &'static str {
-    let commit = option_env!("PLANTAIN_COMMIT").unwrap_or("unknown");
     let features = plantain::cpu_features();
     let text = format!(
-        "{}\nbuild: {commit}, {}\nCPU features in use: {}",
+        "{}\nbuild: {}\nCPU features in use: {}",
         env!("CARGO_PKG_VERSION"),
-        env!("PLANTAIN_TARGET"),
+        build(),
         if features.is_empty() {
             "none beyond the baseline".to_string()
         } else {
@@ -16,4 +15,10 @@ pub(crate) fn long() -> &'static str {
     );
     // clap keeps the text for the life of the program.
     text.leak()
+}
+
+/// The commit, where it is known, and what the program was built for.
+pub(crate) fn build() -> String {
+    let commit = option_env!("PLANTAIN_COMMIT").unwrap_or("unknown");
+    format!("{commit}, {}", env!("PLANTAIN_TARGET"))
 }

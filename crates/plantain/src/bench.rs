@@ -4,14 +4,17 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Instant;
 
+use burn::tensor::Device;
 use plantain_nn::DecoderConfig;
 use plantain_sampling::Noise;
 use plantain_weights::{Model, Target};
 
 use crate::denoiser::{Denoiser, Guided, SamplingRun};
-use crate::device::Placement;
+use crate::device::{Placement, precision_name};
+use crate::difference::{max_abs, psnr};
 use crate::error::{Error, RequestError};
 use crate::host::read_finite;
+use crate::reference::{REFERENCE, TIMESTEP, latent_shape, normal, picture_size, token_ids};
 
 /// What is timed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,7 +62,7 @@ impl FromStr for Part {
     }
 }
 
-/// What to time, and how often.
+/// What to time.
 #[derive(Debug, Clone, Copy)]
 pub struct BenchSettings {
     /// What is timed.
@@ -68,8 +71,19 @@ pub struct BenchSettings {
     pub size: Option<[usize; 2]>,
     /// Steps of [`Part::Pipeline`]; the model's own where there are none.
     pub steps: Option<usize>,
-    /// Runs that count, after a first one that does not.
-    pub runs: usize,
+}
+
+impl BenchSettings {
+    /// Width and height of the picture of `model` in pixels.
+    pub fn size_of(&self, model: &Model) -> [usize; 2] {
+        picture_size(model, self.size)
+    }
+
+    /// Steps to a picture of `model`.
+    pub fn steps_of(&self, model: &Model) -> usize {
+        let own = model.manifest().defaults.steps as usize;
+        self.steps.unwrap_or(own)
+    }
 }
 
 /// Seconds that something took.
@@ -77,187 +91,263 @@ pub struct BenchSettings {
 pub struct Timing {
     /// Opening the networks.
     pub load: f64,
-    /// The first run.
+    /// The first run, in which a device compiles and allocates.
     pub first: f64,
     /// The runs after it.
     pub runs: Vec<f64>,
+    /// An evaluation of the UNet in each of `runs`, for parts that have any.
+    pub steps: Vec<f64>,
 }
 
 impl Timing {
     /// Middle of the runs.
-    pub fn median(&self) -> f64 {
-        let mut sorted = self.runs.clone();
-        sorted.sort_by(f64::total_cmp);
-        let middle = sorted.len() / 2;
-        if sorted.len() % 2 == 1 {
-            sorted[middle]
-        } else {
-            f64::midpoint(sorted[middle - 1], sorted[middle])
-        }
+    pub fn median(&self) -> Option<f64> {
+        median(&self.runs)
+    }
+
+    /// Middle of the runs' evaluations of the UNet.
+    pub fn median_step(&self) -> Option<f64> {
+        median(&self.steps)
     }
 
     /// Fastest of the runs.
-    pub fn min(&self) -> f64 {
-        self.runs.iter().copied().fold(f64::INFINITY, f64::min)
+    pub fn min(&self) -> Option<f64> {
+        self.runs.iter().copied().min_by(f64::total_cmp)
     }
 }
 
-/// Times a part of `model`. What is computed comes from fixed noise and token ids, so a model needs no tokenizer.
-///
-/// # Errors
-/// When the model has no such component, its tensors do not fit, or the size does not.
-pub fn bench(
-    model: &Model,
-    placement: Placement,
-    settings: &BenchSettings,
-) -> Result<Timing, Error> {
-    let target = placement.target();
-    let began = Instant::now();
-    let mut run: Box<dyn FnMut() -> Result<(), Error>> = match settings.part {
-        Part::TextEncoder => Box::new(text_encoder(model, &target)?),
-        Part::Unet => Box::new(unet(model, &target, settings)?),
-        Part::Decoder => Box::new(decoder(model, &target, settings)?),
-        Part::Pipeline => Box::new(pipeline(model, &target, settings)?),
-    };
-    let load = began.elapsed().as_secs_f64();
-    let mut timed = || {
-        let began = Instant::now();
-        run()?;
-        Ok::<f64, Error>(began.elapsed().as_secs_f64())
-    };
-    Ok(Timing {
-        load,
-        first: timed()?,
-        runs: (0..settings.runs.max(1))
-            .map(|_| timed())
-            .collect::<Result<_, _>>()?,
-    })
+fn median(values: &[f64]) -> Option<f64> {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let middle = sorted.len() / 2;
+    if sorted.len() % 2 == 1 {
+        Some(sorted[middle])
+    } else {
+        (middle > 0).then(|| f64::midpoint(sorted[middle - 1], sorted[middle]))
+    }
 }
 
-fn text_encoder(
-    model: &Model,
-    target: &Target,
-) -> Result<impl FnMut() -> Result<(), Error>, Error> {
+/// How far an output is from that of [`REFERENCE`] for the same inputs.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Difference {
+    /// Peak signal to noise ratio in dB, over the range of pictures, or of the reference's own output for other parts;
+    /// `None` where nothing differs.
+    pub psnr: Option<f64>,
+    /// Largest difference of a value.
+    pub max_abs: f64,
+}
+
+/// What a run computed, and how long an evaluation of the UNet took in it.
+struct Output {
+    values: Vec<f32>,
+    step: Option<f64>,
+}
+
+type RunOnce = Box<dyn FnMut() -> Result<Output, Error>>;
+
+/// A part of a model, loaded and ready to be timed. What is computed comes from fixed noise and token ids, so a model
+/// needs no tokenizer.
+pub struct Bench {
+    settings: BenchSettings,
+    device: Device,
+    precision: &'static str,
+    run: RunOnce,
+    timing: Timing,
+    output: Vec<f32>,
+}
+
+impl Bench {
+    /// Loads the networks.
+    ///
+    /// # Errors
+    /// When the model has no such component, its tensors do not fit, or the size does not.
+    pub fn load(
+        model: &Model,
+        placement: Placement,
+        settings: &BenchSettings,
+    ) -> Result<Self, Error> {
+        let target = placement.target();
+        let began = Instant::now();
+        let run = match settings.part {
+            Part::TextEncoder => text_encoder(model, &target)?,
+            Part::Unet => unet(model, &target, settings)?,
+            Part::Decoder => decoder(model, &target, settings)?,
+            Part::Pipeline => pipeline(model, &target, settings)?,
+        };
+        Ok(Self {
+            settings: *settings,
+            run,
+            timing: Timing {
+                load: began.elapsed().as_secs_f64(),
+                first: 0.0,
+                runs: Vec::new(),
+                steps: Vec::new(),
+            },
+            precision: precision_name(&target),
+            device: target.device,
+            output: Vec::new(),
+        })
+    }
+
+    /// The first run.
+    ///
+    /// # Errors
+    /// When the device fails or computes values that are not finite.
+    pub fn warm_up(&mut self) -> Result<(), Error> {
+        (self.timing.first, _) = self.timed()?;
+        Ok(())
+    }
+
+    /// A run that counts.
+    ///
+    /// # Errors
+    /// As [`Self::warm_up`].
+    pub fn run(&mut self) -> Result<(), Error> {
+        let (seconds, step) = self.timed()?;
+        self.timing.runs.push(seconds);
+        self.timing.steps.extend(step);
+        Ok(())
+    }
+
+    fn timed(&mut self) -> Result<(f64, Option<f64>), Error> {
+        let began = Instant::now();
+        let output = (self.run)()?;
+        let seconds = began.elapsed().as_secs_f64();
+        self.output = output.values;
+        let step = match self.settings.part {
+            Part::Unet => Some(seconds),
+            _ => output.step,
+        };
+        Ok((seconds, step))
+    }
+
+    /// What products are computed in, as on the command line.
+    pub fn precision(&self) -> &'static str {
+        self.precision
+    }
+
+    /// The times so far.
+    pub fn timing(&self) -> &Timing {
+        &self.timing
+    }
+
+    /// Bytes that the device holds for this process, where it tells.
+    pub fn device_memory(&self) -> Option<u64> {
+        let usage = self.device.memory_pool_usage()?;
+        Some(usage.bytes_reserved)
+    }
+
+    /// Compares the output of the last run with that of [`REFERENCE`], which is computed here from the same `model`.
+    ///
+    /// # Errors
+    /// As [`Self::load`] and [`Self::run`].
+    pub fn difference(&self, model: &Model) -> Result<Difference, Error> {
+        let mut reference = Self::load(model, REFERENCE, &self.settings)?;
+        reference.warm_up()?;
+        let (values, reference) = (&self.output, &reference.output);
+        let range = match self.settings.part {
+            Part::Decoder | Part::Pipeline => PICTURE_RANGE,
+            Part::TextEncoder | Part::Unet => range(reference),
+        };
+        Ok(Difference {
+            psnr: psnr(values, reference, range),
+            max_abs: max_abs(values, reference),
+        })
+    }
+}
+
+/// Decoders give pictures from -1 to 1.
+const PICTURE_RANGE: f64 = 2.0;
+
+fn range(values: &[f32]) -> f64 {
+    let (min, max) = values
+        .iter()
+        .fold((f32::INFINITY, f32::NEG_INFINITY), |(min, max), v| {
+            (min.min(*v), max.max(*v))
+        });
+    f64::from(max - min)
+}
+
+fn text_encoder(model: &Model, target: &Target) -> Result<RunOnce, Error> {
     let encoder = model.load_text_encoder(target)?;
     let ids = token_ids(model);
-    Ok(move || {
+    Ok(Box::new(move || {
         let states = encoder
             .forward(std::slice::from_ref(&ids))
             .map_err(RequestError::from)?;
-        read_finite(states.last_hidden_state, "text encoder", "").map(|_| ())
-    })
+        let values = read_finite(states.last_hidden_state, "text encoder", "")?;
+        Ok(Output { values, step: None })
+    }))
 }
 
-fn unet(
-    model: &Model,
-    target: &Target,
-    settings: &BenchSettings,
-) -> Result<impl FnMut() -> Result<(), Error>, Error> {
+fn unet(model: &Model, target: &Target, settings: &BenchSettings) -> Result<RunOnce, Error> {
     let denoiser = Denoiser::load(model, target)?;
-    let shape = latent_shape(model, settings)?;
+    let shape = latent_shape(model, settings.size)?;
     let noise = Noise::new(0).normal(shape.iter().product());
-    let text = denoiser.read_text(&denoiser.blank_text(model));
-    Ok(move || {
+    let text = denoiser.read_text(&denoiser.fixed_text(model));
+    Ok(Box::new(move || {
         let sample = denoiser.tensor(noise.clone(), shape);
-        let output = denoiser.evaluate(sample, &[499.0], &text, None);
-        read_finite(output, "UNet", "").map(|_| ())
-    })
+        let output = denoiser.evaluate(sample, &[TIMESTEP], &text, None);
+        let values = read_finite(output, "UNet", "")?;
+        Ok(Output { values, step: None })
+    }))
 }
 
-fn decoder(
-    model: &Model,
-    target: &Target,
-    settings: &BenchSettings,
-) -> Result<impl FnMut() -> Result<(), Error>, Error> {
+fn decoder(model: &Model, target: &Target, settings: &BenchSettings) -> Result<RunOnce, Error> {
     let decoder = model.load_decoder(target)?;
-    let shape = latent_shape(model, settings)?;
-    let latent = Noise::new(0).normal(shape.iter().product());
-    let device = target.device.clone();
-    Ok(move || {
-        let data = burn::tensor::TensorData::new(latent.clone(), shape);
-        let image = decoder.forward(burn::tensor::Tensor::from_data(data, &device));
-        read_finite(image, "decoder", "").map(|_| ())
-    })
+    let shape = latent_shape(model, settings.size)?;
+    let latent = normal(0, shape, &target.device);
+    Ok(Box::new(move || {
+        let image = decoder.forward(latent.clone());
+        let values = read_finite(image, "decoder", "")?;
+        Ok(Output { values, step: None })
+    }))
 }
 
-fn pipeline(
-    model: &Model,
-    target: &Target,
-    settings: &BenchSettings,
-) -> Result<impl FnMut() -> Result<(), Error>, Error> {
+fn pipeline(model: &Model, target: &Target, settings: &BenchSettings) -> Result<RunOnce, Error> {
     let encoder = model.load_text_encoder(target)?;
     let denoiser = Denoiser::load(model, target)?;
     let refiner = model.load_refiner(target)?;
     let decoder = model.load_decoder(target)?;
     let manifest = model.manifest().clone();
     let ids = token_ids(model);
-    let shape = latent_shape(model, settings)?;
+    let shape = latent_shape(model, settings.size)?;
     let count = shape.iter().product();
     let run = SamplingRun {
         kind: manifest.sampler.kind,
-        steps: settings.steps.unwrap_or(manifest.defaults.steps as usize),
+        steps: settings.steps_of(model),
         shape,
     };
-    Ok(move || {
+    Ok(Box::new(move || {
         let states = encoder
             .forward(std::slice::from_ref(&ids))
             .map_err(RequestError::from)?;
         let text = denoiser.read_guided(&Guided::new(states.into(), None, 1.0));
         let noise = Noise::new(0);
         let step_noise = |step| noise.step_normal(step, count);
+        let mut began = None;
         let latent = denoiser.sample(
             &run,
             &manifest,
             &text,
             noise.normal(count),
             step_noise,
-            |_| Ok(()),
+            |_| {
+                began.get_or_insert_with(Instant::now);
+                Ok(())
+            },
         )?;
+        let sampling = began.map(|began| began.elapsed().as_secs_f64());
         let mut latent = denoiser.tensor(latent, shape);
         if let (Some(refiner), Some(config)) = (&refiner, &manifest.components.refiner) {
             latent = refiner.forward(latent, config.sigma as f32);
         }
         let scaling = manifest.components.vae.as_ref().map(DecoderConfig::scaling);
         let (scale, shift) = scaling.unwrap_or((1.0, 0.0));
-        read_finite(decoder.forward(latent / scale + shift), "decoder", "").map(|_| ())
-    })
-}
-
-/// A prompt that fills all tokens.
-fn token_ids(model: &Model) -> Vec<i64> {
-    let config = model
-        .manifest()
-        .components
-        .text_encoder
-        .clone()
-        .unwrap_or_default();
-    (0..config.max_position_embeddings)
-        .map(|i| (i % config.vocab_size) as i64)
-        .collect()
-}
-
-/// `[1, channels, height, width]`
-fn latent_shape(model: &Model, settings: &BenchSettings) -> Result<[usize; 4], Error> {
-    let manifest = model.manifest();
-    let own = [
-        manifest.defaults.width as usize,
-        manifest.defaults.height as usize,
-    ];
-    let [width, height] = settings.size.unwrap_or(own);
-    let scale = manifest
-        .components
-        .vae
-        .as_ref()
-        .map_or(8, DecoderConfig::scale);
-    if width == 0 || height == 0 || width % scale != 0 || height % scale != 0 {
-        let message =
-            format!("a picture of {width}x{height}: both sides must be multiples of {scale}");
-        return Err(RequestError::Input(message).into());
-    }
-    let channels = manifest
-        .components
-        .unet
-        .as_ref()
-        .map_or(4, |unet| unet.in_channels);
-    Ok([1, channels, height / scale, width / scale])
+        let values = read_finite(decoder.forward(latent / scale + shift), "decoder", "")?;
+        Ok(Output {
+            values,
+            step: sampling.map(|seconds| seconds / run.steps as f64),
+        })
+    }))
 }

@@ -11,6 +11,7 @@ use plantain_weights::{Manifest, Model, Target};
 
 use crate::error::{Error, RequestError};
 use crate::host::read;
+use crate::reference::normal;
 
 /// The text side of one evaluation.
 #[derive(Debug, Clone)]
@@ -148,8 +149,8 @@ impl Denoiser {
         }
     }
 
-    /// A text of zeros, as long as the model's prompts.
-    pub(crate) fn blank_text(&self, model: &Model) -> TextInput {
+    /// A text that is the same on every device, as long as the model's prompts.
+    pub(crate) fn fixed_text(&self, model: &Model) -> TextInput {
         let components = &model.manifest().components;
         let unet = components.unet.clone().unwrap_or_default();
         let tokens = components
@@ -158,10 +159,10 @@ impl Denoiser {
             .unwrap_or_default()
             .max_position_embeddings;
         TextInput {
-            states: Tensor::zeros([1, tokens, unet.text_dim()], &self.device),
+            states: normal(1, [1, tokens, unet.text_dim()], &self.device),
             pooled: unet
                 .class_labels_dim()
-                .map(|width| Tensor::zeros([1, width], &self.device)),
+                .map(|width| normal(2, [1, width], &self.device)),
         }
     }
 

@@ -160,3 +160,12 @@ impl Placement {
         }
     }
 }
+
+/// What the products of `target` are computed in, as on the command line.
+pub(crate) fn precision_name(target: &Target) -> &'static str {
+    match target.precision {
+        Some(Precision::Bf16) => "bf16",
+        Some(Precision::Int8) => "int8",
+        Some(Precision::F32) | None => "f32",
+    }
+}

@@ -12,12 +12,14 @@
 //! ```
 //!
 //! [`Pipeline`] holds a loaded model; a [`Request`] is a prompt with settings; an [`Observer`]
-//! watches the run and may stop it. Nothing here prints, reads the clock or touches the network.
+//! watches the run and may stop it. Nothing here prints or touches the network; only
+//! [`mod@bench`] reads the clock.
 
 mod aspect;
 pub mod bench;
 mod denoiser;
 mod device;
+mod difference;
 mod error;
 mod host;
 mod metadata;
@@ -25,6 +27,7 @@ mod observer;
 mod picture;
 mod pipeline;
 mod prompt;
+mod reference;
 mod request;
 pub mod style;
 pub mod trace;
@@ -40,6 +43,7 @@ pub use plantain_kernels::{cpu_features, keep_freed_memory, use_threads};
 pub use plantain_sampling::SamplerKind;
 pub use plantain_weights as weights;
 pub use plantain_weights::Model;
+pub use reference::REFERENCE;
 pub use request::{MAX_SIDE, Request, Settings};
 
 /// The model that is part of this library.

@@ -8,6 +8,7 @@ pub(crate) mod generate;
 pub(crate) mod info;
 pub(crate) mod inspect;
 pub(crate) mod styles;
+mod table;
 pub(crate) mod trace;
 
 use std::path::Path;
