@@ -5,6 +5,7 @@ mod support;
 mod bench;
 mod built_in;
 mod convert;
+mod doctor;
 mod info;
 mod models;
 mod outputs;

@@ -30,6 +30,7 @@ fn every_command_has_help() {
         "inspect",
         "trace",
         "bench",
+        "doctor",
         "devices",
         "styles",
         "completions",
@@ -92,8 +93,9 @@ fn a_closed_pipe_is_no_crash() {
     let place = Place::new();
     place.draw(&["-o", "made.png"]).succeeded();
     let turbo = fixture("turbo");
-    let commands: [&[&str]; 6] = [
+    let commands: [&[&str]; 7] = [
         &["styles"],
+        &["doctor", "--model", &turbo],
         &["devices"],
         &["completions", "bash"],
         &["inspect", &turbo],

@@ -39,6 +39,8 @@ pub(crate) enum Command {
     Trace(TraceArgs),
     /// Time the parts of a model on this machine
     Bench(BenchArgs),
+    /// Find the block of a model where a device departs from the CPU
+    Doctor(DoctorArgs),
     /// List the devices that models can run on
     Devices,
     /// List the named styles
@@ -313,6 +315,47 @@ pub(crate) struct BenchArgs {
     /// Measure one combination as told on standard input
     #[arg(long, hide = true)]
     pub(crate) worker: bool,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "`(undisturbed)` is the network run without a stop after each block, for the first time: what the device \
+                  compiles counts in its time.\n\n\
+                  Ends with 0 where every block agrees, with 3 where one differs or is not finite, and with 1 or 2 where \
+                  the examination fails."
+)]
+pub(crate) struct DoctorArgs {
+    /// Model file or diffusers folder [default: the built-in model]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) model: Option<PathBuf>,
+
+    /// The device to examine: auto, flex, ndarray
+    #[arg(long, value_name = "NAME", default_value_t = DeviceChoice::Auto)]
+    pub(crate) device: DeviceChoice,
+
+    /// What it computes in: auto, f32, bf16, int8
+    #[arg(long, value_name = "NAME", default_value_t = PrecisionChoice::Auto)]
+    pub(crate) precision: PrecisionChoice,
+
+    /// Width and height in pixels, such as 512x512 [default: the model's]
+    #[arg(long, value_name = "WxH")]
+    pub(crate) size: Option<Size>,
+
+    /// Largest relative error of a block that is agreement [default: by precision: f32 1e-3, f16 2e-2,
+    /// bf16 5e-2, int8 1.5e-1]
+    #[arg(long, value_name = "X", allow_negative_numbers = true, value_parser = tolerance)]
+    pub(crate) tolerance: Option<f64>,
+
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// A relative error.
+fn tolerance(text: &str) -> Result<f64, String> {
+    let value = text.parse().ok();
+    let positive = value.filter(|value: &f64| value.is_finite() && *value > 0.0);
+    positive.ok_or_else(|| format!("`{text}` is not a number above 0 such as 1e-3"))
 }
 
 /// Width and height in pixels.

@@ -19,12 +19,12 @@ fn main() -> ExitCode {
     let args = Args::parse();
     plantain::keep_freed_memory();
     match run(args) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(failure) => failure.report(),
     }
 }
 
-fn run(args: Args) -> Result<(), Failure> {
+fn run(args: Args) -> Result<ExitCode, Failure> {
     match args.command {
         Command::Generate(args) => commands::generate::run(&args),
         Command::Info(args) => commands::info::run(&args),
@@ -32,8 +32,10 @@ fn run(args: Args) -> Result<(), Failure> {
         Command::Inspect(args) => commands::inspect::run(&args),
         Command::Trace(args) => commands::trace::run(&args),
         Command::Bench(args) => commands::bench::run(&args),
+        Command::Doctor(args) => return commands::doctor::run(&args),
         Command::Devices => commands::devices::run(),
         Command::Styles => commands::styles::run(),
         Command::Completions { shell } => commands::completions::run(shell),
-    }
+    }?;
+    Ok(ExitCode::SUCCESS)
 }

@@ -2,7 +2,7 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 use plantain_nn::{
-    Conditioning, TextContext, TextStates, UNet2DConditionModel, guidance_scale_embedding,
+    Conditioning, Tap, TextContext, TextStates, UNet2DConditionModel, guidance_scale_embedding,
 };
 use plantain_sampling::{
     SampleError, Sampler, SamplerKind, SamplerOptions, StepInfo, guide, sample,
@@ -120,11 +120,16 @@ impl Denoiser {
     /// Guidance told to the network, in one evaluation per step.
     pub(crate) fn embedded(&self, prompt: TextInput, scale: f64) -> Guided {
         let [batch, ..] = prompt.states.dims();
-        let embed = |dim| guidance_scale_embedding(scale, batch, dim, &self.device);
         Guided {
-            timestep_cond: self.time_cond_dim.map(embed),
+            timestep_cond: self.timestep_cond(batch, scale),
             ..Guided::new(prompt, None, scale)
         }
+    }
+
+    /// The guidance scale as the network takes it, if it does.
+    pub(crate) fn timestep_cond(&self, batch: usize, scale: f64) -> Option<Tensor<2>> {
+        let embed = |dim| guidance_scale_embedding(scale, batch, dim, &self.device);
+        self.time_cond_dim.map(embed)
     }
 
     /// Reads a prompt once for all pictures and steps.
@@ -221,12 +226,25 @@ impl Denoiser {
         text: &ReadText,
         timestep_cond: Option<&Tensor<2>>,
     ) -> Tensor<4> {
+        self.evaluate_tapped(sample, timesteps, text, timestep_cond, &mut ())
+    }
+
+    /// [`Self::evaluate`], with `tap` looking at what each block computes.
+    pub(crate) fn evaluate_tapped(
+        &self,
+        sample: Tensor<4>,
+        timesteps: &[f32],
+        text: &ReadText,
+        timestep_cond: Option<&Tensor<2>>,
+        tap: &mut impl Tap,
+    ) -> Tensor<4> {
         let conditioning = Conditioning {
             text: text.context.clone(),
             class_labels: text.pooled.clone(),
             timestep_cond: timestep_cond.cloned(),
         };
-        self.unet.forward(sample, timesteps, &conditioning)
+        self.unet
+            .forward_tapped(sample, timesteps, &conditioning, tap)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Results from the device, checked.
 
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::error::Error;
 
@@ -14,6 +14,14 @@ pub(crate) fn read<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>, Error>
         Ok(Err(error)) => Err(failed(format!("{error:?}"))),
         Err(error) => Err(failed(format!("{error:?}"))),
     }
+}
+
+/// Waits for `device` to do what it was told to.
+pub(crate) fn synchronise(device: &Device) -> Result<(), Error> {
+    device.sync().map_err(|error| Error::Device {
+        device: format!("{device:?}"),
+        reason: format!("{error:?}"),
+    })
 }
 
 /// [`read`], refusing values that are not finite.

@@ -12,14 +12,15 @@
 //! ```
 //!
 //! [`Pipeline`] holds a loaded model; a [`Request`] is a prompt with settings; an [`Observer`]
-//! watches the run and may stop it. Nothing here prints or touches the network; only
-//! [`mod@bench`] reads the clock.
+//! watches the run and may stop it. Nothing here prints or touches the network; only [`mod@bench`] and
+//! [`doctor`], which measure, read the clock.
 
 mod aspect;
 pub mod bench;
 mod denoiser;
 mod device;
 mod difference;
+pub mod doctor;
 mod error;
 mod host;
 mod metadata;

@@ -1,0 +1,116 @@
+//! The components of a model with inputs that are the same on every device.
+
+use burn::tensor::Tensor;
+use plantain_nn::{ClipTextModel, Decoder, Refiner, Tap};
+use plantain_weights::{HostTensor, Model, Target};
+
+use crate::denoiser::{Denoiser, ReadText};
+use crate::error::{Error, RequestError};
+use crate::host::read;
+use crate::reference::{TIMESTEP, normal, token_ids};
+use crate::trace::TraceComponent;
+
+/// Guidance told to a network that takes it as an input.
+const GUIDANCE: f64 = 7.5;
+
+/// A loaded component and what goes into it.
+#[allow(clippy::large_enum_variant)] // One exists at a time.
+pub(super) enum Network {
+    TextEncoder {
+        encoder: ClipTextModel,
+        ids: Vec<i64>,
+    },
+    Unet {
+        denoiser: Denoiser,
+        text: ReadText,
+        timestep_cond: Option<Tensor<2>>,
+        latent: Tensor<4>,
+    },
+    Refiner {
+        refiner: Refiner,
+        sigma: f32,
+        latent: Tensor<4>,
+    },
+    Decoder {
+        decoder: Decoder,
+        latent: Tensor<4>,
+    },
+}
+
+impl Network {
+    /// Loads a component of `model`, to be run on a latent of `shape`; `None` where the model has no such component.
+    pub(super) fn load(
+        component: TraceComponent,
+        shape: [usize; 4],
+        model: &Model,
+        target: &Target,
+    ) -> Result<Option<Self>, Error> {
+        let components = &model.manifest().components;
+        let latent = || normal(0, shape, &target.device);
+        Ok(match component {
+            TraceComponent::TextEncoder if components.text_encoder.is_some() => {
+                Some(Self::TextEncoder {
+                    encoder: model.load_text_encoder(target)?,
+                    ids: token_ids(model),
+                })
+            }
+            TraceComponent::Unet if components.unet.is_some() => {
+                let denoiser = Denoiser::load(model, target)?;
+                Some(Self::Unet {
+                    text: denoiser.read_text(&denoiser.fixed_text(model)),
+                    timestep_cond: denoiser.timestep_cond(1, GUIDANCE),
+                    latent: latent(),
+                    denoiser,
+                })
+            }
+            TraceComponent::Refiner => {
+                let sigma = components.refiner.as_ref().map_or(0.0, |c| c.sigma as f32);
+                model.load_refiner(target)?.map(|refiner| Self::Refiner {
+                    refiner,
+                    sigma,
+                    latent: latent(),
+                })
+            }
+            TraceComponent::Decoder if components.vae.is_some() => Some(Self::Decoder {
+                decoder: model.load_decoder(target)?,
+                latent: latent(),
+            }),
+            _ => None,
+        })
+    }
+
+    /// Runs the component once.
+    pub(super) fn run(&self, tap: &mut impl Tap) -> Result<HostTensor, Error> {
+        match self {
+            Self::TextEncoder { encoder, ids } => {
+                let states = encoder.forward_tapped(std::slice::from_ref(ids), tap);
+                on_host(states.map_err(RequestError::from)?.last_hidden_state)
+            }
+            Self::Unet {
+                denoiser,
+                text,
+                timestep_cond,
+                latent,
+            } => {
+                let (latent, cond) = (latent.clone(), timestep_cond.as_ref());
+                on_host(denoiser.evaluate_tapped(latent, &[TIMESTEP], text, cond, tap))
+            }
+            Self::Refiner {
+                refiner,
+                sigma,
+                latent,
+            } => on_host(refiner.forward_tapped(latent.clone(), *sigma, tap)),
+            Self::Decoder { decoder, latent } => {
+                on_host(decoder.forward_tapped(latent.clone(), tap))
+            }
+        }
+    }
+}
+
+/// A tensor as it came, finite or not.
+pub(super) fn on_host<const D: usize>(tensor: Tensor<D>) -> Result<HostTensor, Error> {
+    Ok(HostTensor {
+        shape: tensor.dims().to_vec(),
+        values: read(tensor)?,
+    })
+}
