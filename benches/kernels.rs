@@ -6,7 +6,9 @@
 
 use burn::tensor::{Device, Distribution, Tensor, module, ops::ConvOptions};
 use divan::{Bencher, black_box};
-use plantain_kernels::{self as kernels, Fusion, PackedLayer, Precision, Use, WeightShape};
+use plantain_kernels::{
+    self as kernels, Fusion, PackedLayer, Packing, Precision, Use, WeightShape,
+};
 
 fn main() {
     divan::main();
@@ -37,7 +39,13 @@ fn convolution(bencher: Bencher<'_, '_>, name: &str, (channels, side): (usize, u
         inputs: channels,
         kernel: 3,
     };
-    let packed = PackedLayer::new(&values, None, shape, Use::Plain, Precision::F32);
+    let packed = PackedLayer::new(
+        &values,
+        None,
+        shape,
+        Use::Plain,
+        &Packing::Host(Precision::F32),
+    );
     bencher.bench_local(|| {
         let (x, weight) = (x.clone(), weight.clone());
         black_box(if ours {

@@ -1,7 +1,11 @@
 //! Every network and every sampler against diffusers and transformers, on every device.
 //!
 //! The models in `fixtures/networks` are small, have random weights and were written, with the
-//! numbers expected of them, by `reference/networks.py`.
+//! numbers expected of them, by `reference/networks.py`. A graphics processor takes part where
+//! `PLANTAIN_TEST_GPU` is set (see `support/gpu.rs`).
+
+#[path = "support/gpu.rs"]
+mod gpu;
 
 use std::path::{Path, PathBuf};
 
@@ -16,7 +20,10 @@ const NETWORK_TOLERANCE: f64 = 2e-5;
 const SAMPLER_TOLERANCE: f64 = 1e-4;
 
 const MODELS: [&str; 5] = ["sd1", "sd2", "distilled", "own", "own16"];
-const DEVICES: [DeviceChoice; 2] = [DeviceChoice::NdArray, DeviceChoice::Flex];
+
+fn devices() -> impl Iterator<Item = DeviceChoice> {
+    DeviceChoice::CPU.into_iter().chain(gpu::device())
+}
 
 fn on(device: DeviceChoice) -> Placement {
     let precision = PrecisionChoice::F32;
@@ -63,7 +70,7 @@ impl Fixture {
             !expected.is_empty(),
             "the fixture has nothing for {component}"
         );
-        for device in DEVICES {
+        for device in devices() {
             let settings = SamplerTrace::default();
             let actual = trace(&self.model, component, &inputs, on(device), settings).unwrap();
             for (name, expected) in &expected {
@@ -81,7 +88,7 @@ impl Fixture {
             steps: Some(4),
             guidance: Some(1.0),
         };
-        for device in DEVICES {
+        for device in devices() {
             let component = TraceComponent::Sampler;
             let actual = trace(&self.model, component, &inputs, on(device), settings).unwrap();
             assert_eq!(actual["timesteps"], expected["timesteps"], "{kind}");

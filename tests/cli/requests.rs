@@ -58,7 +58,7 @@ fn shapes_that_are_none() {
 fn names_that_nothing_has() {
     all_refused(&[
         (&["--sampler", "magic"], &["magic", "lcm", "dpmpp-2m"]),
-        (&["--device", "gpu"], &["gpu", "auto, flex or ndarray"]),
+        (&["--device", "gpu"], &["gpu", "auto, flex, ndarray, wgpu"]),
         (&["--style", "baroque"], &["baroque", "watercolor"]),
         (&["--format", "gif"], &["gif", "png, jpeg or webp"]),
         (&["--sead", "1"], &["--sead", "--seed"]),

@@ -11,7 +11,7 @@ use plantain::{Aspect, DeviceChoice, Format, PrecisionChoice, SamplerKind};
 
 use crate::version;
 
-/// Text in, picture out: offline, private, on the CPU.
+/// Text in, picture out: offline, private, on the CPU or any graphics processor.
 #[derive(Debug, Parser)]
 #[command(
     name = "plantain",
@@ -43,6 +43,8 @@ pub(crate) enum Command {
     Doctor(DoctorArgs),
     /// List the devices that models can run on
     Devices,
+    /// Compile the kernels of a model for a graphics processor, so that its next picture starts at once
+    Warmup(WarmupArgs),
     /// List the named styles
     Styles,
     /// Print a completion script for a shell
@@ -108,17 +110,22 @@ pub(crate) struct GenerateArgs {
     #[arg(long, value_name = "PATH")]
     pub(crate) model: Option<PathBuf>,
 
-    /// Where to run: auto, flex, ndarray
+    /// Where to run: auto, flex, ndarray, or a graphics processor: wgpu, vulkan, metal, dx12, with
+    /// `:N` for the N-th of `plantain devices`
     #[arg(long, value_name = "NAME", default_value_t = DeviceChoice::Auto)]
     pub(crate) device: DeviceChoice,
 
-    /// What the CPU computes in: auto, f32, bf16, int8
+    /// What to compute in: auto, f32, bf16 and int8 on the CPU, f16 on graphics processors
     #[arg(long, value_name = "NAME", default_value_t = PrecisionChoice::Auto)]
     pub(crate) precision: PrecisionChoice,
 
     /// Threads of the CPU [default: one for each core]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub(crate) threads: Option<u32>,
+
+    /// Let Burn fuse operations on graphics processors: at times faster, less tried
+    #[arg(long)]
+    pub(crate) fusion: bool,
 
     /// Leave out the latent refiner
     #[arg(long)]
@@ -221,13 +228,18 @@ pub(crate) struct TraceArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) output: PathBuf,
 
-    /// Where to run: auto, flex, ndarray
+    /// Where to run: auto, flex, ndarray, or a graphics processor: wgpu, vulkan, metal, dx12, with
+    /// `:N` for the N-th of `plantain devices`
     #[arg(long, value_name = "NAME", default_value_t = DeviceChoice::Auto)]
     pub(crate) device: DeviceChoice,
 
-    /// What the CPU computes in: auto, f32, bf16, int8
+    /// What to compute in: auto, f32, bf16 and int8 on the CPU, f16 on graphics processors
     #[arg(long, value_name = "NAME", default_value_t = PrecisionChoice::F32)]
     pub(crate) precision: PrecisionChoice,
+
+    /// Let Burn fuse operations on graphics processors: at times faster, less tried
+    #[arg(long)]
+    pub(crate) fusion: bool,
 
     /// Sampler, for the component `sampler` [default: the model's]
     #[arg(long, value_name = "NAME")]
@@ -249,7 +261,7 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "PATH")]
     pub(crate) model: Option<PathBuf>,
 
-    /// Where to run, one or several: flex, ndarray
+    /// Where to run, one or several: flex, ndarray, wgpu, vulkan, metal, dx12
     #[arg(
         long,
         value_name = "NAMES",
@@ -258,7 +270,7 @@ pub(crate) struct BenchArgs {
     )]
     pub(crate) device: Vec<DeviceChoice>,
 
-    /// What to compute in, one or several: auto, f32, bf16, int8
+    /// What to compute in, one or several: auto, f32, f16, bf16, int8
     #[arg(
         long,
         value_name = "NAMES",
@@ -266,6 +278,10 @@ pub(crate) struct BenchArgs {
         default_value = "auto"
     )]
     pub(crate) precision: Vec<PrecisionChoice>,
+
+    /// Let Burn fuse operations on graphics processors: at times faster, less tried
+    #[arg(long)]
+    pub(crate) fusion: bool,
 
     /// What to time, one or several: text-encoder, unet, decoder, pipeline
     #[arg(
@@ -329,17 +345,22 @@ pub(crate) struct DoctorArgs {
     #[arg(long, value_name = "PATH")]
     pub(crate) model: Option<PathBuf>,
 
-    /// The device to examine: auto, flex, ndarray
+    /// The device to examine: auto, flex, ndarray, or a graphics processor: wgpu, vulkan, metal, dx12, with
+    /// `:N` for the N-th of `plantain devices`
     #[arg(long, value_name = "NAME", default_value_t = DeviceChoice::Auto)]
     pub(crate) device: DeviceChoice,
 
-    /// What it computes in: auto, f32, bf16, int8
+    /// What it computes in: auto, f32, bf16 and int8 on the CPU, f16 on graphics processors
     #[arg(long, value_name = "NAME", default_value_t = PrecisionChoice::Auto)]
     pub(crate) precision: PrecisionChoice,
 
     /// Width and height in pixels, such as 512x512 [default: the model's]
     #[arg(long, value_name = "WxH")]
     pub(crate) size: Option<Size>,
+
+    /// Let Burn fuse operations on graphics processors: at times faster, less tried
+    #[arg(long)]
+    pub(crate) fusion: bool,
 
     /// Largest relative error of a block that is agreement [default: by precision: f32 1e-3, f16 2e-2,
     /// bf16 5e-2, int8 1.5e-1]
@@ -356,6 +377,30 @@ fn tolerance(text: &str) -> Result<f64, String> {
     let value = text.parse().ok();
     let positive = value.filter(|value: &f64| value.is_finite() && *value > 0.0);
     positive.ok_or_else(|| format!("`{text}` is not a number above 0 such as 1e-3"))
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct WarmupArgs {
+    /// Model file or diffusers folder [default: the built-in model]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) model: Option<PathBuf>,
+
+    /// Where: auto, or a graphics processor: wgpu, vulkan, metal, dx12, with `:N` for the N-th of
+    /// `plantain devices`
+    #[arg(long, value_name = "NAME", default_value_t = DeviceChoice::Auto)]
+    pub(crate) device: DeviceChoice,
+
+    /// What to compute in: auto, f32, f16
+    #[arg(long, value_name = "NAME", default_value_t = PrecisionChoice::Auto)]
+    pub(crate) precision: PrecisionChoice,
+
+    /// Let Burn fuse operations, as with `generate --fusion`
+    #[arg(long)]
+    pub(crate) fusion: bool,
+
+    /// Width and height in pixels, such as 512x512 [default: the model's]
+    #[arg(long, value_name = "WxH")]
+    pub(crate) size: Option<Size>,
 }
 
 /// Width and height in pixels.

@@ -34,6 +34,7 @@ fn run(args: Args) -> Result<ExitCode, Failure> {
         Command::Bench(args) => commands::bench::run(&args),
         Command::Doctor(args) => return commands::doctor::run(&args),
         Command::Devices => commands::devices::run(),
+        Command::Warmup(args) => commands::warmup::run(&args),
         Command::Styles => commands::styles::run(),
         Command::Completions { shell } => commands::completions::run(shell),
     }?;

@@ -68,6 +68,15 @@ impl Observer for Progress {
                 self.bar
                     .set_message(format!("{}sampling", self.of(picture)));
             }
+            Event::Compiling { picture } => {
+                self.bar
+                    .set_message(format!("{}compiling kernels", self.of(picture)));
+            }
+            Event::Widening { component } => {
+                self.line(&format!(
+                    "warning: the {component} overflows in half precision; using f32 for it"
+                ));
+            }
             Event::Refining { picture } => {
                 self.bar
                     .set_message(format!("{}refining", self.of(picture)));

@@ -6,7 +6,7 @@ use burn::backend::{Flex, TensorMetadata};
 use burn::tensor::{Shape, TensorData};
 
 use crate::host::{self, HostTensor};
-use crate::layer::{Fusion, PackedLayer, Precision};
+use crate::layer::{Fusion, HostLayer, Precision};
 use crate::ops::{KernelBackend, Maybe};
 
 impl HostTensor for FlexTensor {
@@ -33,14 +33,14 @@ impl HostTensor for FlexTensor {
 }
 
 impl KernelBackend for Flex {
-    fn kernel_packed_layer(
+    fn kernel_host_layer(
         x: FloatTensor<Self>,
-        layer: PackedLayer,
+        layer: HostLayer,
         fusion: Fusion,
         channel_add: Maybe<Self>,
         residual: Maybe<Self>,
     ) -> FloatTensor<Self> {
-        host::packed_layer(x, &layer, &fusion, channel_add.option(), residual.option())
+        host::layer(x, &layer, &fusion, channel_add.option(), residual.option())
     }
 
     fn kernel_attention(

@@ -4,7 +4,7 @@ use burn::tensor::Shape;
 
 use crate::cpu::attention::{self, AttentionShape};
 use crate::cpu::{elementwise, norm};
-use crate::layer::{Fusion, PackedLayer, Precision};
+use crate::layer::{Fusion, HostLayer, Precision};
 
 /// A CPU tensor of `f32` whose elements can be seen as one slice.
 pub(crate) trait HostTensor: Sized {
@@ -25,9 +25,9 @@ fn filled<T: HostTensor, const D: usize>(dims: [usize; D], fill: impl FnOnce(&mu
     T::from_f32(out, Shape::new(dims))
 }
 
-pub(crate) fn packed_layer<T: HostTensor>(
+pub(crate) fn layer<T: HostTensor>(
     x: T,
-    layer: &PackedLayer,
+    layer: &HostLayer,
     fusion: &Fusion,
     channel_add: Option<T>,
     residual: Option<T>,

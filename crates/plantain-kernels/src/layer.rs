@@ -1,7 +1,10 @@
-//! Convolutions and linear layers with their weights packed for the CPU kernels, and what is fused into them.
+//! Convolutions and linear layers with their weights packed for the kernels of a device, and what is fused into them.
 
 use std::fmt;
 use std::sync::Arc;
+
+use burn::tensor::{DType, Device, Tensor, TensorData};
+use half::f16;
 
 pub use crate::cpu::convolve::Activation;
 use crate::cpu::convolve::{Convolution, Epilogue, Prologue, convolve};
@@ -21,12 +24,69 @@ impl Precision {
     }
 }
 
-/// The weight and bias of a convolution or linear layer in the order and the precision in which the CPU kernels read
-/// them. Cheap to clone.
-#[derive(Clone)]
-pub struct PackedLayer(Arc<Packed>);
+/// How weights and activations rest in the memory of a graphics processor; sums are f32 either way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Storage {
+    /// Single precision.
+    F32,
+    /// Half precision.
+    F16,
+}
 
-struct Packed {
+impl Storage {
+    /// The type of tensors.
+    pub(crate) fn dtype(self) -> DType {
+        match self {
+            Self::F32 => DType::F32,
+            Self::F16 => DType::F16,
+        }
+    }
+}
+
+/// What weights are packed for.
+#[derive(Clone, Debug)]
+pub enum Packing {
+    /// The CPU.
+    Host(Precision),
+    /// A graphics processor.
+    Device(Device, Storage),
+}
+
+impl Packing {
+    /// The same, or bf16 instead of int8.
+    #[must_use]
+    pub fn at_least_bf16(&self) -> Self {
+        match self {
+            Self::Host(precision) => Self::Host(precision.at_least_bf16()),
+            device @ Self::Device(..) => device.clone(),
+        }
+    }
+
+    /// The precision of products on the CPU; f32 on any other device.
+    pub fn precision(&self) -> Precision {
+        match self {
+            Self::Host(precision) => *precision,
+            Self::Device(..) => Precision::F32,
+        }
+    }
+}
+
+/// The weight and bias of a convolution or linear layer in the order and the precision in which the kernels of a device
+/// read them. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct PackedLayer(pub(crate) Packed);
+
+#[derive(Clone, Debug)]
+pub(crate) enum Packed {
+    Host(HostLayer),
+    Device(Box<DeviceLayer>),
+}
+
+/// A layer packed for the CPU.
+#[derive(Clone)]
+pub struct HostLayer(Arc<HostWeight>);
+
+struct HostWeight {
     weight: PackedWeight,
     bias: Option<Vec<f32>>,
     stride: usize,
@@ -56,35 +116,134 @@ impl PackedLayer {
         bias: Option<Vec<f32>>,
         shape: WeightShape,
         purpose: Use,
-        precision: Precision,
+        packing: &Packing,
     ) -> Self {
         let lengths = bias.as_ref().is_none_or(|bias| bias.len() == shape.outputs);
         assert!(lengths, "a bias for each output channel");
+        Self(match packing {
+            Packing::Host(precision) => {
+                Packed::Host(HostLayer::new(weight, bias, shape, purpose, *precision))
+            }
+            Packing::Device(device, storage) => {
+                let layer = DeviceLayer::new(weight, bias, shape, purpose, device, *storage);
+                Packed::Device(Box::new(layer))
+            }
+        })
+    }
+}
+
+impl HostLayer {
+    fn new(
+        weight: &[f32],
+        bias: Option<Vec<f32>>,
+        shape: WeightShape,
+        purpose: Use,
+        precision: Precision,
+    ) -> Self {
         let (form, precision) = chosen_form(shape, purpose, precision);
-        Self(Arc::new(Packed {
+        Self(Arc::new(HostWeight {
             weight: PackedWeight::new(WeightSource::F32(weight), shape, form, precision),
             bias,
             stride: if purpose == Use::Halving { 2 } else { 1 },
             upsample: purpose == Use::Doubling,
         }))
     }
+}
 
-    /// Channels that the layer puts out.
-    pub fn output_channels(&self) -> usize {
-        self.0.weight.output_channels()
+impl fmt::Debug for HostLayer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let weight = &self.0.weight;
+        let (shape, precision) = (weight.shape(), weight.precision());
+        write!(f, "HostLayer({shape:?}, {precision:?})")
     }
 }
 
-impl fmt::Debug for PackedLayer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let weight = &self.0.weight;
-        write!(
-            f,
-            "PackedLayer({:?}, {:?})",
-            weight.shape(),
-            weight.precision()
-        )
+/// A layer whose weight rests in the memory of a graphics processor.
+#[derive(Clone, Debug)]
+pub(crate) struct DeviceLayer {
+    /// `[kernel, kernel, inputs, outputs]`
+    pub(crate) weight: Tensor<4>,
+    /// `[outputs]`, f32.
+    pub(crate) bias: Option<Tensor<1>>,
+    pub(crate) form: LayerForm,
+    pub(crate) gated: bool,
+    pub(crate) dtype: DType,
+}
+
+/// What a layer does apart from its weight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LayerForm {
+    /// Width of the kernel; the padding is half of it.
+    pub kernel: usize,
+    /// Pixels between two results.
+    pub stride: usize,
+    /// Whether the picture is first doubled by nearest neighbours.
+    pub doubled: bool,
+}
+
+impl LayerForm {
+    /// Height and width of the output for an input of these.
+    pub fn output_size(&self, size: [usize; 2]) -> [usize; 2] {
+        let scale = if self.doubled { 2 } else { 1 };
+        size.map(|length| (length * scale).div_ceil(self.stride))
     }
+}
+
+impl DeviceLayer {
+    fn new(
+        weight: &[f32],
+        bias: Option<Vec<f32>>,
+        shape: WeightShape,
+        purpose: Use,
+        device: &Device,
+        storage: Storage,
+    ) -> Self {
+        let WeightShape {
+            outputs,
+            inputs,
+            kernel,
+        } = shape;
+        let ordered = outputs_last(weight, inputs, kernel * kernel);
+        let dims = [kernel, kernel, inputs, outputs];
+        Self {
+            weight: match storage {
+                Storage::F32 => upload(TensorData::new(ordered, dims), device, storage),
+                Storage::F16 => {
+                    let halves: Vec<_> = ordered.into_iter().map(f16::from_f32).collect();
+                    upload(TensorData::new(halves, dims), device, storage)
+                }
+            },
+            bias: bias.map(|bias| vector(bias, device)),
+            form: LayerForm {
+                kernel,
+                stride: if purpose == Use::Halving { 2 } else { 1 },
+                doubled: purpose == Use::Doubling,
+            },
+            gated: purpose == Use::Gated,
+            dtype: storage.dtype(),
+        }
+    }
+}
+
+/// `[outputs, inputs, taps]` as `[taps, inputs, outputs]`.
+fn outputs_last(weight: &[f32], inputs: usize, taps: usize) -> Vec<f32> {
+    let mut ordered = Vec::with_capacity(weight.len());
+    for tap in 0..taps {
+        for input in 0..inputs {
+            let column = weight[input * taps + tap..].iter();
+            ordered.extend(column.step_by(inputs * taps));
+        }
+    }
+    ordered
+}
+
+fn upload<const D: usize>(data: TensorData, device: &Device, storage: Storage) -> Tensor<D> {
+    Tensor::from_data(data, (device, storage.dtype()))
+}
+
+fn vector(values: Vec<f32>, device: &Device) -> Tensor<1> {
+    let count = values.len();
+    upload(TensorData::new(values, [count]), device, Storage::F32)
 }
 
 /// Channels up to which rewriting the input takes longer than multiplying in any precision.
@@ -113,15 +272,71 @@ fn chosen_form(shape: WeightShape, purpose: Use, precision: Precision) -> (Form,
     }
 }
 
-/// The learned numbers of a normalisation, on the host.
+/// The learned numbers of a normalisation, where the kernels read them.
 #[derive(Debug, Clone)]
-pub struct NormValues {
-    /// `[channels]`
-    pub weight: Arc<[f32]>,
-    /// `[channels]`
-    pub bias: Arc<[f32]>,
+pub struct NormValues(pub(crate) Norm);
+
+#[derive(Debug, Clone)]
+pub(crate) enum Norm {
+    Host(HostNorm),
+    Device(Box<DeviceNorm>),
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct DeviceNorm {
+    weight: Tensor<1>,
+    bias: Tensor<1>,
+    epsilon: f64,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct HostNorm {
+    weight: Arc<[f32]>,
+    bias: Arc<[f32]>,
+    epsilon: f32,
+}
+
+impl NormValues {
+    /// Weight and bias of each channel, and what is added to the variance.
+    pub fn new(weight: Vec<f32>, bias: Vec<f32>, epsilon: f64, packing: &Packing) -> Self {
+        Self(match packing {
+            Packing::Host(_) => Norm::Host(HostNorm {
+                weight: weight.into(),
+                bias: bias.into(),
+                epsilon: epsilon as f32,
+            }),
+            Packing::Device(device, _) => Norm::Device(Box::new(DeviceNorm {
+                weight: vector(weight, device),
+                bias: vector(bias, device),
+                epsilon,
+            })),
+        })
+    }
+
+    /// Weight and bias, where they rest in the memory of a graphics processor.
+    pub fn tensors(&self) -> Option<(Tensor<1>, Tensor<1>)> {
+        match &self.0 {
+            Norm::Host(_) => None,
+            Norm::Device(norm) => Some((norm.weight.clone(), norm.bias.clone())),
+        }
+    }
+
     /// Added to the variance.
-    pub epsilon: f32,
+    pub(crate) fn epsilon(&self) -> f64 {
+        match &self.0 {
+            Norm::Host(values) => f64::from(values.epsilon),
+            Norm::Device(norm) => norm.epsilon,
+        }
+    }
+
+    fn host(&self) -> &HostNorm {
+        match &self.0 {
+            Norm::Host(values) => values,
+            Norm::Device(_) => {
+                panic!("a layer of the CPU with a normalisation of another device")
+            }
+        }
+    }
 }
 
 /// What happens to the input of a packed layer first.
@@ -161,7 +376,7 @@ impl Fusion {
     };
 }
 
-impl PackedLayer {
+impl HostLayer {
     /// Extents of the output for an input of these.
     pub(crate) fn output_extents(&self, [batch, _, height, width]: [usize; 4]) -> [usize; 4] {
         let convolution = self.convolution(Prologue::None, Epilogue::NONE);
@@ -203,11 +418,11 @@ impl PackedLayer {
                 groups,
                 silu,
             } => {
-                let NormValues {
+                let HostNorm {
                     weight,
                     bias,
                     epsilon,
-                } = values;
+                } = values.host();
                 let affine = &group_norm_affine(x, shape, *groups, *epsilon, weight, bias);
                 run(
                     Prologue::Affine {
@@ -217,11 +432,12 @@ impl PackedLayer {
                     out,
                 );
             }
-            Before::LayerNorm(NormValues {
-                weight,
-                bias,
-                epsilon,
-            }) => {
+            Before::LayerNorm(values) => {
+                let HostNorm {
+                    weight,
+                    bias,
+                    epsilon,
+                } = values.host();
                 let stats = &layer_norm_stats(x, shape, *epsilon);
                 run(
                     Prologue::LayerNorm {
@@ -240,7 +456,7 @@ impl PackedLayer {
         prologue: Prologue<'a>,
         epilogue: Epilogue<'a>,
     ) -> Convolution<'a> {
-        let Packed {
+        let HostWeight {
             weight,
             stride,
             upsample,

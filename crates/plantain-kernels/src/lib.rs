@@ -9,8 +9,12 @@
 
 // The ndarray backend is deprecated upstream and remains part of what this project supports.
 #![allow(deprecated)]
+// The types of fused graphs nest deeply.
+#![recursion_limit = "256"]
 
 pub mod cpu;
+#[cfg(feature = "wgpu")]
+mod cube;
 mod features;
 mod flex;
 mod host;
@@ -25,14 +29,21 @@ mod tests;
 
 use burn::backend::Dispatch;
 use burn::tensor::Tensor;
+use layer::{DeviceLayer, Packed};
 
+#[cfg(feature = "wgpu")]
+pub use cube::RuntimeSettings;
 pub use features::{cpu_features, multiplies_bf16, use_threads};
-pub use layer::{Activation, Before, Fusion, NormValues, PackedLayer, Precision, Use, WeightShape};
+pub use layer::{
+    Activation, Before, Fusion, HostLayer, LayerForm, NormValues, PackedLayer, Packing, Precision,
+    Storage, Use, WeightShape,
+};
 pub use mapped::MappedFile;
 pub use memory::keep_freed_memory;
 pub use ops::{KernelBackend, Maybe};
 
-/// A convolution or linear layer whose weight was packed for the CPU, with everything around it in one pass.
+/// A convolution or linear layer whose weight was packed, with everything around it: on the CPU in one pass, on a
+/// graphics processor with normalisations as a pass of their own.
 ///
 /// A linear layer is a 1x1 convolution over a picture of height 1 whose pixels are the tokens.
 ///
@@ -42,7 +53,7 @@ pub use ops::{KernelBackend, Maybe};
 /// - `residual`, result: `[batch, out_channels, out_height, out_width]`
 ///
 /// # Panics
-/// When `x` is not on a CPU device, or a shape does not fit.
+/// When `x` is not where the layer is, or a shape does not fit.
 pub fn packed_layer(
     x: Tensor<4>,
     layer: &PackedLayer,
@@ -50,13 +61,77 @@ pub fn packed_layer(
     channel_add: Option<Tensor<2>>,
     residual: Option<Tensor<4>>,
 ) -> Tensor<4> {
-    Tensor::from_dispatch(<Dispatch as KernelBackend>::kernel_packed_layer(
-        x.into_dispatch(),
-        layer.clone(),
-        fusion,
-        channel_add.map(Tensor::into_dispatch).into(),
-        residual.map(Tensor::into_dispatch).into(),
-    ))
+    match &layer.0 {
+        Packed::Host(layer) => {
+            Tensor::from_dispatch(<Dispatch as KernelBackend>::kernel_host_layer(
+                x.into_dispatch(),
+                layer.clone(),
+                fusion,
+                channel_add.map(Tensor::into_dispatch).into(),
+                residual.map(Tensor::into_dispatch).into(),
+            ))
+        }
+        Packed::Device(layer) => {
+            let x = normalised(x, fusion.before);
+            device_layer(x, layer, fusion.activation, channel_add, residual)
+        }
+    }
+}
+
+/// What comes before a layer as operations of its own.
+fn normalised(x: Tensor<4>, before: Before) -> Tensor<4> {
+    const ON_DEVICE: &str = "the normalisation is packed for the device of its layer";
+    match before {
+        Before::Nothing => x,
+        Before::Silu => burn::tensor::activation::silu(x),
+        Before::GroupNorm {
+            values,
+            groups,
+            silu,
+        } => {
+            let (weight, bias) = values.tensors().expect(ON_DEVICE);
+            group_norm(x, weight, bias, groups, values.epsilon(), silu)
+        }
+        Before::LayerNorm(values) => {
+            let (weight, bias) = values.tensors().expect(ON_DEVICE);
+            let dims = x.dims();
+            layer_norm(x.flatten(2, 3), weight, bias, values.epsilon()).reshape(dims)
+        }
+    }
+}
+
+/// Activations take the type of the weight on their way in, and so have it on their way out.
+fn device_layer(
+    x: Tensor<4>,
+    layer: &DeviceLayer,
+    activation: Activation,
+    channel_add: Option<Tensor<2>>,
+    residual: Option<Tensor<4>>,
+) -> Tensor<4> {
+    let bias = layer.bias.clone();
+    let fused = if layer.gated {
+        Activation::None
+    } else {
+        activation
+    };
+    let y = <Dispatch as KernelBackend>::kernel_device_layer(
+        x.cast(layer.dtype).into_dispatch(),
+        layer.weight.clone().into_dispatch(),
+        bias.map(Tensor::into_dispatch).into(),
+        layer.form,
+        fused,
+        channel_add
+            .map(|add| add.cast(layer.dtype).into_dispatch())
+            .into(),
+        residual
+            .map(|residual| residual.cast(layer.dtype).into_dispatch())
+            .into(),
+    );
+    Tensor::from_dispatch(if layer.gated {
+        <Dispatch as KernelBackend>::kernel_geglu(y)
+    } else {
+        y
+    })
 }
 
 /// Group normalisation over `[channels / groups, height, width]`, then SiLU if `silu`.

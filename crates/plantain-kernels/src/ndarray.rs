@@ -6,7 +6,7 @@ use burn::backend::{NdArray, TensorMetadata};
 use burn::tensor::Shape;
 
 use crate::host::{self, HostTensor};
-use crate::layer::{Fusion, PackedLayer, Precision};
+use crate::layer::{Fusion, HostLayer, Precision};
 use crate::ops::{KernelBackend, Maybe};
 
 impl HostTensor for NdArrayTensor {
@@ -42,14 +42,14 @@ impl HostTensor for NdArrayTensor {
 }
 
 impl KernelBackend for NdArray {
-    fn kernel_packed_layer(
+    fn kernel_host_layer(
         x: FloatTensor<Self>,
-        layer: PackedLayer,
+        layer: HostLayer,
         fusion: Fusion,
         channel_add: Maybe<Self>,
         residual: Maybe<Self>,
     ) -> FloatTensor<Self> {
-        host::packed_layer(x, &layer, &fusion, channel_add.option(), residual.option())
+        host::layer(x, &layer, &fusion, channel_add.option(), residual.option())
     }
 
     fn kernel_attention(

@@ -3,11 +3,14 @@
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, ExtensionType, backend_extension};
 
-use crate::layer::{Fusion, PackedLayer, Precision};
+use burn::tensor::Shape;
+
+use crate::layer::{Activation, Fusion, HostLayer, LayerForm, Precision};
 use crate::stock;
 
 /// A tensor or none. (An `Option` does not pass through Burn's run-time dispatch.)
 #[derive(ExtensionType, Debug, Clone)]
+#[extension_type(fusion: cfg(feature = "wgpu"))]
 pub enum Maybe<B: Backend> {
     /// None.
     None,
@@ -35,15 +38,21 @@ impl<B: Backend> Maybe<B> {
 ///
 /// Shapes are those of the functions at the root of this crate. The default bodies are compositions
 /// of stock operations.
-#[backend_extension(NdArray, Flex)]
+#[backend_extension(
+    NdArray,
+    Flex,
+    Cube: cfg(feature = "wgpu"),
+    Fusion: cfg(feature = "wgpu")
+)]
 pub trait KernelBackend: Backend {
-    /// See [`crate::packed_layer`].
+    /// A layer that is packed for the CPU, see [`crate::packed_layer`].
     ///
     /// # Panics
-    /// By default: layers are packed for the CPU backends alone, which replace this.
-    fn kernel_packed_layer(
+    /// By default: only the CPU backends have such layers, and replace this.
+    #[fusion(default)]
+    fn kernel_host_layer(
         _x: FloatTensor<Self>,
-        layer: PackedLayer,
+        layer: HostLayer,
         _fusion: Fusion,
         #[extension_type] _channel_add: Maybe<Self>,
         #[extension_type] _residual: Maybe<Self>,
@@ -51,7 +60,38 @@ pub trait KernelBackend: Backend {
         panic!("{layer:?} is packed for the CPU and was given a tensor of another device");
     }
 
+    /// A layer whose weight is a tensor, see [`crate::packed_layer`]. All tensors but the bias, which is f32, have the
+    /// type of `weight`.
+    ///
+    /// # Shapes
+    /// - `weight`: `[kernel, kernel, inputs, outputs]`
+    /// - `bias`: `[outputs]`
+    #[fusion(dtype = x, shape = layer_output(x, weight, form))]
+    fn kernel_device_layer(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        #[extension_type] bias: Maybe<Self>,
+        form: LayerForm,
+        activation: Activation,
+        #[extension_type] channel_add: Maybe<Self>,
+        #[extension_type] residual: Maybe<Self>,
+    ) -> FloatTensor<Self> {
+        let (bias, add, residual) = (bias.option(), channel_add.option(), residual.option());
+        stock::layer::<Self>(x, weight, bias, form, activation, add, residual)
+    }
+
+    /// The first half of the channels times the GELU of the second half.
+    ///
+    /// # Shapes
+    /// - `x`: `[batch, 2 * channels, height, width]`
+    /// - result: `[batch, channels, height, width]`
+    #[fusion(dtype = x, shape = half_of_dimension_1(x))]
+    fn kernel_geglu(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        stock::geglu::<Self>(x)
+    }
+
     /// See [`crate::attention`].
+    #[fusion(dtype = query, shape = query)]
     fn kernel_attention(
         query: FloatTensor<Self>,
         key: FloatTensor<Self>,
@@ -64,6 +104,7 @@ pub trait KernelBackend: Backend {
     }
 
     /// See [`crate::self_attention`].
+    #[fusion(dtype = stacked, shape = third_of_dimension_1(stacked))]
     fn kernel_self_attention(
         stacked: FloatTensor<Self>,
         heads: usize,
@@ -75,6 +116,7 @@ pub trait KernelBackend: Backend {
     }
 
     /// See [`crate::group_norm`].
+    #[fusion(dtype = x, shape = x)]
     fn kernel_group_norm(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
@@ -87,6 +129,7 @@ pub trait KernelBackend: Backend {
     }
 
     /// See [`crate::layer_norm`].
+    #[fusion(dtype = x, shape = x)]
     fn kernel_layer_norm(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
@@ -97,7 +140,25 @@ pub trait KernelBackend: Backend {
     }
 
     /// See [`crate::upsample_nearest`].
+    #[fusion(default)]
     fn kernel_upsample_nearest(x: FloatTensor<Self>) -> FloatTensor<Self> {
         stock::upsample_nearest::<Self>(x)
     }
+}
+
+fn layer_output(x: &Shape, weight: &Shape, form: &LayerForm) -> Shape {
+    let [batch, _, height, width] = x.dims();
+    let [_, _, _, outputs] = weight.dims();
+    let [height, width] = form.output_size([height, width]);
+    Shape::new([batch, outputs, height, width])
+}
+
+fn half_of_dimension_1(x: &Shape) -> Shape {
+    let [batch, channels, height, width] = x.dims();
+    Shape::new([batch, channels / 2, height, width])
+}
+
+fn third_of_dimension_1(x: &Shape) -> Shape {
+    let [batch, channels, tokens] = x.dims();
+    Shape::new([batch, channels / 3, tokens])
 }

@@ -1,10 +1,12 @@
 //! Every operation as a composition of stock Burn operations: the default on a backend without
 //! kernels of its own, and the reference that the kernels are tested against.
 
-use burn::backend::ops::AttentionModuleOptions;
+use burn::backend::ops::{AttentionModuleOptions, ConvOptions};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, TensorMetadata};
 use burn::tensor::{Shape, Slice};
+
+use crate::layer::{Activation, LayerForm};
 
 pub(crate) fn group_norm<B: Backend>(
     x: FloatTensor<B>,
@@ -63,6 +65,55 @@ pub(crate) fn attention<B: Backend>(
     };
     let y = B::attention(split(query), split(key), split(value), None, None, options);
     B::float_reshape(B::float_swap_dims(y, 2, 3), shape)
+}
+
+/// A convolution or linear layer of a weight of `[kernel, kernel, inputs, outputs]`.
+pub(crate) fn layer<B: Backend>(
+    x: FloatTensor<B>,
+    weight: FloatTensor<B>,
+    bias: Option<FloatTensor<B>>,
+    form: LayerForm,
+    activation: Activation,
+    channel_add: Option<FloatTensor<B>>,
+    residual: Option<FloatTensor<B>>,
+) -> FloatTensor<B> {
+    let x = if form.doubled {
+        upsample_nearest::<B>(x)
+    } else {
+        x
+    };
+    let weight = B::float_permute(weight, &[3, 2, 0, 1]);
+    let options = ConvOptions::new([form.stride; 2], [form.kernel / 2; 2], [1; 2], 1);
+    let mut y = B::conv2d(x, weight, bias, options);
+    if let Some(add) = channel_add {
+        let [batch, channels] = add.shape().dims();
+        let add = B::float_reshape(add, Shape::new([batch, channels, 1, 1]));
+        y = B::float_add(y, add);
+    }
+    if let Some(residual) = residual {
+        y = B::float_add(y, residual);
+    }
+    match activation {
+        Activation::None => y,
+        Activation::Silu => B::float_mul(y.clone(), B::sigmoid(y)),
+        Activation::Gelu => B::gelu(y),
+        Activation::QuickGelu => {
+            let gate = B::sigmoid(B::float_mul_scalar(y.clone(), 1.702.into()));
+            B::float_mul(y, gate)
+        }
+        Activation::Relu => B::relu(y),
+        Activation::Geglu => geglu::<B>(y),
+    }
+}
+
+/// The first half of dimension 1 times the GELU of the second half.
+pub(crate) fn geglu<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {
+    let [batch, channels, height, width] = x.shape().dims();
+    let half = |from: usize| {
+        let part = [0..batch, from..from + channels / 2, 0..height, 0..width];
+        B::float_slice(x.clone(), &part.map(Slice::from))
+    };
+    B::float_mul(half(0), B::gelu(half(channels / 2)))
 }
 
 /// Three equal parts of dimension 1.

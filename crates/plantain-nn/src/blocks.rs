@@ -2,7 +2,7 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use plantain_kernels::{Activation, Precision, upsample_nearest};
+use plantain_kernels::{Activation, Packing, upsample_nearest};
 
 use crate::layers::{After, Before, Conv2d, GroupNorm, Linear};
 
@@ -88,18 +88,18 @@ impl ResnetBlock {
         }
     }
 
-    /// Moves the weights into the layout of the CPU kernels.
-    pub fn pack(&mut self, precision: Precision) {
-        self.norm1.pack();
-        self.norm2.pack();
+    /// Moves the weights to where and into the layout in which kernels read them.
+    pub fn pack(&mut self, packing: &Packing) {
+        self.norm1.pack(packing);
+        self.norm2.pack(packing);
         for conv in [&mut self.conv1, &mut self.conv2]
             .into_iter()
             .chain(&mut self.conv_shortcut)
         {
-            conv.pack(precision);
+            conv.pack(packing);
         }
         if let Some(projection) = &mut self.time_emb_proj {
-            projection.pack(precision.at_least_bf16());
+            projection.pack(&packing.at_least_bf16());
         }
     }
 }
@@ -126,8 +126,8 @@ impl Downsample {
     }
 
     /// Moves the weight into the layout of the CPU kernels.
-    pub fn pack(&mut self, precision: Precision) {
-        self.conv.pack(precision);
+    pub fn pack(&mut self, packing: &Packing) {
+        self.conv.pack(packing);
     }
 }
 
@@ -146,8 +146,8 @@ impl Upsample {
     }
 
     /// Moves the weight into the layout of the CPU kernels.
-    pub fn pack(&mut self, precision: Precision) {
-        self.conv.pack_plain_and_doubled(precision);
+    pub fn pack(&mut self, packing: &Packing) {
+        self.conv.pack_plain_and_doubled(packing);
     }
 
     /// To twice the size.

@@ -3,7 +3,7 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use plantain_kernels::{Activation, Precision};
+use plantain_kernels::{Activation, Packing};
 
 use crate::blocks::{ResnetBlock, ResnetBlockConfig, Upsample};
 use crate::config::{DecoderConfig, KlDecoderConfig, TinyDecoderConfig};
@@ -40,11 +40,11 @@ impl Decoder {
         }
     }
 
-    /// Moves the weights into the layout of the CPU kernels.
-    pub fn pack(&mut self, precision: Precision) {
+    /// Moves the weights to where and into the layout in which kernels read them.
+    pub fn pack(&mut self, packing: &Packing) {
         match self {
-            Self::Kl(decoder) => decoder.pack(precision),
-            Self::Tiny(decoder) => decoder.pack(precision),
+            Self::Kl(decoder) => decoder.pack(packing),
+            Self::Tiny(decoder) => decoder.pack(packing),
         }
     }
 }
@@ -191,32 +191,32 @@ impl KlDecoder {
         image
     }
 
-    fn pack(&mut self, precision: Precision) {
+    fn pack(&mut self, packing: &Packing) {
         let body = &mut self.decoder;
         if let Some(conv) = &mut self.post_quant_conv {
-            conv.pack(precision.at_least_bf16());
+            conv.pack(&packing.at_least_bf16());
         }
-        body.conv_in.pack(precision.at_least_bf16());
+        body.conv_in.pack(&packing.at_least_bf16());
         body.mid_block
             .resnets
             .iter_mut()
-            .for_each(|block| block.pack(precision));
+            .for_each(|block| block.pack(packing));
         body.mid_block
             .attentions
             .iter_mut()
-            .for_each(|block| block.pack(precision));
+            .for_each(|block| block.pack(packing));
         for block in &mut body.up_blocks {
             block
                 .resnets
                 .iter_mut()
-                .for_each(|block| block.pack(precision));
+                .for_each(|block| block.pack(packing));
             block
                 .upsamplers
                 .iter_mut()
-                .for_each(|layer| layer.pack(precision));
+                .for_each(|layer| layer.pack(packing));
         }
-        body.conv_norm_out.pack();
-        body.conv_out.pack(precision.at_least_bf16());
+        body.conv_norm_out.pack(packing);
+        body.conv_out.pack(&packing.at_least_bf16());
     }
 }
 
@@ -297,20 +297,20 @@ impl TinyDecoder {
         image
     }
 
-    fn pack(&mut self, precision: Precision) {
+    fn pack(&mut self, packing: &Packing) {
         let body = &mut self.decoder;
-        body.conv_in.pack(precision.at_least_bf16());
+        body.conv_in.pack(&packing.at_least_bf16());
         for stage in &mut body.stages {
             for block in &mut stage.blocks {
                 for conv in [&mut block.conv1, &mut block.conv2, &mut block.conv3] {
-                    conv.pack(precision);
+                    conv.pack(packing);
                 }
             }
             if let Some(conv) = &mut stage.conv {
-                conv.pack_doubled(precision);
+                conv.pack_doubled(packing);
             }
         }
-        body.conv_out.pack(precision.at_least_bf16());
+        body.conv_out.pack(&packing.at_least_bf16());
     }
 }
 

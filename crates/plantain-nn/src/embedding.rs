@@ -2,7 +2,7 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
-use plantain_kernels::{Activation, Precision};
+use plantain_kernels::{Activation, Packing};
 
 use crate::layers::{Before, Linear};
 
@@ -78,7 +78,9 @@ impl TimestepEmbedding {
     pub fn forward(&self, x: Tensor<2>, condition: Option<Tensor<2>>) -> Tensor<2> {
         let x = match (&self.cond_proj, condition) {
             (Some(projection), Some(condition)) => {
-                x + projection.forward_vectors(condition, Before::Nothing, Activation::None)
+                let shift =
+                    projection.forward_vectors(condition, Before::Nothing, Activation::None);
+                x.cast(shift.dtype()) + shift
             }
             _ => x,
         };
@@ -89,13 +91,13 @@ impl TimestepEmbedding {
             .forward_vectors(h, Before::Nothing, Activation::None)
     }
 
-    /// Moves the weights into the layout of the CPU kernels.
-    pub fn pack(&mut self, precision: Precision) {
+    /// Moves the weights to where and into the layout in which kernels read them.
+    pub fn pack(&mut self, packing: &Packing) {
         for layer in [&mut self.linear_1, &mut self.linear_2]
             .into_iter()
             .chain(&mut self.cond_proj)
         {
-            layer.pack(precision);
+            layer.pack(packing);
         }
     }
 }

@@ -10,7 +10,8 @@ use burn::module::{Initializer, Module, Param};
 use burn::tensor::{Device, Int, Tensor, TensorData, activation, module, ops::ConvOptions};
 use half::f16;
 use plantain_kernels::{
-    self as kernels, Activation, Fusion, NormValues, PackedLayer, Precision, Use, WeightShape,
+    self as kernels, Activation, Fusion, NormValues, PackedLayer, Packing, Precision, Storage, Use,
+    WeightShape,
 };
 
 /// PyTorch's default initialisation of weights and biases: uniform within `1 / sqrt(fan_in)`.
@@ -157,17 +158,17 @@ impl Linear {
         }
     }
 
-    /// Moves the weight into the layout of the CPU kernels.
-    pub fn pack(&mut self, precision: Precision) {
-        self.pack_as(Use::Plain, precision);
+    /// Moves the weight to where and into the layout in which kernels read it.
+    pub fn pack(&mut self, packing: &Packing) {
+        self.pack_as(Use::Plain, packing);
     }
 
     /// [`Self::pack`] for a layer that is followed by [`Activation::Geglu`].
-    pub fn pack_gated(&mut self, precision: Precision) {
-        self.pack_as(Use::Gated, precision);
+    pub fn pack_gated(&mut self, packing: &Packing) {
+        self.pack_as(Use::Gated, packing);
     }
 
-    fn pack_as(&mut self, purpose: Use, precision: Precision) {
+    fn pack_as(&mut self, purpose: Use, packing: &Packing) {
         let ([outputs, inputs], weight) = self.take_weight();
         let bias = self.bias.as_ref().map(values);
         let shape = WeightShape {
@@ -175,11 +176,11 @@ impl Linear {
             inputs,
             kernel: 1,
         };
-        self.packed = Some(PackedLayer::new(&weight, bias, shape, purpose, precision));
+        self.packed = Some(PackedLayer::new(&weight, bias, shape, purpose, packing));
     }
 
     /// One packed layer of several that read the same input, their outputs one after the other.
-    pub fn pack_stacked(layers: &mut [&mut Self], precision: Precision) -> PackedLayer {
+    pub fn pack_stacked(layers: &mut [&mut Self], packing: &Packing) -> PackedLayer {
         let (mut weight, mut bias) = (Vec::new(), Vec::new());
         let mut shape = WeightShape {
             outputs: 0,
@@ -201,7 +202,7 @@ impl Linear {
                 ..shape
             };
         }
-        PackedLayer::new(&weight, Some(bias), shape, Use::Plain, precision)
+        PackedLayer::new(&weight, Some(bias), shape, Use::Plain, packing)
     }
 
     fn take_weight(&mut self) -> ([usize; 2], Vec<f32>) {
@@ -273,7 +274,10 @@ pub fn run_packed(
 fn take<const D: usize>(param: &mut Param<Tensor<D>>) -> Vec<f32> {
     let placeholder = Initializer::Zeros.init(param.lazy_shape(), &param.lazy_device());
     let tensor = std::mem::replace(param, placeholder).into_value();
-    tensor.into_data().try_into_vec().expect("parameters are f32")
+    tensor
+        .into_data()
+        .try_into_vec()
+        .expect("parameters are f32")
 }
 
 fn values<const D: usize>(param: &Param<Tensor<D>>) -> Vec<f32> {
@@ -343,8 +347,8 @@ impl Conv2d {
         self
     }
 
-    /// Moves the weight into the layout of the CPU kernels.
-    pub fn pack(&mut self, precision: Precision) {
+    /// Moves the weight to where and into the layout in which kernels read it.
+    pub fn pack(&mut self, packing: &Packing) {
         let shape = self.weight_shape();
         let weight = take(&mut self.weight);
         let purpose = if self.stride == 2 {
@@ -357,12 +361,12 @@ impl Conv2d {
             self.bias_values(),
             shape,
             purpose,
-            precision,
+            packing,
         ));
     }
 
-    /// Moves the weight into the layout of the CPU kernels for [`Self::forward_doubled`] alone.
-    pub fn pack_doubled(&mut self, precision: Precision) {
+    /// Moves the weight to where and into the layout in which kernels read it for [`Self::forward_doubled`] alone.
+    pub fn pack_doubled(&mut self, packing: &Packing) {
         let shape = self.weight_shape();
         let weight = take(&mut self.weight);
         self.doubled = Some(PackedLayer::new(
@@ -370,12 +374,12 @@ impl Conv2d {
             self.bias_values(),
             shape,
             Use::Doubling,
-            precision,
+            packing,
         ));
     }
 
     /// [`Self::pack`] for both ways to run the layer.
-    pub fn pack_plain_and_doubled(&mut self, precision: Precision) {
+    pub fn pack_plain_and_doubled(&mut self, packing: &Packing) {
         let shape = self.weight_shape();
         let weight = take(&mut self.weight);
         let pack = |purpose| {
@@ -384,7 +388,7 @@ impl Conv2d {
                 self.bias_values(),
                 shape,
                 purpose,
-                precision,
+                packing,
             ))
         };
         (self.packed, self.doubled) = (pack(Use::Plain), pack(Use::Doubling));
@@ -458,14 +462,22 @@ impl GroupNorm {
         }
     }
 
-    /// Reads the parameters once for the CPU kernels.
-    pub fn pack(&mut self) {
-        self.packed = Some(norm_values(&self.weight, &self.bias, self.epsilon));
+    /// Brings the parameters to where kernels read them.
+    pub fn pack(&mut self, packing: &Packing) {
+        self.packed = Some(norm_values(&self.weight, &self.bias, self.epsilon, packing));
     }
 
     fn values(&self) -> NormValues {
-        let packed = self.packed.clone();
-        packed.unwrap_or_else(|| norm_values(&self.weight, &self.bias, self.epsilon))
+        self.packed.clone().unwrap_or_else(|| {
+            let packing = &Packing::Host(Precision::F32);
+            norm_values(&self.weight, &self.bias, self.epsilon, packing)
+        })
+    }
+
+    /// Weight and bias where `forward` runs.
+    fn parameters(&self) -> (Tensor<1>, Tensor<1>) {
+        let packed = self.packed.as_ref().and_then(NormValues::tensors);
+        packed.unwrap_or_else(|| (self.weight.val(), self.bias.val()))
     }
 
     /// # Shapes
@@ -480,17 +492,18 @@ impl GroupNorm {
     }
 
     fn apply(&self, x: Tensor<4>, silu: bool) -> Tensor<4> {
-        let (weight, bias) = (self.weight.val(), self.bias.val());
+        let (weight, bias) = self.parameters();
         kernels::group_norm(x, weight, bias, self.groups, self.epsilon, silu)
     }
 }
 
-fn norm_values(weight: &Param<Tensor<1>>, bias: &Param<Tensor<1>>, epsilon: f64) -> NormValues {
-    NormValues {
-        weight: values(weight).into(),
-        bias: values(bias).into(),
-        epsilon: epsilon as f32,
-    }
+fn norm_values(
+    weight: &Param<Tensor<1>>,
+    bias: &Param<Tensor<1>>,
+    epsilon: f64,
+    packing: &Packing,
+) -> NormValues {
+    NormValues::new(values(weight), values(bias), epsilon, packing)
 }
 
 /// Layer normalisation of the channels of each token.
@@ -517,20 +530,29 @@ impl LayerNorm {
         }
     }
 
-    /// Reads the parameters once for the CPU kernels.
-    pub fn pack(&mut self) {
-        self.packed = Some(norm_values(&self.weight, &self.bias, self.epsilon));
+    /// Brings the parameters to where kernels read them.
+    pub fn pack(&mut self, packing: &Packing) {
+        self.packed = Some(norm_values(&self.weight, &self.bias, self.epsilon, packing));
     }
 
     fn values(&self) -> NormValues {
-        let packed = self.packed.clone();
-        packed.unwrap_or_else(|| norm_values(&self.weight, &self.bias, self.epsilon))
+        self.packed.clone().unwrap_or_else(|| {
+            let packing = &Packing::Host(Precision::F32);
+            norm_values(&self.weight, &self.bias, self.epsilon, packing)
+        })
+    }
+
+    /// Weight and bias where `forward` runs.
+    fn parameters(&self) -> (Tensor<1>, Tensor<1>) {
+        let packed = self.packed.as_ref().and_then(NormValues::tensors);
+        packed.unwrap_or_else(|| (self.weight.val(), self.bias.val()))
     }
 
     /// # Shapes
     /// - `x`, result: `[batch, features, tokens]`
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        kernels::layer_norm(x, self.weight.val(), self.bias.val(), self.epsilon)
+        let (weight, bias) = self.parameters();
+        kernels::layer_norm(x, weight, bias, self.epsilon)
     }
 }
 
@@ -539,9 +561,12 @@ impl LayerNorm {
 pub struct Embedding {
     /// `[entries, features]`
     pub weight: Param<Tensor<2>>,
-    /// The same in half the memory, for the CPU kernels.
+    /// The same in half the memory.
     #[module(skip)]
     packed: Option<Arc<[f16]>>,
+    /// Where the vectors are wanted, if that is not where the table is.
+    #[module(skip)]
+    wanted_on: Option<Device>,
 }
 
 impl Embedding {
@@ -554,12 +579,21 @@ impl Embedding {
         Self {
             weight: normal.init([entries, features], device),
             packed: None,
+            wanted_on: None,
         }
     }
 
-    /// Halves the memory of the table where the precision of the arithmetic is no better than that.
-    pub fn pack(&mut self, precision: Precision) {
-        if precision != Precision::F32 {
+    /// Halves the memory of the table where the precision of the arithmetic is no better than that. The table itself
+    /// stays on the host: CLIP's is larger than the buffers that many graphics processors offer.
+    pub fn pack(&mut self, packing: &Packing) {
+        let halves = match packing {
+            Packing::Host(precision) => *precision != Precision::F32,
+            Packing::Device(device, storage) => {
+                self.wanted_on = Some(device.clone());
+                *storage == Storage::F16
+            }
+        };
+        if halves {
             let values = take(&mut self.weight);
             self.packed = Some(values.into_iter().map(f16::from_f32).collect());
         }
@@ -575,6 +609,14 @@ impl Embedding {
     /// # Shapes
     /// - result: `[entries.len(), features]`
     pub fn forward(&self, entries: &[i64]) -> Tensor<2> {
+        let found = self.look_up(entries);
+        match &self.wanted_on {
+            Some(device) => found.to_device(device),
+            None => found,
+        }
+    }
+
+    fn look_up(&self, entries: &[i64]) -> Tensor<2> {
         let device = self.weight.lazy_device();
         let Some(table) = &self.packed else {
             let entries = TensorData::new(entries.to_vec(), [entries.len()]);

@@ -2,7 +2,7 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use plantain_kernels::Precision;
+use plantain_kernels::Packing;
 
 use crate::blocks::{ResnetBlock, ResnetBlockConfig};
 use crate::config::RefinerConfig;
@@ -80,15 +80,13 @@ impl Refiner {
         refined
     }
 
-    /// Moves the weights into the layout of the CPU kernels.
-    pub fn pack(&mut self, precision: Precision) {
-        self.conv_in.pack(precision);
-        self.time_embedding.pack(precision);
-        self.blocks
-            .iter_mut()
-            .for_each(|block| block.pack(precision));
-        self.conv_norm_out.pack();
-        self.conv_out.pack(precision);
+    /// Moves the weights to where and into the layout in which kernels read them.
+    pub fn pack(&mut self, packing: &Packing) {
+        self.conv_in.pack(packing);
+        self.time_embedding.pack(packing);
+        self.blocks.iter_mut().for_each(|block| block.pack(packing));
+        self.conv_norm_out.pack(packing);
+        self.conv_out.pack(packing);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use plantain_kernels::{Activation, Precision};
+use plantain_kernels::{Activation, Packing};
 
 use crate::config::{TextActivation, TextEncoderConfig};
 use crate::layers::{After, Before, Embedding, LayerNorm, Linear};
@@ -131,13 +131,15 @@ impl TextEncoderConfig {
 }
 
 impl ClipTextModel {
-    /// Moves the weights into the layout of the CPU kernels.
-    pub fn pack(&mut self, precision: Precision) {
-        self.embeddings.token_embedding.pack(precision);
+    /// Moves the weights to where and into the layout in which kernels read them.
+    pub fn pack(&mut self, packing: &Packing) {
+        self.embeddings.token_embedding.pack(packing);
+        self.embeddings.position_embedding.pack(packing);
+        self.final_layer_norm.pack(packing);
         self.encoder
             .layers
             .iter_mut()
-            .for_each(|layer| layer.pack(precision));
+            .for_each(|layer| layer.pack(packing));
     }
 
     /// Encodes a batch of prompts of equal length.
@@ -243,12 +245,12 @@ impl EncoderLayer {
         self.mlp.forward(x, Before::LayerNorm(&self.layer_norm2))
     }
 
-    fn pack(&mut self, precision: Precision) {
-        self.layer_norm1.pack();
-        self.self_attn.pack(precision);
-        self.layer_norm2.pack();
-        self.mlp.fc1.pack(precision);
-        self.mlp.fc2.pack(precision);
+    fn pack(&mut self, packing: &Packing) {
+        self.layer_norm1.pack(packing);
+        self.self_attn.pack(packing);
+        self.layer_norm2.pack(packing);
+        self.mlp.fc1.pack(packing);
+        self.mlp.fc2.pack(packing);
     }
 }
 
@@ -260,10 +262,10 @@ impl SelfAttention {
             .forward_with(y, Before::Nothing, After::residual(x))
     }
 
-    fn pack(&mut self, precision: Precision) {
+    fn pack(&mut self, packing: &Packing) {
         let projections = [&mut self.q_proj, &mut self.k_proj, &mut self.v_proj];
-        self.attending.pack(projections, precision);
-        self.out_proj.pack(precision);
+        self.attending.pack(projections, packing);
+        self.out_proj.pack(packing);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use plantain_kernels::{self as kernels, Activation, PackedLayer, Precision};
+use plantain_kernels::{self as kernels, Activation, PackedLayer, Packing, Precision};
 
 use crate::layers::{After, Before, GroupNorm, LayerNorm, Linear, run_packed};
 
@@ -25,10 +25,10 @@ impl SelfAttending {
         }
     }
 
-    /// Moves the weights of the projections into the layout of the CPU kernels.
-    pub fn pack(&mut self, mut projections: [&mut Linear; 3], precision: Precision) {
-        self.stacked = Some(Linear::pack_stacked(&mut projections, precision));
-        self.precision = precision.at_least_bf16();
+    /// Moves the weights of the projections to where kernels read them.
+    pub fn pack(&mut self, mut projections: [&mut Linear; 3], packing: &Packing) {
+        self.stacked = Some(Linear::pack_stacked(&mut projections, packing));
+        self.precision = packing.precision().at_least_bf16();
     }
 
     /// # Shapes
@@ -101,14 +101,14 @@ impl SelfAttention {
         }
     }
 
-    /// Moves the weights into the layout of the CPU kernels.
-    pub fn pack(&mut self, precision: Precision) {
+    /// Moves the weights to where and into the layout in which kernels read them.
+    pub fn pack(&mut self, packing: &Packing) {
         if let Some(norm) = &mut self.group_norm {
-            norm.pack();
+            norm.pack(packing);
         }
         let projections = [&mut self.to_q, &mut self.to_k, &mut self.to_v];
-        self.attending.pack(projections, precision);
-        self.to_out.pack(precision);
+        self.attending.pack(projections, packing);
+        self.to_out.pack(packing);
     }
 
     /// `x` plus the attention of its normalised tokens to each other.
@@ -166,16 +166,16 @@ impl CrossAttention {
         }
     }
 
-    fn pack(&mut self, precision: Precision) {
+    fn pack(&mut self, packing: &Packing) {
         for layer in [
             &mut self.to_q,
             &mut self.to_k,
             &mut self.to_v,
             &mut self.to_out,
         ] {
-            layer.pack(precision);
+            layer.pack(packing);
         }
-        self.precision = precision.at_least_bf16();
+        self.precision = packing.precision().at_least_bf16();
     }
 
     fn text_keys(&self, context: &Tensor<3>) -> TextKeys {
@@ -213,9 +213,9 @@ impl FeedForward {
         }
     }
 
-    fn pack(&mut self, precision: Precision) {
-        self.proj.pack_gated(precision);
-        self.out.pack(precision);
+    fn pack(&mut self, packing: &Packing) {
+        self.proj.pack_gated(packing);
+        self.out.pack(packing);
     }
 
     fn forward(&self, x: Tensor<4>, norm: Before<'_>) -> Tensor<4> {
@@ -251,13 +251,13 @@ impl TransformerBlock {
         }
     }
 
-    fn pack(&mut self, precision: Precision) {
+    fn pack(&mut self, packing: &Packing) {
         for norm in [&mut self.norm1, &mut self.norm2, &mut self.norm3] {
-            norm.pack();
+            norm.pack(packing);
         }
-        self.attn1.pack(precision);
-        self.attn2.pack(precision);
-        self.ff.pack(precision);
+        self.attn1.pack(packing);
+        self.attn2.pack(packing);
+        self.ff.pack(packing);
     }
 
     fn forward(&self, x: Tensor<4>, text: &TextKeys) -> Tensor<4> {
@@ -311,14 +311,14 @@ impl SpatialTransformerConfig {
 }
 
 impl SpatialTransformer {
-    /// Moves the weights into the layout of the CPU kernels.
-    pub fn pack(&mut self, precision: Precision) {
-        self.norm.pack();
-        self.proj_in.pack(precision);
+    /// Moves the weights to where and into the layout in which kernels read them.
+    pub fn pack(&mut self, packing: &Packing) {
+        self.norm.pack(packing);
+        self.proj_in.pack(packing);
         for block in &mut self.transformer_blocks {
-            block.pack(precision);
+            block.pack(packing);
         }
-        self.proj_out.pack(precision);
+        self.proj_out.pack(packing);
     }
 
     /// Keys and values of a text for each transformer block.

@@ -4,7 +4,7 @@ use std::fmt;
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use plantain_kernels::Precision;
+use plantain_kernels::Packing;
 
 use crate::blocks::{Downsample, ResnetBlock, ResnetBlockConfig, Upsample};
 use crate::config::UNetConfig;
@@ -206,33 +206,33 @@ impl UNet2DConditionModel {
         down.chain(mid).chain(up)
     }
 
-    /// Moves the weights into the layout of the CPU kernels. The first and the last convolution and the time embedding
+    /// Moves the weights to where and into the layout in which kernels read them. The first and the last convolution and the time embedding
     /// are small and sensitive, and so are never int8.
-    pub fn pack(&mut self, precision: Precision) {
-        let careful = precision.at_least_bf16();
+    pub fn pack(&mut self, packing: &Packing) {
+        let careful = &packing.at_least_bf16();
         self.conv_in.pack(careful);
         self.conv_out.pack(careful);
-        self.conv_norm_out.pack();
+        self.conv_norm_out.pack(packing);
         self.time_embedding.pack(careful);
         if let Some(embedding) = &mut self.class_embedding {
             embedding.pack(careful);
         }
         for block in &mut self.down_blocks {
-            pack_all(&mut block.resnets, &mut block.attentions, precision);
+            pack_all(&mut block.resnets, &mut block.attentions, packing);
             block
                 .downsamplers
                 .iter_mut()
-                .for_each(|layer| layer.pack(precision));
+                .for_each(|layer| layer.pack(packing));
         }
         if let Some(block) = &mut self.mid_block {
-            pack_all(&mut block.resnets, &mut block.attentions, precision);
+            pack_all(&mut block.resnets, &mut block.attentions, packing);
         }
         for block in &mut self.up_blocks {
-            pack_all(&mut block.resnets, &mut block.attentions, precision);
+            pack_all(&mut block.resnets, &mut block.attentions, packing);
             block
                 .upsamplers
                 .iter_mut()
-                .for_each(|layer| layer.pack(precision));
+                .for_each(|layer| layer.pack(packing));
         }
     }
 
@@ -308,15 +308,9 @@ impl UNet2DConditionModel {
     }
 }
 
-fn pack_all(
-    resnets: &mut [ResnetBlock],
-    attentions: &mut [SpatialTransformer],
-    precision: Precision,
-) {
-    resnets.iter_mut().for_each(|block| block.pack(precision));
-    attentions
-        .iter_mut()
-        .for_each(|block| block.pack(precision));
+fn pack_all(resnets: &mut [ResnetBlock], attentions: &mut [SpatialTransformer], packing: &Packing) {
+    resnets.iter_mut().for_each(|block| block.pack(packing));
+    attentions.iter_mut().for_each(|block| block.pack(packing));
 }
 
 impl DownBlock {

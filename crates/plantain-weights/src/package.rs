@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use burn::tensor::Device;
-use plantain_nn::{ClipTextModel, Decoder, Precision, Refiner, UNet2DConditionModel};
+use plantain_nn::{ClipTextModel, Decoder, Packing, Refiner, UNet2DConditionModel};
 use serde::Deserialize;
 
 use crate::container::Container;
@@ -24,20 +24,28 @@ pub const TOKENIZER_KEY: &str = "plantain.tokenizer";
 pub struct Target {
     /// The device that it will run on.
     pub device: Device,
-    /// What its products are computed in by the kernels for the CPU; `None` on any other device.
-    pub precision: Option<Precision>,
+    /// What our kernels are to read its weights as; `None` for stock operations.
+    pub packing: Option<Packing>,
 }
 
 impl Target {
-    /// A device that has no kernels of ours; on the CPU, the slow road of stock operations.
+    /// The slow road of stock operations.
     pub fn stock(device: Device) -> Self {
-        let precision = None;
-        Self { device, precision }
+        let packing = None;
+        Self { device, packing }
+    }
+
+    /// Where parameters are before they are packed: those for a graphics processor are brought there one by one.
+    fn parameters(&self) -> Device {
+        match self.packing {
+            Some(Packing::Device(..)) => Device::flex(),
+            _ => self.device.clone(),
+        }
     }
 }
 
-/// A model whose weights stay in their files until a component is loaded.
-#[derive(Debug)]
+/// A model whose weights stay in their files until a component is loaded. Cheap to clone.
+#[derive(Debug, Clone)]
 pub struct Model {
     pub(crate) manifest: Manifest,
     /// In the JSON format of the `tokenizers` crate.
@@ -126,7 +134,7 @@ impl Model {
             Component::TextEncoder,
             &self.manifest.components.text_encoder,
         )?;
-        let network = config.init(&target.device);
+        let network = config.init(&target.parameters());
         self.load(network, Component::TextEncoder, target, ClipTextModel::pack)
     }
 
@@ -136,7 +144,7 @@ impl Model {
     /// When the model has none, or its tensors do not fit.
     pub fn load_unet(&self, target: &Target) -> Result<UNet2DConditionModel, LoadError> {
         let config = self.component(Component::Unet, &self.manifest.components.unet)?;
-        let network = config.init(&target.device);
+        let network = config.init(&target.parameters());
         self.load(network, Component::Unet, target, UNet2DConditionModel::pack)
     }
 
@@ -146,7 +154,7 @@ impl Model {
     /// When the model has none, or its tensors do not fit.
     pub fn load_decoder(&self, target: &Target) -> Result<Decoder, LoadError> {
         let config = self.component(Component::Vae, &self.manifest.components.vae)?;
-        let network = config.init(&target.device);
+        let network = config.init(&target.parameters());
         self.load(network, Component::Vae, target, Decoder::pack)
     }
 
@@ -158,7 +166,7 @@ impl Model {
         let config = self.manifest.components.refiner.as_ref();
         let load = |network| self.load(network, Component::Refiner, target, Refiner::pack);
         config
-            .map(|config| load(config.init(&target.device)))
+            .map(|config| load(config.init(&target.parameters())))
             .transpose()
     }
 
@@ -205,11 +213,11 @@ impl Model {
         network: M,
         component: Component,
         target: &Target,
-        pack: impl FnOnce(&mut M, Precision),
+        pack: impl FnOnce(&mut M, &Packing),
     ) -> Result<M, LoadError> {
         let mut network = load_module(network, &self.tensors, component.name())?;
-        if let Some(precision) = target.precision {
-            pack(&mut network, precision);
+        if let Some(packing) = &target.packing {
+            pack(&mut network, packing);
         }
         Ok(network)
     }

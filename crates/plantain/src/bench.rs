@@ -166,7 +166,7 @@ impl Bench {
         placement: Placement,
         settings: &BenchSettings,
     ) -> Result<Self, Error> {
-        let target = placement.target();
+        let target = placement.target()?;
         let began = Instant::now();
         let run = match settings.part {
             Part::TextEncoder => text_encoder(model, &target)?,

@@ -1,5 +1,7 @@
 //! The UNet as the sampling loop sees it: latents in, guided predictions out.
 
+use std::cell::RefCell;
+
 use burn::tensor::{Device, Tensor, TensorData};
 use plantain_nn::{
     Conditioning, Tap, TextContext, TextStates, UNet2DConditionModel, guidance_scale_embedding,
@@ -78,6 +80,37 @@ pub(crate) struct ReadGuided {
     has_negative: bool,
     scale: f64,
     timestep_cond: Option<Tensor<2>>,
+}
+
+/// A prompt that is read once by each denoiser that asks for it.
+#[derive(Debug)]
+pub(crate) struct Prompted {
+    guided: Guided,
+    /// With the address of the denoiser that read it: the one before may have been replaced by a wider one.
+    read: RefCell<Option<(*const Denoiser, ReadGuided)>>,
+}
+
+impl Prompted {
+    pub(crate) fn new(guided: Guided) -> Self {
+        Self {
+            guided,
+            read: RefCell::new(None),
+        }
+    }
+
+    /// The prompt as `denoiser` reads it.
+    pub(crate) fn read_by(&self, denoiser: &Denoiser) -> ReadGuided {
+        let reader = std::ptr::from_ref(denoiser);
+        let mut read = self.read.borrow_mut();
+        match &*read {
+            Some((before, text)) if *before == reader => text.clone(),
+            _ => {
+                let text = denoiser.read_guided(&self.guided);
+                *read = Some((reader, text.clone()));
+                text
+            }
+        }
+    }
 }
 
 /// What a sampling run needs to know besides the noise.

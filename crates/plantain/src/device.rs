@@ -4,11 +4,38 @@ use std::fmt;
 use std::str::FromStr;
 
 use burn::tensor::Device;
-use plantain_nn::Precision;
+use plantain_nn::{Packing, Precision, Storage};
 use plantain_weights::Target;
 
+/// How a graphics processor is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum GraphicsApi {
+    /// Whichever the system has.
+    Any,
+    /// Vulkan, on Linux and Windows.
+    Vulkan,
+    /// Metal, on macOS.
+    Metal,
+    /// DirectX 12, on Windows.
+    Dx12,
+}
+
+impl GraphicsApi {
+    const ALL: [Self; 4] = [Self::Any, Self::Vulkan, Self::Metal, Self::Dx12];
+
+    /// Name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Any => "wgpu",
+            Self::Vulkan => "vulkan",
+            Self::Metal => "metal",
+            Self::Dx12 => "dx12",
+        }
+    }
+}
+
 /// Where a model runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum DeviceChoice {
     /// The fastest that works on this machine.
     #[default]
@@ -17,57 +44,164 @@ pub enum DeviceChoice {
     Flex,
     /// The CPU, through burn-ndarray.
     NdArray,
+    /// A graphics processor, counted from 0 in the order of `plantain devices`.
+    Gpu(GraphicsApi, usize),
 }
 
 /// No device of this name exists.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("there is no device `{0}`; choose auto, flex or ndarray")]
+#[error(
+    "there is no device `{0}`; choose auto, flex, ndarray, wgpu, vulkan, metal or dx12, the last four with a number such as wgpu:1"
+)]
 pub struct UnknownDevice(String);
 
+/// A device that cannot be had.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DeviceError {
+    /// The program was built without support for graphics processors.
+    #[error("{device}: this build runs on the CPU alone; build it with the feature `wgpu`")]
+    NotBuilt {
+        /// Name of the device.
+        device: String,
+    },
+    /// The system has no such adapter.
+    #[error("{device}: this machine has {found} graphics processors that are reached this way")]
+    Missing {
+        /// Name of the device.
+        device: String,
+        /// How many there are.
+        found: usize,
+    },
+    /// The driver would not open it.
+    #[error("{adapter} cannot be opened: {reason}")]
+    Refused {
+        /// Name of the adapter.
+        adapter: String,
+        /// What the driver said.
+        reason: String,
+    },
+    /// The device does not compute in this precision.
+    #[error("{device} does not compute in {precision}; choose {instead}")]
+    Precision {
+        /// Name of the device.
+        device: String,
+        /// What was asked for.
+        precision: PrecisionChoice,
+        /// What it does compute in.
+        instead: &'static str,
+    },
+}
+
 impl DeviceChoice {
-    /// Every choice, `auto` first, then from the fastest to the slowest.
-    pub const ALL: [Self; 3] = [Self::Auto, Self::Flex, Self::NdArray];
+    /// The devices of the CPU, the faster one first.
+    pub const CPU: [Self; 2] = [Self::Flex, Self::NdArray];
 
-    /// Name on the command line.
-    pub fn name(self) -> &'static str {
+    /// What it is, in a line; for a graphics processor its name and its driver's.
+    pub fn description(self) -> String {
         match self {
-            Self::Auto => "auto",
-            Self::Flex => "flex",
-            Self::NdArray => "ndarray",
+            Self::Auto => "the fastest device that works".into(),
+            Self::Flex => "CPU, burn-flex with this project's kernels".into(),
+            Self::NdArray => "CPU, burn-ndarray with this project's kernels".into(),
+            Self::Gpu(api, index) => describe_gpu(api, index),
         }
     }
 
-    /// What it is, in a line.
-    pub fn description(self) -> &'static str {
-        match self {
-            Self::Auto => "the fastest device that works",
-            Self::Flex => "CPU, burn-flex with this project's kernels",
-            Self::NdArray => "CPU, burn-ndarray with this project's kernels",
-        }
-    }
-
-    /// The device that this choice means on this machine; never `Auto`.
+    /// The device that this choice means on this machine; never `Auto`. A graphics processor that is none, a program on
+    /// the CPU, is never chosen by itself.
     pub fn resolve(self) -> Self {
         match self {
-            // Both CPU devices work everywhere; flex has the faster element-wise operations.
-            Self::Auto => Self::Flex,
+            Self::Auto => best(),
             device => device,
         }
     }
 
-    /// The Burn device.
-    #[allow(deprecated)] // The ndarray backend is deprecated upstream and supported here.
-    pub fn device(self) -> Device {
+    fn open(self) -> Result<Opened, DeviceError> {
         match self.resolve() {
-            Self::NdArray => Device::ndarray(),
-            Self::Auto | Self::Flex => Device::flex(),
+            #[allow(deprecated)] // The ndarray backend is deprecated upstream and supported here.
+            Self::NdArray => Ok(Opened::cpu(Device::ndarray())),
+            Self::Auto | Self::Flex => Ok(Opened::cpu(Device::flex())),
+            Self::Gpu(api, index) => open_gpu(api, index),
         }
     }
 }
 
+/// A Burn device, and whether it is a graphics processor with half precision.
+struct Opened {
+    device: Device,
+    gpu: bool,
+    f16: bool,
+}
+
+impl Opened {
+    fn cpu(device: Device) -> Self {
+        Self {
+            device,
+            gpu: false,
+            f16: false,
+        }
+    }
+}
+
+#[cfg(feature = "wgpu")]
+fn best() -> DeviceChoice {
+    use crate::gpu::{AdapterKind, adapters};
+    match adapters(GraphicsApi::Any).first() {
+        Some(adapter) if adapter.kind != AdapterKind::Software => {
+            DeviceChoice::Gpu(GraphicsApi::Any, 0)
+        }
+        // Both CPU devices work everywhere; flex has the faster element-wise operations.
+        _ => DeviceChoice::Flex,
+    }
+}
+
+#[cfg(not(feature = "wgpu"))]
+fn best() -> DeviceChoice {
+    DeviceChoice::Flex
+}
+
+#[cfg(feature = "wgpu")]
+fn open_gpu(api: GraphicsApi, index: usize) -> Result<Opened, DeviceError> {
+    let adapters = crate::gpu::adapters(api);
+    let adapter = adapters.get(index).ok_or_else(|| DeviceError::Missing {
+        device: DeviceChoice::Gpu(api, index).to_string(),
+        found: adapters.len(),
+    })?;
+    Ok(Opened {
+        device: adapter.open()?,
+        gpu: true,
+        f16: adapter.f16,
+    })
+}
+
+#[cfg(feature = "wgpu")]
+fn describe_gpu(api: GraphicsApi, index: usize) -> String {
+    let adapters = crate::gpu::adapters(api);
+    adapters
+        .get(index)
+        .map_or_else(|| "not on this machine".into(), ToString::to_string)
+}
+
+#[cfg(not(feature = "wgpu"))]
+fn describe_gpu(_api: GraphicsApi, _index: usize) -> String {
+    "not in this build: it lacks the feature `wgpu`".into()
+}
+
+#[cfg(not(feature = "wgpu"))]
+fn open_gpu(api: GraphicsApi, index: usize) -> Result<Opened, DeviceError> {
+    let device = DeviceChoice::Gpu(api, index).to_string();
+    Err(DeviceError::NotBuilt { device })
+}
+
 impl fmt::Display for DeviceChoice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
+        match self {
+            Self::Auto => f.pad("auto"),
+            Self::Flex => f.pad("flex"),
+            Self::NdArray => f.pad("ndarray"),
+            Self::Gpu(api, 0) => f.pad(api.name()),
+            Self::Gpu(api, index) => f.pad(&format!("{}:{index}", api.name())),
+        }
     }
 }
 
@@ -75,53 +209,74 @@ impl FromStr for DeviceChoice {
     type Err = UnknownDevice;
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
-        Self::ALL
-            .into_iter()
-            .find(|choice| choice.name() == name)
-            .ok_or_else(|| UnknownDevice(name.to_string()))
+        let unknown = || UnknownDevice(name.to_string());
+        match name {
+            "auto" => return Ok(Self::Auto),
+            "flex" => return Ok(Self::Flex),
+            "ndarray" => return Ok(Self::NdArray),
+            _ => {}
+        }
+        let (api, index) = name.split_once(':').unwrap_or((name, "0"));
+        let api = GraphicsApi::ALL.into_iter().find(|one| one.name() == api);
+        let index = index.parse().map_err(|_| unknown())?;
+        Ok(Self::Gpu(api.ok_or_else(unknown)?, index))
     }
 }
 
-/// What products are computed in on the CPU.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// What products are computed in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum PrecisionChoice {
     /// The fastest that this processor has instructions for and that leaves pictures as they are.
     #[default]
     Auto,
     /// Single precision.
     F32,
-    /// bfloat16, with sums in single precision.
+    /// Half precision in memory, with products and sums in single precision; on graphics processors.
+    F16,
+    /// bfloat16, with sums in single precision; on the CPU.
     Bf16,
-    /// 8-bit integers.
+    /// 8-bit integers; on the CPU.
     Int8,
 }
 
 /// No precision of this name exists.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("there is no precision `{0}`; choose auto, f32, bf16 or int8")]
+#[error("there is no precision `{0}`; choose auto, f32, f16, bf16 or int8")]
 pub struct UnknownPrecision(String);
 
 impl PrecisionChoice {
     /// Every choice.
-    pub const ALL: [Self; 4] = [Self::Auto, Self::F32, Self::Bf16, Self::Int8];
+    pub const ALL: [Self; 5] = [Self::Auto, Self::F32, Self::F16, Self::Bf16, Self::Int8];
 
     /// Name on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Self::Auto => "auto",
             Self::F32 => "f32",
+            Self::F16 => "f16",
             Self::Bf16 => "bf16",
             Self::Int8 => "int8",
         }
     }
 
-    /// The precision that this choice means on this machine.
-    pub fn resolve(self) -> Precision {
+    /// What the CPU computes in for this choice; `None` where it does not.
+    fn on_cpu(self) -> Option<Precision> {
         match self {
-            Self::Auto if plantain_nn::multiplies_bf16() => Precision::Bf16,
-            Self::Auto | Self::F32 => Precision::F32,
-            Self::Bf16 => Precision::Bf16,
-            Self::Int8 => Precision::Int8,
+            Self::Auto if plantain_nn::multiplies_bf16() => Some(Precision::Bf16),
+            Self::Auto | Self::F32 => Some(Precision::F32),
+            Self::F16 => None,
+            Self::Bf16 => Some(Precision::Bf16),
+            Self::Int8 => Some(Precision::Int8),
+        }
+    }
+
+    /// What a graphics processor, with half precision if `f16`, keeps numbers in for this choice; `None` where it does
+    /// not.
+    fn on_gpu(self, f16: bool) -> Option<Storage> {
+        match self {
+            Self::Auto | Self::F16 if f16 => Some(Storage::F16),
+            Self::Auto | Self::F32 => Some(Storage::F32),
+            _ => None,
         }
     }
 }
@@ -144,28 +299,75 @@ impl FromStr for PrecisionChoice {
 }
 
 /// Where and in what precision a model runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Placement {
     /// The device.
     pub device: DeviceChoice,
-    /// The precision, on CPU devices.
+    /// The precision.
     pub precision: PrecisionChoice,
 }
 
 impl Placement {
-    pub(crate) fn target(self) -> Target {
-        Target {
-            device: self.device.device(),
-            precision: Some(self.precision.resolve()),
-        }
+    /// Opens the device.
+    pub(crate) fn target(self) -> Result<Target, DeviceError> {
+        let opened = self.device.open()?;
+        let unfit = |instead| DeviceError::Precision {
+            device: self.device.to_string(),
+            precision: self.precision,
+            instead,
+        };
+        let device = opened.device;
+        let packing = if opened.gpu {
+            let instead = if opened.f16 { "f32 or f16" } else { "f32" };
+            let storage = self.precision.on_gpu(opened.f16);
+            Packing::Device(device.clone(), storage.ok_or_else(|| unfit(instead))?)
+        } else {
+            let precision = self.precision.on_cpu();
+            Packing::Host(precision.ok_or_else(|| unfit("f32, bf16 or int8"))?)
+        };
+        Ok(Target {
+            device,
+            packing: Some(packing),
+        })
     }
 }
 
 /// What the products of `target` are computed in, as on the command line.
 pub(crate) fn precision_name(target: &Target) -> &'static str {
-    match target.precision {
-        Some(Precision::Bf16) => "bf16",
-        Some(Precision::Int8) => "int8",
-        Some(Precision::F32) | None => "f32",
+    match &target.packing {
+        Some(Packing::Host(Precision::Bf16)) => "bf16",
+        Some(Packing::Host(Precision::Int8)) => "int8",
+        Some(Packing::Device(_, Storage::F16)) => "f16",
+        _ => "f32",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_mean_what_they_print() {
+        for name in [
+            "auto", "flex", "ndarray", "wgpu", "vulkan:3", "metal", "dx12:1",
+        ] {
+            assert_eq!(name.parse::<DeviceChoice>().unwrap().to_string(), name);
+        }
+        for bad in ["", "cuda", "wgpu:", "wgpu:x", "flex:0", "webgpu"] {
+            assert!(bad.parse::<DeviceChoice>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_cpu_does_not_compute_in_f16() {
+        let placement = Placement {
+            device: DeviceChoice::Flex,
+            precision: PrecisionChoice::F16,
+        };
+        let error = placement.target().unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "flex does not compute in f16; choose f32, bf16 or int8"
+        );
     }
 }

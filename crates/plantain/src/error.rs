@@ -7,6 +7,7 @@ use plantain_sampling::SamplingError;
 use plantain_weights::{LoadError, ReadError};
 
 use crate::aspect::Aspect;
+use crate::device::DeviceError;
 
 /// A failure of the pipeline.
 #[derive(Debug, thiserror::Error)]
@@ -21,6 +22,9 @@ pub enum Error {
     /// The request cannot be met by this model.
     #[error(transparent)]
     Request(#[from] RequestError),
+    /// The device cannot be had.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
     /// A component computed NaN or infinity.
     #[error(
         "the {component} produced values that are not finite{detail}; the weights are damaged or do not suit these settings"
@@ -33,7 +37,7 @@ pub enum Error {
     },
     /// The device failed to return a result.
     #[error("the {device} device failed: {reason}")]
-    Device {
+    DeviceFailed {
         /// Name of the device.
         device: String,
         /// What it said.

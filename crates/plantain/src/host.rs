@@ -1,15 +1,15 @@
 //! Results from the device, checked.
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
 
 use crate::error::Error;
 
 /// The values of a tensor on the host.
 pub(crate) fn read<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>, Error> {
     let device = format!("{:?}", tensor.device());
-    let failed = |reason: String| Error::Device { device, reason };
+    let failed = |reason: String| Error::DeviceFailed { device, reason };
     let data = tensor.try_into_data();
-    match data.map(TensorData::try_into_vec::<f32>) {
+    match data.map(|data| data.convert::<f32>().try_into_vec::<f32>()) {
         Ok(Ok(values)) => Ok(values),
         Ok(Err(error)) => Err(failed(format!("{error:?}"))),
         Err(error) => Err(failed(format!("{error:?}"))),
@@ -18,7 +18,7 @@ pub(crate) fn read<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>, Error>
 
 /// Waits for `device` to do what it was told to.
 pub(crate) fn synchronise(device: &Device) -> Result<(), Error> {
-    device.sync().map_err(|error| Error::Device {
+    device.sync().map_err(|error| Error::DeviceFailed {
         device: format!("{device:?}"),
         reason: format!("{error:?}"),
     })

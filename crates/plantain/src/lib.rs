@@ -22,6 +22,8 @@ mod device;
 mod difference;
 pub mod doctor;
 mod error;
+#[cfg(feature = "wgpu")]
+mod gpu;
 mod host;
 mod metadata;
 mod observer;
@@ -32,14 +34,22 @@ mod reference;
 mod request;
 pub mod style;
 pub mod trace;
+mod widening;
 
 pub use aspect::{Aspect, AspectError};
-pub use device::{DeviceChoice, Placement, PrecisionChoice, UnknownDevice, UnknownPrecision};
+pub use device::{
+    DeviceChoice, DeviceError, GraphicsApi, Placement, PrecisionChoice, UnknownDevice,
+    UnknownPrecision,
+};
 pub use error::{Error, RequestError};
+#[cfg(feature = "wgpu")]
+pub use gpu::{Adapter, AdapterKind, adapters};
 pub use metadata::{PNG_KEYWORD, Parameters, ParseError};
 pub use observer::{Event, Observer, Unobserved};
 pub use picture::{Format, InfoError, Picture, UnknownFormat, read_parameters};
 pub use pipeline::Pipeline;
+#[cfg(feature = "wgpu")]
+pub use plantain_kernels::RuntimeSettings;
 pub use plantain_kernels::{cpu_features, keep_freed_memory, use_threads};
 pub use plantain_sampling::SamplerKind;
 pub use plantain_weights as weights;

@@ -22,6 +22,16 @@ pub enum Event {
         /// Number of steps.
         steps: usize,
     },
+    /// The device has not run this size before: the first step also compiles kernels.
+    Compiling {
+        /// Picture of the run, from 0.
+        picture: usize,
+    },
+    /// A component overflowed in half precision; it is loaded again in single precision and stays so.
+    Widening {
+        /// Name of the component.
+        component: &'static str,
+    },
     /// The latent is about to be refined.
     Refining {
         /// Picture of the run, from 0.

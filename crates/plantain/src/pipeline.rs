@@ -1,14 +1,17 @@
 //! The road from a prompt to a picture.
 
+use std::cell::RefCell;
+use std::collections::HashSet;
 use std::ops::ControlFlow;
+use std::sync::{Mutex, PoisonError};
 
 use burn::tensor::Tensor;
-use plantain_nn::{ClipTextModel, Decoder, DecoderConfig, Precision, Refiner, TextStates};
+use plantain_nn::{ClipTextModel, Decoder, DecoderConfig, Packing, Refiner, TextStates};
 use plantain_sampling::Noise;
 use plantain_weights::{Manifest, Model};
 
-use crate::denoiser::{Denoiser, Guided, ReadGuided, SamplingRun};
-use crate::device::{DeviceChoice, Placement};
+use crate::denoiser::{Denoiser, Guided, Prompted, SamplingRun};
+use crate::device::{DeviceChoice, Placement, precision_name};
 use crate::error::{Error, RequestError};
 use crate::host::read_finite;
 use crate::metadata::Parameters;
@@ -16,18 +19,23 @@ use crate::observer::{Event, Observer};
 use crate::picture::Picture;
 use crate::prompt::PromptTokenizer;
 use crate::request::{Request, Settings, embeds_guidance};
+use crate::widening::{Wide, Widening};
 
 /// A model loaded onto a device, ready to draw.
 #[derive(Debug)]
 pub struct Pipeline {
     manifest: Manifest,
     device: DeviceChoice,
-    precision: Option<Precision>,
+    precision: &'static str,
     tokenizer: PromptTokenizer,
-    text_encoder: ClipTextModel,
-    denoiser: Denoiser,
-    refiner: Option<Refiner>,
-    decoder: Decoder,
+    text_encoder: Widening<ClipTextModel>,
+    denoiser: Widening<Denoiser>,
+    refiner: Option<Widening<Refiner>>,
+    decoder: Widening<Decoder>,
+    /// Where a component that overflows comes from again.
+    wide: Option<Wide>,
+    /// Latents of these shapes have been through the kernels; `None` where nothing is compiled.
+    compiled: Option<Mutex<HashSet<[usize; 4]>>>,
 }
 
 impl Pipeline {
@@ -40,7 +48,7 @@ impl Pipeline {
         placement: Placement,
         observer: &mut dyn Observer,
     ) -> Result<Self, Error> {
-        let target = placement.target();
+        let target = placement.target()?;
         let tokenizer = PromptTokenizer::new(model)?;
         check_fit(model)?;
         let mut loading = |component| notify(observer, Event::Loading { component });
@@ -55,12 +63,14 @@ impl Pipeline {
         Ok(Self {
             manifest: model.manifest().clone(),
             device: placement.device.resolve(),
-            precision: target.precision,
+            precision: precision_name(&target),
             tokenizer,
-            text_encoder,
-            denoiser,
-            refiner,
-            decoder,
+            text_encoder: Widening::new(text_encoder),
+            denoiser: Widening::new(denoiser),
+            refiner: refiner.map(Widening::new),
+            decoder: Widening::new(decoder),
+            wide: Wide::of(model, &target),
+            compiled: matches!(target.packing, Some(Packing::Device(..))).then(Mutex::default),
         })
     }
 
@@ -74,8 +84,8 @@ impl Pipeline {
         self.device
     }
 
-    /// What products are computed in; `None` where the device decides.
-    pub fn precision(&self) -> Option<Precision> {
+    /// What products are computed in, as on the command line.
+    pub fn precision(&self) -> &'static str {
         self.precision
     }
 
@@ -101,9 +111,7 @@ impl Pipeline {
     ) -> Result<(), Error> {
         let settings = request.settings(&self.manifest)?;
         notify(observer, Event::Encoding)?;
-        let text = self
-            .denoiser
-            .read_guided(&self.encode_text(request, &settings)?);
+        let text = Prompted::new(self.encode_text(request, &settings, observer)?);
         for picture in 0..request.count.max(1) {
             let seed = request.seed.wrapping_add(picture as u64);
             let latent = self.sample(&settings, &text, seed, picture, observer)?;
@@ -131,17 +139,28 @@ impl Pipeline {
         Ok(pictures)
     }
 
-    fn encode_text(&self, request: &Request, settings: &Settings) -> Result<Guided, Error> {
-        let states = |prompt: &str| -> Result<TextStates, Error> {
-            let tokens = self.tokenizer.encode(prompt)?;
-            let states = self.text_encoder.forward(&[tokens.ids]);
-            let states = states.map_err(RequestError::from)?;
-            read_finite(states.last_hidden_state.clone(), "text encoder", "")?;
-            Ok(states)
+    fn encode_text(
+        &self,
+        request: &Request,
+        settings: &Settings,
+        observer: &mut dyn Observer,
+    ) -> Result<Guided, Error> {
+        let mut states = |prompt: &str| -> Result<TextStates, Error> {
+            let tokens = self.tokenizer.encode(prompt)?.ids;
+            let encode = |encoder: &ClipTextModel| {
+                let states = encoder.forward(std::slice::from_ref(&tokens));
+                let states = states.map_err(RequestError::from)?;
+                read_finite(states.last_hidden_state.clone(), "text encoder", "")?;
+                Ok(states)
+            };
+            let load = |wide: &Wide| Ok(wide.model().load_text_encoder(wide.target())?);
+            self.text_encoder
+                .run(encode, |component| self.widen(component, observer, load))
         };
         let prompt = states(&request.prompt)?;
         if embeds_guidance(&self.manifest) {
-            return Ok(self.denoiser.embedded(prompt.into(), settings.guidance));
+            let denoiser = self.denoiser.get();
+            return Ok(denoiser.embedded(prompt.into(), settings.guidance));
         }
         let negative = if settings.guidance <= 1.0 {
             None
@@ -151,46 +170,79 @@ impl Pipeline {
         Ok(Guided::new(prompt.into(), negative, settings.guidance))
     }
 
+    /// The component that overflowed, loaded in single precision, where it was not already.
+    fn widen<C>(
+        &self,
+        component: &'static str,
+        observer: &mut dyn Observer,
+        load: impl FnOnce(&Wide) -> Result<C, Error>,
+    ) -> Result<Option<C>, Error> {
+        let Some(wide) = &self.wide else {
+            return Ok(None);
+        };
+        notify(observer, Event::Widening { component })?;
+        load(wide).map(Some)
+    }
+
     fn sample(
         &self,
         settings: &Settings,
-        text: &ReadGuided,
+        text: &Prompted,
         seed: u64,
         picture: usize,
         observer: &mut dyn Observer,
     ) -> Result<Tensor<4>, Error> {
         let shape = self.latent_shape(settings);
-        let count = shape.iter().product();
-        let noise = Noise::new(seed);
         let run = SamplingRun {
             kind: settings.sampler,
             steps: settings.steps,
             shape,
         };
-        let latent = self.denoiser.sample(
-            &run,
-            &self.manifest,
-            text,
-            noise.normal(count),
-            |step| noise.step_normal(step, count),
-            |step| {
+        let observer = RefCell::new(observer);
+        let sample = |denoiser: &Denoiser| {
+            let mut observer = observer.borrow_mut();
+            let read = text.read_by(denoiser);
+            let before_step = |step| {
                 let steps = settings.steps;
-                let event = Event::Step {
-                    picture,
-                    step,
-                    steps,
-                };
-                notify(observer, event)
-            },
-        )?;
-        Ok(self.denoiser.tensor(latent, shape))
+                notify(
+                    *observer,
+                    Event::Step {
+                        picture,
+                        step,
+                        steps,
+                    },
+                )?;
+                if step == 0 && self.compiles(shape) {
+                    notify(*observer, Event::Compiling { picture })?;
+                }
+                Ok(())
+            };
+            let noise = Noise::new(seed);
+            let count = shape.iter().product();
+            let step_noise = |step| noise.step_normal(step, count);
+            let first = noise.normal(count);
+            denoiser.sample(&run, &self.manifest, &read, first, step_noise, before_step)
+        };
+        let load = |wide: &Wide| Denoiser::load(wide.model(), wide.target());
+        let latent = self.denoiser.run(sample, |component| {
+            self.widen(component, *observer.borrow_mut(), load)
+        })?;
+        Ok(self.denoiser.get().tensor(latent, shape))
+    }
+
+    /// Whether latents of this shape are new to the kernels, which they are no longer afterwards.
+    fn compiles(&self, shape: [usize; 4]) -> bool {
+        self.compiled.as_ref().is_some_and(|compiled| {
+            let mut compiled = compiled.lock().unwrap_or_else(PoisonError::into_inner);
+            compiled.insert(shape)
+        })
     }
 
     /// `[1, channels, height, width]`
     fn latent_shape(&self, settings: &Settings) -> [usize; 4] {
         let vae = self.manifest.components.vae.as_ref();
         let scale = vae.map_or(8, DecoderConfig::scale);
-        let channels = self.denoiser.channels();
+        let channels = self.denoiser.get().channels();
         [1, channels, settings.height / scale, settings.width / scale]
     }
 
@@ -205,8 +257,16 @@ impl Pipeline {
         let refiner = self.manifest.components.refiner.as_ref();
         if let (true, Some(refiner), Some(config)) = (settings.refine, &self.refiner, refiner) {
             notify(observer, Event::Refining { picture })?;
-            latent = refiner.forward(latent, config.sigma as f32);
-            read_finite(latent.clone(), "refiner", "")?;
+            let refine = |refiner: &Refiner| {
+                let refined = refiner.forward(latent.clone(), config.sigma as f32);
+                read_finite(refined.clone(), "refiner", "")?;
+                Ok(refined)
+            };
+            let load = |wide: &Wide| {
+                let refiner = wide.model().load_refiner(wide.target())?;
+                Ok(refiner.expect("the model had a refiner before"))
+            };
+            latent = refiner.run(refine, |component| self.widen(component, observer, load))?;
         }
         notify(observer, Event::Decoding { picture })?;
         let vae = self.manifest.components.vae.as_ref();
@@ -214,9 +274,14 @@ impl Pipeline {
         let latent = latent / scaling + shift;
         // The tiny decoder saturates, so it would hide an infinity.
         read_finite(latent.clone(), "decoder input", "")?;
-        let image = self.decoder.forward(latent);
-        let [_, _, height, width] = image.dims();
-        Ok((read_finite(image, "decoder", "")?, [width, height]))
+        let decode = |decoder: &Decoder| {
+            let image = decoder.forward(latent.clone());
+            let [_, _, height, width] = image.dims();
+            Ok((read_finite(image, "decoder", "")?, [width, height]))
+        };
+        let load = |wide: &Wide| Ok(wide.model().load_decoder(wide.target())?);
+        self.decoder
+            .run(decode, |component| self.widen(component, observer, load))
     }
 
     fn parameters(&self, request: &Request, settings: &Settings, seed: u64) -> Parameters {

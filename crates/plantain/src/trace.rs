@@ -101,7 +101,7 @@ pub fn trace(
     placement: Placement,
     settings: SamplerTrace,
 ) -> Result<Tensors, Error> {
-    let target = placement.target();
+    let target = placement.target()?;
     let inputs = Inputs {
         tensors: inputs,
         target: &target,

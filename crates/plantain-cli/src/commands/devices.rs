@@ -6,16 +6,39 @@ use crate::failure::Failure;
 use crate::out;
 
 pub(crate) fn run() -> Result<(), Failure> {
-    for device in DeviceChoice::ALL {
-        let now = match device {
-            DeviceChoice::Auto => format!(" (now {})", device.resolve()),
-            _ => String::new(),
-        };
-        out::line(format_args!(
-            "{:8} {}{now}",
-            device.name(),
-            device.description()
-        ))?;
+    for device in DeviceChoice::CPU {
+        out::line(format_args!("{device:10} {}", device.description()))?;
+    }
+    adapters()?;
+    let auto = DeviceChoice::Auto;
+    out::line(format_args!(
+        "{auto:10} {}, now {}",
+        auto.description(),
+        auto.resolve()
+    ))
+}
+
+#[cfg(feature = "wgpu")]
+fn adapters() -> Result<(), Failure> {
+    use plantain::{AdapterKind, GraphicsApi};
+
+    let adapters = plantain::adapters(GraphicsApi::Any);
+    if adapters.is_empty() {
+        return out::line(
+            "wgpu       no graphics processor: neither Vulkan, Metal nor DirectX 12 reports one",
+        );
+    }
+    for (index, adapter) in adapters.iter().enumerate() {
+        let device = DeviceChoice::Gpu(GraphicsApi::Any, index);
+        out::line(format_args!("{device:10} {adapter}"))?;
+        if adapter.kind == AdapterKind::Software {
+            out::line("           runs on the CPU, slower than flex; only chosen by name")?;
+        }
     }
     Ok(())
+}
+
+#[cfg(not(feature = "wgpu"))]
+fn adapters() -> Result<(), Failure> {
+    out::line("wgpu       not in this build: it lacks the feature `wgpu`")
 }

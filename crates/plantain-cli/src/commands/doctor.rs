@@ -6,7 +6,7 @@ use plantain::Placement;
 use plantain::doctor::{BlockReport, ComponentReport, Examination, Report, Side, Verdict, examine};
 
 use crate::args::DoctorArgs;
-use crate::commands::{open_model, table};
+use crate::commands::{choose_runtime, open_model, table};
 use crate::failure::Failure;
 use crate::out;
 
@@ -14,6 +14,7 @@ use crate::out;
 const UNWELL: u8 = 3;
 
 pub(crate) fn run(args: &DoctorArgs) -> Result<ExitCode, Failure> {
+    choose_runtime(args.fusion);
     let model = open_model(args.model.as_deref())?;
     let device = Side {
         model: &model,

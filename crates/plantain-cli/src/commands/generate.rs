@@ -8,7 +8,7 @@ use plantain::{Format, Model, Picture, Pipeline, Placement, Request, style};
 use serde_json::json;
 
 use crate::args::GenerateArgs;
-use crate::commands::{open_model, use_threads, warn_of_unused};
+use crate::commands::{choose_runtime, open_model, use_threads, warn_of_unused};
 use crate::failure::Failure;
 use crate::interrupt;
 use crate::out;
@@ -47,6 +47,7 @@ fn draw(
     mut started: Instant,
 ) -> Result<(), Failure> {
     use_threads(args.threads);
+    choose_runtime(args.fusion);
     let placement = Placement {
         device: args.device,
         precision: args.precision,
@@ -58,7 +59,8 @@ fn draw(
     let reporter = Reporter {
         json: args.json,
         quiet: args.quiet,
-        device: pipeline.device().name(),
+        device: pipeline.device().to_string(),
+        precision: pipeline.precision(),
     };
     let bar = progress.clone_bar();
     let mut unheard = None;
@@ -228,7 +230,8 @@ fn check_place(path: &Path) -> Result<(), Failure> {
 struct Reporter {
     json: bool,
     quiet: bool,
-    device: &'static str,
+    device: String,
+    precision: &'static str,
 }
 
 impl Reporter {
@@ -250,6 +253,7 @@ impl Reporter {
                 "refined": settings.refine,
                 "model": parameters.model,
                 "device": self.device,
+                "precision": self.precision,
             });
             out::line(object)
         } else if self.quiet {

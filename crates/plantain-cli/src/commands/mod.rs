@@ -11,6 +11,7 @@ pub(crate) mod inspect;
 pub(crate) mod styles;
 mod table;
 pub(crate) mod trace;
+pub(crate) mod warmup;
 
 use std::path::Path;
 
@@ -33,6 +34,15 @@ fn use_threads(threads: Option<u32>) {
         plantain::use_threads(threads as usize);
     }
 }
+
+/// Settles how graphics processors are used, before the first one is.
+#[cfg(feature = "wgpu")]
+fn choose_runtime(fusion: bool) {
+    plantain::RuntimeSettings { fusion }.apply();
+}
+
+#[cfg(not(feature = "wgpu"))]
+fn choose_runtime(_fusion: bool) {}
 
 /// Warns of tensors of `model` that are not used: its makers may have meant more than is drawn.
 fn warn_of_unused(model: &Model) {

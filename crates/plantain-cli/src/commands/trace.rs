@@ -5,7 +5,7 @@ use plantain::trace::{SamplerTrace, TraceComponent, trace};
 use plantain::weights::{read_tensors, write_tensors};
 
 use crate::args::TraceArgs;
-use crate::commands::{open_model, warn_of_unused};
+use crate::commands::{choose_runtime, open_model, warn_of_unused};
 use crate::failure::Failure;
 
 pub(crate) fn run(args: &TraceArgs) -> Result<(), Failure> {
@@ -25,6 +25,7 @@ pub(crate) fn run(args: &TraceArgs) -> Result<(), Failure> {
     })?;
     let model = open_model(args.model.as_deref())?;
     warn_of_unused(&model);
+    choose_runtime(args.fusion);
     let placement = Placement {
         device: args.device,
         precision: args.precision,

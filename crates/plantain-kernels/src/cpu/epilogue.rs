@@ -7,7 +7,7 @@ use crate::cpu::micro::ROWS;
 use crate::cpu::simd::{Kernel, Lanes, dispatch};
 
 /// Applied last.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Activation {
     /// The identity.
     None,

@@ -71,8 +71,8 @@ pub fn examine(
     settings: Examination,
 ) -> Result<Report, Error> {
     let shape = latent_shape(reference.model, settings.size)?;
-    let target = device.placement.target();
-    let expected = (reference.model, &reference.placement.target());
+    let target = device.placement.target()?;
+    let expected = (reference.model, &reference.placement.target()?);
     let mut components = Vec::new();
     for component in COMPONENTS {
         let blocks = examine_component(component, shape, (device.model, &target), expected)?;

@@ -135,7 +135,7 @@ impl Report {
             model: side.model.manifest().name.clone(),
             size: picture_size(side.model, settings.size),
             device: device.to_string(),
-            description: device.description().to_string(),
+            description: device.description(),
             precision,
             tolerance,
             first_divergence: first.map(|(component, block)| BlockName {

@@ -65,7 +65,7 @@ pub(super) fn milliseconds_since(began: Instant) -> f64 {
 /// A failure of the device with the block in which it showed.
 fn within(block: fmt::Arguments<'_>, error: Error) -> Error {
     match error {
-        Error::Device { device, reason } => Error::Device {
+        Error::DeviceFailed { device, reason } => Error::DeviceFailed {
             device,
             reason: format!("{reason} (in `{block}`)"),
         },

@@ -33,7 +33,7 @@ impl Machine {
     pub(super) fn describe(rows: &[Row]) -> Self {
         let devices = rows.iter().filter_map(|row| {
             let device: DeviceChoice = row.device.parse().ok()?;
-            Some((row.device.clone(), device.description().to_string()))
+            Some((row.device.clone(), device.description()))
         });
         Self {
             cpu: value("/proc/cpuinfo", "model name").unwrap_or_else(|| ARCH.to_string()),

@@ -10,13 +10,14 @@ use super::machine::{Ticks, peak_megabytes};
 use super::row::Row;
 use super::worker::{Answer, Combination, Order};
 use crate::args::BenchArgs;
-use crate::commands::{open_model, use_threads};
+use crate::commands::{choose_runtime, open_model, use_threads};
 use crate::failure::Failure;
 use crate::out;
 
 /// Loads the networks, then follows orders from standard input until there are no more.
 pub(super) fn serve(args: &BenchArgs, combination: Combination) -> Result<(), Failure> {
     use_threads(args.threads);
+    choose_runtime(args.fusion);
     let mut subject = match Subject::load(args, combination) {
         Ok(subject) => subject,
         Err(failure) => return answer(&failure.into()),

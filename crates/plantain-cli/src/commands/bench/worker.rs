@@ -130,6 +130,9 @@ fn command(program: OsString, args: &BenchArgs, combination: Combination) -> Com
     let mut command = Command::new(program);
     command.args(["bench", "--worker", "--device", &device.to_string()]);
     command.args(["--precision", precision.name(), "--part", part.name()]);
+    if args.fusion {
+        command.arg("--fusion");
+    }
     if let Some(model) = &args.model {
         command.arg("--model").arg(model);
     }
