@@ -3,6 +3,7 @@
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, ExtensionType, backend_extension};
 
+#[cfg(feature = "wgpu")]
 use burn::tensor::Shape;
 
 use crate::layer::{Activation, Fusion, HostLayer, LayerForm, Precision};
@@ -146,6 +147,7 @@ pub trait KernelBackend: Backend {
     }
 }
 
+#[cfg(feature = "wgpu")]
 fn layer_output(x: &Shape, weight: &Shape, form: &LayerForm) -> Shape {
     let [batch, _, height, width] = x.dims();
     let [_, _, _, outputs] = weight.dims();
@@ -153,11 +155,13 @@ fn layer_output(x: &Shape, weight: &Shape, form: &LayerForm) -> Shape {
     Shape::new([batch, outputs, height, width])
 }
 
+#[cfg(feature = "wgpu")]
 fn half_of_dimension_1(x: &Shape) -> Shape {
     let [batch, channels, height, width] = x.dims();
     Shape::new([batch, channels / 2, height, width])
 }
 
+#[cfg(feature = "wgpu")]
 fn third_of_dimension_1(x: &Shape) -> Shape {
     let [batch, channels, tokens] = x.dims();
     Shape::new([batch, channels / 3, tokens])
