@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 from tools.data import layouts
-from tools.data.splits import held_out_kinds
+from tools.data.splits import STANDARD_KINDS, held_out_kinds
 from tools.data.vocabulary import COLOURS
 
 DICE = 8
@@ -96,6 +96,7 @@ class Mix:
 
 
 MIXES = {
+    "plain": Mix(kinds={"single": 1}, backdrops={"plain": 1}, size=(0.80, 0.86), shift=0.016),
     "single": Mix(kinds={"single": 1}, backdrops={"plain": 85, "gradient": 15}),
     "full": Mix(
         kinds={"single": 46, "pair": 22, "count": 11, "pattern": 6, "tile": 7, "banner": 8},
@@ -116,11 +117,11 @@ def distinct(colour, others):
     return all(math.dist(COLOURS[colour], COLOURS[other]) >= LEAST_COLOUR_DISTANCE for other in others)
 
 
-def distinct_colours(rng, count, others=()):
-    """Random colours that differ well from each other and from those given."""
+def distinct_colours(rng, count, others=(), names=tuple(COLOURS)):
+    """Random colours of these names that differ well from each other and from those given."""
     chosen = []
     while len(chosen) < count:
-        colour = rng.choice(list(COLOURS))
+        colour = rng.choice(names)
         if distinct(colour, (*chosen, *others)):
             chosen.append(colour)
     return tuple(chosen)
@@ -137,10 +138,13 @@ def may_be_mirrored(thing):
 
 
 class Planner:
-    """Draws random scenes of the drawings that are available, keeping to one split."""
+    """Draws random scenes of the drawings that are available, keeping to one split.
 
-    def __init__(self, things, styles, available, mix, split="seen"):
-        self.mix, self.split = mix, split
+    `kinds` are the kinds of combinations that training leaves out, `colours` those that backdrops may have.
+    """
+
+    def __init__(self, things, styles, available, mix, split="seen", kinds=STANDARD_KINDS, colours=tuple(COLOURS)):
+        self.mix, self.split, self.kinds, self.colours = mix, split, set(kinds), colours
         self.wanted = set() if split == "seen" else {split}
         self.styles = {thing.code: [s for s in styles if (thing.code, s) in available] for thing in things}
         self.things = [thing for thing in things if self.styles[thing.code]]
@@ -157,10 +161,10 @@ class Planner:
             kind = "pair" if self.split == "pair" else "single"
         if not self.photos:
             backdrops = {key: weight for key, weight in backdrops.items() if key != PHOTO}
-        backdrop_kind = "plain" if self.split == "colour" else choose(rng, backdrops)
+        backdrop_kind = "plain" if self.split in ("colour", "triple") else choose(rng, backdrops)
         for _ in range(ATTEMPTS):
             scene = KINDS[kind](self, rng, aspect, backdrop_kind)
-            if scene and held_out_kinds(scene) == self.wanted:
+            if scene and held_out_kinds(scene) & self.kinds == self.wanted:
                 return scene
         raise ValueError(f"these things and styles give no {kind} scene of the split {self.split!r}")
 
@@ -181,7 +185,7 @@ class Planner:
         count = colours or (rng.choice((1, 2)) if kind == "gradient" else COLOUR_COUNTS.get(kind, 0))
         label = rng.choice(self.photos) if kind == PHOTO else None
         dice = tuple(rng.random() for _ in range(DICE))
-        return Backdrop(kind, distinct_colours(rng, count), dice, label)
+        return Backdrop(kind, distinct_colours(rng, count, names=self.colours), dice, label)
 
     def own_colour(self, rng, thing, around, chance=None):
         """At times a colour for the thing itself, unless its name speaks of one."""

@@ -7,11 +7,13 @@ import zlib
 from itertools import combinations
 
 SPLIT = "1"
-SPLITS = ("seen", "style", "pair", "colour")
+SPLITS = ("seen", "style", "pair", "colour", "triple")
+STANDARD_KINDS = ("style", "pair", "colour")
 
 STYLE_PER_MILLE = 100
 PAIR_PER_MILLE = 50
 COLOUR_PER_MILLE = 80
+TRIPLE_PER_MILLE = 100
 
 # Most interface icons exist in one style only: holding that out would hide the thing altogether.
 NEVER_HELD_OUT = ("ui", "flatui")
@@ -37,6 +39,14 @@ def held_out_colour(thing, colour):
     return falls_below(COLOUR_PER_MILLE, "colour", thing.code, colour)
 
 
+def held_out_triple(thing, style, colour):
+    """Whether the first published model was never shown this thing in this style on this colour.
+
+    Models that go on from it keep to the same choice, without the salt that later kinds have.
+    """
+    return zlib.crc32(f"{thing.code}|{style}|{colour}".encode()) % 1000 < TRIPLE_PER_MILLE
+
+
 def held_out_kinds(scene):
     """The kinds of held-out combinations that a scene contains; empty for a scene that may be trained on."""
     things = {figure.thing.code: figure.thing for figure in scene.figures}.values()
@@ -49,4 +59,6 @@ def held_out_kinds(scene):
     around = [(thing, colour) for thing in things for colour in scene.colours]
     if any(held_out_colour(*combination) for combination in own + around):
         kinds.add("colour")
+    if any(held_out_triple(f.thing, f.style, colour) for f in scene.figures for colour in scene.colours):
+        kinds.add("triple")
     return kinds

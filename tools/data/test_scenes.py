@@ -14,6 +14,11 @@ AVAILABLE |= {("mountains", "photo"), ("beach", "photo")}
 # What the hash holds out of one thing: a change here would mix training and test pictures.
 HELD_OUT_STYLES = ["sticker"]
 HELD_OUT_COLOURS = ["orange", "magenta"]
+HELD_OUT_TRIPLES = {
+    "3d": ["purple"], "flat": ["navy", "purple", "white"], "gradient": ["red", "cyan", "gold", "magenta"],
+    "cartoon": ["orange", "blue", "white", "brown"], "minimal": [], "soft": ["pink", "black", "lime"],
+    "sticker": ["magenta"], "ui": ["yellow", "purple"], "flatui": [],
+}
 
 
 def scenes(count, mix="full", split="seen", aspect=(1, 1), seed=0, **changes):
@@ -28,6 +33,8 @@ class Splits(unittest.TestCase):
         thing = next(thing for thing in THINGS if thing.code == "1f380")
         self.assertEqual([s for s in STYLES if splits.held_out_style(thing, s)], HELD_OUT_STYLES)
         self.assertEqual([c for c in COLOURS if splits.held_out_colour(thing, c)], HELD_OUT_COLOURS)
+        triples = {s: [c for c in COLOURS if splits.held_out_triple(thing, s, c)] for s in STYLES}
+        self.assertEqual(triples, HELD_OUT_TRIPLES)
 
     def test_pairs_are_free_of_order(self):
         for a, b in combinations(THINGS[:60], 2):
@@ -54,7 +61,15 @@ class Splits(unittest.TestCase):
         for split, kind in (("style", "single"), ("colour", "single"), ("pair", "pair")):
             for mix in MIXES:
                 for scene in scenes(200, mix, split):
-                    self.assertEqual((scene.kind, splits.held_out_kinds(scene)), (kind, {split}))
+                    found = splits.held_out_kinds(scene) & set(splits.STANDARD_KINDS)
+                    self.assertEqual((scene.kind, found), (kind, {split}))
+
+    def test_a_planner_may_leave_out_triples_alone(self):
+        for split, wanted in (("seen", set()), ("triple", {"triple"})):
+            planner = Planner(THINGS, list(STYLES), AVAILABLE, MIXES["single"], split, ("triple",))
+            drawn = [planner.draw(random.Random(seed)) for seed in range(300)]
+            self.assertTrue(all(splits.held_out_kinds(scene) & {"triple"} == wanted for scene in drawn))
+            self.assertIn("style", {kind for scene in drawn for kind in splits.held_out_kinds(scene)})
 
     def test_a_split_without_scenes_is_an_error(self):
         alone = Thing("1f436", ("dog",), "animals", "dogs")
