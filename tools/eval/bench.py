@@ -44,9 +44,10 @@ class Bench:
     def real_features(self):
         """Features of real pictures from the same sets as the single prompts, but of other scenes."""
         def make():
-            share = self.preset.real // len(SINGLE_SETS)
+            sets = [name for name in self.preset.sets if name in SINGLE_SETS]
+            share = self.preset.real // len(sets)
             return self.features_of([
-                scene for name in SINGLE_SETS
+                scene for name in sets
                 for scene in scenes_of(name, self.things, self.available, self.preset, share, "real")
             ])
 

@@ -24,6 +24,7 @@ RECIPES = {
     "seen": ("single", "seen", PLAIN),
     "style": ("single", "style", PLAIN),
     "colour": ("single", "colour", PLAIN),
+    "triple": ("single", "triple", PLAIN),
     "pair": ("pair", "pair", PLAIN),
     "seen pair": ("pair", "seen", PLAIN),
     "count": ("count", "seen", PLAIN),
@@ -45,7 +46,8 @@ def scenes_of(name, things, available, preset, count, seed):
     kind, split, backdrops = RECIPES[name]
     mix = replace(MIXES[preset.trained.mix], kinds={kind: 1}, backdrops=dict.fromkeys(backdrops, 1),
                   recolour=float(name == "recolour"))
-    planner = Planner(things, preset.trained.styles, available, mix, split)
+    planner = Planner(things, preset.trained.styles, available, mix, split, preset.trained.held_out,
+                      preset.trained.colours)
     rng = random.Random(f"{seed} {name}")
     scenes = []
     while len(scenes) < count:

@@ -58,13 +58,17 @@ def main():
     parser.add_argument("--prompts", type=Path, help="default: prompts/PRESET.jsonl beside this file")
     parser.add_argument("--source", default="plantain:", help="torch:FOLDER or plantain:MODEL, as in evaluate")
     parser.add_argument("--program", type=Path, default=Path("target/release/plantain"))
+    parser.add_argument("--set", help="only one sheet, with prompts of this set")
     parser.add_argument("--count", type=int, default=24, help="pictures on a sheet")
     parser.add_argument("--out", type=Path, default=Path("samples"))
     args = parser.parse_args()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     generate = model_row(f"sheet={args.source}", args.program, device).generate
     prompts = read_prompts(args.prompts or FOLDER / f"{args.preset}.jsonl", PRESETS[args.preset].things())
-    sheets = captions_by_sheet(prompts, args.count) | {"free": read_free_prompts()}
+    if args.set:
+        sheets = {args.set: [prompt.text for prompt in prompts if prompt.set == args.set][: args.count]}
+    else:
+        sheets = captions_by_sheet(prompts, args.count) | {"free": read_free_prompts()}
     args.out.mkdir(parents=True, exist_ok=True)
     for name, captions in sheets.items():
         pictures = generate(captions, [FIRST_SEED + i for i in range(len(captions))])

@@ -4,15 +4,14 @@ from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 
 from tools.data.scenes import Backdrop, Figure, Scene
-from tools.data.vocabulary import load_things
 from tools.train.presets import PRESETS as TRAINING_PRESETS
 
 FOLDER = Path(__file__).with_name("prompts")
 FREE_PROMPTS = FOLDER / "free.txt"
 
 # Sets of single things on plain backgrounds. The distances between sets of pictures are taken on these.
-SINGLE_SETS = ("seen", "style", "colour")
-ALL_SETS = (*SINGLE_SETS, "pair", "seen pair", "count", "recolour", "scene")
+SINGLE_SETS = ("seen", "style", "colour", "triple")
+ALL_SETS = ("seen", "style", "colour", "pair", "seen pair", "count", "recolour", "scene")
 
 
 @dataclass(frozen=True)
@@ -29,11 +28,12 @@ class Preset:
         return TRAINING_PRESETS[self.training]
 
     def things(self):
-        return load_things(self.trained.thing_codes())
+        return self.trained.things()
 
 
 PRESETS = {
-    "cpu": Preset("cpu", SINGLE_SETS, per_set=72, real=300),
+    "warm": Preset("warm", ("seen", "triple"), per_set=72, real=300),
+    "cpu": Preset("cpu", ("seen", "style", "colour"), per_set=72, real=300),
     "full": Preset("gpu", ALL_SETS, per_set=200, real=2000),
 }
 

@@ -53,7 +53,8 @@ class TrainingScenes:
     def __init__(self, things, available, trained):
         mix = MIXES[trained.mix]
         kinds = {kind: weight for kind, weight in mix.kinds.items() if kind in KINDS}
-        self.planner = Planner(things, trained.styles, available, replace(mix, kinds=kinds))
+        self.planner = Planner(things, trained.styles, available, replace(mix, kinds=kinds), "seen",
+                               trained.held_out, trained.colours)
         self.index = CaptionIndex([typical(self.scene(i)) for i in range(trained.pictures)])
 
     def scene(self, position):

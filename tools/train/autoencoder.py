@@ -15,7 +15,7 @@ from tools.data.compose import Painter, Parts
 from tools.data.scenes import MIXES, Planner
 from tools.data.vocabulary import load_things
 from tools.train.common import Loop, autocast, common_arguments, pack_folder, save_grid, set_up
-from tools.train.presets import LATENT_CHANNELS, PRESETS
+from tools.train.presets import PRESETS
 
 WIDTH = 40
 ENCODER_BLOCKS = (0, 1, 2, 3, 3)
@@ -28,10 +28,10 @@ PEAK_RATE = 1.5e-3
 EVALUATED = 96
 
 
-def build():
+def build(latent_channels):
     """An untrained autoencoder."""
     return AutoencoderTiny(
-        latent_channels=LATENT_CHANNELS,
+        latent_channels=latent_channels,
         encoder_block_out_channels=(WIDTH,) * len(ENCODER_BLOCKS),
         decoder_block_out_channels=(WIDTH,) * len(DECODER_BLOCKS),
         num_encoder_blocks=ENCODER_BLOCKS,
@@ -181,7 +181,7 @@ def main():
     parts = Parts(pack_folder(args), load_things(), list(PRESETS["gpu"].styles))
     painter = Painter(parts, device)
     planner = Planner(load_things(), list(PRESETS["gpu"].styles), parts.available, MIXES["full"], "seen")
-    model = build()
+    model = build(preset.latent_channels)
     start_as_thumbnail(model)
     model.to(device, memory_format=torch.channels_last)
     loop = Loop(args, "autoencoder", model, device, ["loss", "error"], PEAK_RATE, decay_share=0.5, warmup=100,

@@ -37,8 +37,8 @@ def fact_classes():
 
 def planner_for(preset, parts, split="seen"):
     """A planner of the preset's scenes."""
-    things = load_things(codes=preset.thing_codes())
-    return Planner(things, list(preset.styles), parts.available, MIXES[preset.mix], split)
+    return Planner(
+        preset.things(), list(preset.styles), parts.available, MIXES[preset.mix], split, preset.held_out, preset.colours)
 
 
 def plan_chunk(planner, tokenizer, captions_each, aspect, job):
@@ -98,11 +98,28 @@ class LatentSet:
                      bucket["facts"][rows, which].long())
 
 
+class CaptionSet:
+    """Captions of random scenes with the shape of their latents, where no picture is needed."""
+
+    def __init__(self, preset, parts, tokenizer, device, seed):
+        job = seed, preset.pictures
+        _, self.tokens, self.facts = plan_chunk(planner_for(preset, parts), tokenizer, 1, (1, 1), job)
+        self.shape = preset.latent_channels, preset.latent_side, preset.latent_side
+        self.generator = torch.Generator().manual_seed(seed)
+        self.device = device
+
+    def draw(self, count):
+        """A random batch; its latents are empty."""
+        rows = torch.randint(len(self.tokens), (count,), generator=self.generator)
+        return Batch(torch.empty(count, *self.shape, device=self.device), self.tokens[rows, 0].long().to(self.device),
+                     self.facts[rows, 0].long().to(self.device))
+
+
 def main():
     args = common_arguments(__doc__).parse_args()
     preset = PRESETS[args.preset]
     device = set_up(args.seed)
-    parts = Parts(pack_folder(args), load_things(codes=preset.thing_codes()), list(preset.styles))
+    parts = Parts(pack_folder(args), preset.things(), list(preset.styles))
     painter, codec = Painter(parts, device), Codec(args.work / "vae", device)
     tokenizer = CLIPTokenizer.from_pretrained(args.work / "tokenizer")
     planner = planner_for(preset, parts)

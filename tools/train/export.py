@@ -9,7 +9,8 @@ from pathlib import Path
 import torch
 from diffusers import AutoencoderTiny, FlowMatchEulerDiscreteScheduler
 
-from tools.data.vocabulary import STYLES, load_things
+from tools.data.sources import SOURCES
+from tools.data.vocabulary import STYLES
 from tools.train.common import common_arguments
 from tools.train.networks import Generator
 from tools.train.presets import PRESETS
@@ -27,9 +28,9 @@ COMPONENTS = {
 
 def description(preset):
     """What the model is for, in one sentence."""
-    things = len(load_things(codes=preset.thing_codes()))
+    things = len(preset.things())
     styles = ", ".join(STYLES[style][0] for style in preset.styles)
-    content = "one centred thing on a plain background" if preset.mix == "single" else "things, pairs, counts and scenes"
+    content = "one centred thing on a plain background" if preset.mix in ("plain", "single") else "things, pairs, counts and scenes"
     return f"Knows {things} things in the styles {styles}: {content}."
 
 
@@ -62,7 +63,7 @@ def write_model(work, stage, preset, folder, notices, with_refiner):
     write_json(folder / "model.json", {
         "name": NAME,
         "description": description(preset),
-        "license": "MIT AND Apache-2.0 AND CC-BY-4.0",
+        "license": " AND ".join(sorted({source.licence for source in SOURCES if source.style in preset.styles})),
         "notices": "LICENSES.md",
         "sampler": "flow-euler",
         "timestep_spacing": "trailing",

@@ -7,68 +7,17 @@ As the pairs come from the guided teacher, guidance is folded in; as the lines a
 import torch
 import torch.nn.functional as F
 
-from tools.train.common import Checkpoint, Loop, common_arguments, on_all_cores, set_up, worker_count
-from tools.train.dataset import LatentSet
+from tools.train.common import Loop, common_arguments, set_up
 from tools.train.networks import Generator
+from tools.train.pairs import PairSet
 from tools.train.presets import PRESETS
-from tools.train.teacher import GUIDANCE, Preview, mix
+from tools.train.teacher import Preview, mix
 
-PAIR_STEPS = 10
-PAIR_BATCH = 64
 PEAK_RATE_SHARE = 0.5
 STEPS = 4
 # Half of the training looks where sampling in four, two or one steps will stand; pure noise matters most.
 STOPS = (1.0, 1.0, 0.75, 0.5, 0.25)
 STOP_SHARE = 0.6
-
-
-class PairSet:
-    """Noises with the pictures (latents) that the teacher makes of them; kept on disk and continued."""
-
-    def __init__(self, path, wanted):
-        self.checkpoint = Checkpoint(path)
-        self.pairs = self.checkpoint.load() or []
-        self.wanted = wanted
-
-    def count(self):
-        return sum(len(pair["tokens"]) for pair in self.pairs)
-
-    def fill(self, teacher, data, steps=PAIR_STEPS, guidance=GUIDANCE):
-        """Draws pairs until there are enough."""
-        def work(job):
-            tokens, noise = job
-            latents = teacher.sample(tokens, noise, steps, guidance)
-            return dict(tokens=tokens.short().cpu(), noise=noise.half().cpu(), latents=latents.half().cpu())
-
-        while self.count() < self.wanted:
-            jobs = []
-            for _ in range(worker_count(teacher.device)):
-                drawn = data.draw(PAIR_BATCH)
-                jobs.append((drawn.tokens, torch.randn_like(drawn.latents)))
-            self.pairs += on_all_cores(work, jobs)
-            if self.checkpoint.due():
-                self.checkpoint.save(self.pairs)
-            if len(self.pairs) % 10 < len(jobs):
-                print(f"{self.count()} of {self.wanted} pairs", flush=True)
-        self.checkpoint.save(self.pairs)
-
-    def to(self, device):
-        """Gathers the pairs by shape on the device, for drawing."""
-        shapes = {}
-        for pair in self.pairs:
-            shapes.setdefault(pair["noise"].shape[2:], []).append(pair)
-        self.buckets = [
-            {name: torch.cat([pair[name] for pair in pairs]).to(device) for name in ("tokens", "noise", "latents")}
-            for pairs in shapes.values()
-        ]
-        self.sizes = torch.tensor([float(len(bucket["tokens"])) for bucket in self.buckets])
-        return self
-
-    def draw(self, count):
-        """Tokens, noises and latents of random pairs of one shape."""
-        bucket = self.buckets[torch.multinomial(self.sizes, 1).item()]
-        rows = torch.randint(len(bucket["tokens"]), (count,), device=bucket["tokens"].device)
-        return bucket["tokens"][rows].long(), bucket["noise"][rows].float(), bucket["latents"][rows].float()
 
 
 def draw_stops(count, device):
@@ -102,13 +51,8 @@ class Trainee(torch.nn.Module):
 def main():
     args = common_arguments(__doc__).parse_args()
     preset, device = PRESETS[args.preset], set_up(args.seed)
-    pairs = PairSet(args.work / "pairs.pt", preset.pairs)
-    if pairs.count() < preset.pairs:
-        torch.manual_seed(args.seed + pairs.count())
-        teacher = Generator.saved(args.work / "teacher", device).requires_grad_(False)
-        pairs.fill(teacher, LatentSet(args.work / "latents.pt", device, args.seed + 7 + pairs.count()))
-    pairs.to(device)
-    student = Generator.saved(args.work / "student", device)
+    pairs = PairSet(args.work / "pairs.pt", preset.pairs).to(device)
+    student = Generator.saved(args.work / preset.student_stage, device)
     loop = Loop(args, "few_step", Trainee(student), device, ["loss"], PEAK_RATE_SHARE * preset.peak_rate,
                 decay_share=0.8, warmup=50)
     torch.manual_seed(args.seed + loop.step)

@@ -8,7 +8,6 @@ from diffusers.models.attention_processor import AttnProcessor
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from tools.train.common import autocast
-from tools.train.presets import LATENT_CHANNELS
 
 MAX_TOKENS = 32
 
@@ -31,7 +30,7 @@ def unet_config(shape, preset):
         return f"CrossAttn{kind}Block2D" if attends else f"{kind}Block2D"
 
     return dict(
-        sample_size=preset.latent_side, in_channels=LATENT_CHANNELS, out_channels=LATENT_CHANNELS,
+        sample_size=preset.latent_side, in_channels=preset.latent_channels, out_channels=preset.latent_channels,
         block_out_channels=shape.channels, layers_per_block=shape.layers, attention_head_dim=shape.heads,
         norm_num_groups=16, down_block_types=tuple(block("Down", attends) for attends in shape.attention),
         up_block_types=tuple(block("Up", attends) for attends in reversed(shape.attention)),
@@ -163,11 +162,11 @@ def load_generator(folder, device):
     folder = Path(name)
     sampling = json.loads((folder / "sampling.json").read_text())
     generator, codec = Generator.saved(folder, device).eval(), Codec(folder.parent / "vae", device)
-    side = generator.unet.config.sample_size
+    side, channels = generator.unet.config.sample_size, generator.unet.config.in_channels
 
     @torch.no_grad()
     def generate(captions, seeds):
-        tokens, noise = generator.token_ids(captions), noise_for(seeds, side, side).to(device)
+        tokens, noise = generator.token_ids(captions), noise_for(seeds, channels, side, side).to(device)
         latents = generator.sample(tokens, noise, int(steps or sampling["steps"]), sampling["guidance"])
         return codec.decode(latents).cpu()
 
@@ -179,10 +178,9 @@ def step_times(steps):
     return torch.linspace(1, 0, steps + 1)
 
 
-def noise_for(seeds, height, width):
+def noise_for(seeds, channels, height, width):
     """Starting noise [n, channels, height, width], one fixed draw for each seed."""
-    draws = [torch.randn(1, LATENT_CHANNELS, height, width, generator=torch.Generator().manual_seed(seed))
-             for seed in seeds]
+    draws = [torch.randn(1, channels, height, width, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
     return torch.cat(draws)
 
 

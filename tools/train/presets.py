@@ -1,14 +1,21 @@
-"""How large everything is: one preset for two CPU cores, one for a single large GPU, one that only proves the stages run.
+"""How large everything is: presets for two CPU cores and for a single large GPU, and one that only proves the stages run.
 
 The method is the same in all of them. Pictures are sixteen times as wide as their latents, so the same autoencoder
-serves both sizes.
+serves both sizes. `warm` does not begin from nothing but from a finished model of half the size, whose latents,
+vocabulary and networks it keeps.
 """
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tools.data.splits import STANDARD_KINDS
+from tools.data.vocabulary import COLOURS, load_things
+
 DOWNSCALING = 16
-LATENT_CHANNELS = 12
-CORE_THINGS_FILE = Path(__file__).parent.parent / "data" / "core_things.txt"
+DATA = Path(__file__).parent.parent / "data"
+CORE_THINGS_FILE = DATA / "core_things.txt"
+# What the first published model knows, under the names that it was told; models that go on from it know no more.
+FIRST_THINGS_FOLDER = DATA / "first_things"
+FIRST_COLOURS = tuple(COLOURS)[:12]
 
 
 @dataclass(frozen=True)
@@ -23,7 +30,11 @@ class UNetShape:
 
 @dataclass(frozen=True)
 class Preset:
-    """One size of the whole training: the data, the networks, and the minutes each stage may take."""
+    """One size of the whole training: the data, the networks, and the minutes each stage may take.
+
+    `held_out` are the kinds of combinations that are never drawn. Without `student_parameters` the teacher is not
+    pruned. With `warm_start` the networks are those of a finished model that draws half as large.
+    """
 
     name: str
     core_things: bool
@@ -31,28 +42,40 @@ class Preset:
     mix: str
     aspects: dict
     side: int
+    latent_channels: int
     pictures: int
     captions_each: int
     vocabulary: int
     text_width: int
     text_layers: int
-    teacher: UNetShape
+    teacher: UNetShape | None
     batch: int
     peak_rate: float
     ae_crop: int
     ae_batch: int
     pairs: int
     sentences: int
-    student_parameters: int
+    student_parameters: int | None
     minutes: dict = field(default_factory=dict)
+    pair_steps: int = 10
+    held_out: tuple = STANDARD_KINDS
+    colours: tuple = tuple(COLOURS)
+    warm_start: bool = False
 
     @property
     def latent_side(self):
         return self.side // DOWNSCALING
 
-    def thing_codes(self):
-        """Codes of the things to learn, or None for all of them."""
-        return CORE_THINGS_FILE.read_text().split() if self.core_things else None
+    def things(self):
+        """The things to learn."""
+        if self.warm_start:
+            return load_things(folder=FIRST_THINGS_FOLDER)
+        return load_things(CORE_THINGS_FILE.read_text().split() if self.core_things else None)
+
+    @property
+    def student_stage(self):
+        """The stage whose network learns to draw in few steps."""
+        return "student" if self.student_parameters else "teacher"
 
 
 SQUARE = {(1, 1): 1.0}
@@ -63,7 +86,7 @@ PRESETS = {
     for preset in (
         Preset(
             name="smoke", core_things=True, styles=("3d", "flat"), mix="full", aspects={(1, 1): 0.7, (3, 2): 0.3},
-            side=128, pictures=192, captions_each=2, vocabulary=700, text_width=64, text_layers=1,
+            side=128, latent_channels=12, pictures=192, captions_each=2, vocabulary=700, text_width=64, text_layers=1,
             teacher=UNetShape((32, 48, 64), (2, 2, 2), 2, (False, True, True)), batch=8, peak_rate=1e-3,
             ae_crop=64, ae_batch=8, pairs=32, sentences=128, student_parameters=10_000_000,
             minutes=dict(autoencoder=0.3, text_encoder=0.1, teacher=0.3, student=0.2, few_step=0.3, refiner=0.2,
@@ -71,15 +94,23 @@ PRESETS = {
         ),
         Preset(
             name="cpu", core_things=True, styles=EMOJI_STYLES, mix="single", aspects=SQUARE,
-            side=256, pictures=16_000, captions_each=6, vocabulary=3000, text_width=192, text_layers=3,
+            side=256, latent_channels=12, pictures=16_000, captions_each=6, vocabulary=3000, text_width=192, text_layers=3,
             teacher=UNetShape((64, 128, 240), (2, 4, 6), 1, (False, True, True)), batch=48, peak_rate=1e-3,
             ae_crop=128, ae_batch=32, pairs=2_000, sentences=12_000, student_parameters=30_000_000,
             minutes=dict(autoencoder=40, text_encoder=5, teacher=80, student=12, few_step=16, refiner=5, quantize=3),
         ),
         Preset(
+            name="warm", core_things=True, styles=("3d", "flat", "cartoon"), mix="plain", aspects=SQUARE,
+            side=256, latent_channels=6, pictures=4_068, captions_each=1, vocabulary=0, text_width=192, text_layers=3,
+            teacher=None, batch=48, peak_rate=4e-4,
+            ae_crop=256, ae_batch=4, pairs=1_536, pair_steps=6, sentences=0, student_parameters=None,
+            minutes=dict(enlarge=30, few_step=15, refiner=4, quantize=3),
+            held_out=("triple",), colours=FIRST_COLOURS, warm_start=True,
+        ),
+        Preset(
             name="gpu", core_things=False, styles=EMOJI_STYLES + ("sticker", "ui", "flatui"), mix="full",
             aspects={(1, 1): 0.72, (3, 2): 0.07, (2, 3): 0.07, (16, 9): 0.07, (9, 16): 0.07},
-            side=512, pictures=300_000, captions_each=8, vocabulary=4000, text_width=256, text_layers=4,
+            side=512, latent_channels=12, pictures=300_000, captions_each=8, vocabulary=4000, text_width=256, text_layers=4,
             teacher=UNetShape((128, 256, 448), (4, 8, 14), 2, (False, True, True)), batch=512, peak_rate=8e-4,
             ae_crop=256, ae_batch=64, pairs=60_000, sentences=120_000, student_parameters=31_000_000,
             minutes=dict(autoencoder=4, text_encoder=0.7, teacher=9, student=2.5, few_step=3.5, refiner=1,

@@ -82,7 +82,7 @@ class Judge:
         self.latents, self.generator = drawn.latents, copy.copy(generator)
         with torch.no_grad():
             self.text = generator.read(drawn.tokens)
-        self.side = preset.latent_side
+        self.shape = preset.latent_channels, preset.latent_side, preset.latent_side
 
     @torch.no_grad()
     def loss(self, unet):
@@ -102,7 +102,7 @@ class Judge:
         unet = copy.deepcopy(unet).cpu().float()
         states, pooled = self.text[0][:1].cpu().float(), self.text[1][:1].cpu().float()
         with FlopCounterMode(display=False) as counter:
-            unet(noise_for([0], self.side, self.side), torch.tensor([500.0]), states, class_labels=pooled)
+            unet(noise_for([0], *self.shape), torch.tensor([500.0]), states, class_labels=pooled)
         return counter.get_total_flops()
 
 

@@ -8,8 +8,9 @@ import torch
 from torch.nn.utils import parametrize
 
 from tools.train.common import Loop, common_arguments, set_up
-from tools.train.few_step import STEPS, PairSet, Trainee
+from tools.train.few_step import STEPS, Trainee
 from tools.train.networks import Generator
+from tools.train.pairs import PairSet
 from tools.train.presets import PRESETS
 from tools.train.teacher import Preview
 

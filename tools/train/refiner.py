@@ -16,9 +16,10 @@ from torch import nn
 
 from tools.train.autoencoder import gradient_loss, psnr
 from tools.train.common import Loop, common_arguments, on_all_cores, set_up, worker_count
-from tools.train.few_step import STEPS, PairSet
+from tools.train.few_step import STEPS
 from tools.train.networks import Codec, Generator
-from tools.train.presets import LATENT_CHANNELS, PRESETS
+from tools.train.pairs import PairSet
+from tools.train.presets import PRESETS
 
 WIDTH = 64
 BLOCKS = 4
@@ -74,7 +75,7 @@ class ResidualBlock(nn.Module):
 class LatentRefiner(nn.Module):
     """Adds a predicted correction to a latent; at the start of training the correction is zero."""
 
-    def __init__(self, latent_channels=LATENT_CHANNELS, width=WIDTH, num_blocks=BLOCKS, norm_num_groups=GROUPS):
+    def __init__(self, latent_channels, width=WIDTH, num_blocks=BLOCKS, norm_num_groups=GROUPS):
         super().__init__()
         self.width = width
         self.conv_in = nn.Conv2d(latent_channels, width, 3, padding=1)
@@ -96,7 +97,7 @@ class LatentRefiner(nn.Module):
 def save_refiner(refiner, folder, sigma):
     """config.json and f16 weights."""
     folder.mkdir(parents=True, exist_ok=True)
-    config = dict(_class_name="LatentRefiner", latent_channels=LATENT_CHANNELS, width=WIDTH, num_blocks=BLOCKS,
+    config = dict(_class_name="LatentRefiner", latent_channels=refiner.conv_in.in_channels, width=WIDTH, num_blocks=BLOCKS,
                   norm_num_groups=GROUPS, sigma=sigma)
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
     weights = {name: value.half().contiguous() for name, value in refiner.state_dict().items()}
@@ -173,7 +174,7 @@ def main():
     student = Generator.saved(args.work / "few_step", device).requires_grad_(False)
     codec = Codec(args.work / "vae", device)
     sampled = Sampled(student, PairSet(args.work / "pairs.pt", preset.pairs).to(device))
-    refiner = LatentRefiner().to(device)
+    refiner = LatentRefiner(preset.latent_channels).to(device)
     loop = Loop(args, "refiner", refiner, device, ["after", "before", "picture"], PEAK_RATE, warmup=50, ema_decay=0.99)
     torch.manual_seed(args.seed + loop.step)
 

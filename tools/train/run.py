@@ -11,6 +11,7 @@ import time
 from dataclasses import dataclass
 
 from tools.train.common import common_arguments
+from tools.train.presets import PRESETS
 
 
 @dataclass(frozen=True)
@@ -22,19 +23,39 @@ class Stage:
     timed: bool = True
 
 
-STAGES = (
+DRAWING_IN_FEW_STEPS = (
+    Stage("few_step", "few_step/sampling.json"),
+    Stage("refiner", "refiner/config.json"),
+    Stage("quantize", "quantize/sampling.json"),
+)
+PRUNING = (
+    Stage("prune", "student_config.json", timed=False),
+    Stage("student", "student/sampling.json"),
+)
+FROM_NOTHING = (
     Stage("tokenizer", "tokenizer/vocab.json", timed=False),
     Stage("autoencoder", "vae/config.json"),
     Stage("dataset", "latents.pt", timed=False),
     Stage("sentences", "sentences.pt", timed=False),
     Stage("text_encoder", "text_encoder_trained.pt"),
     Stage("teacher", "teacher/sampling.json"),
-    Stage("prune", "student_config.json", timed=False),
-    Stage("student", "student/sampling.json"),
-    Stage("few_step", "few_step/sampling.json"),
-    Stage("refiner", "refiner/config.json"),
-    Stage("quantize", "quantize/sampling.json"),
+    *PRUNING,
+    Stage("pairs", "pairs.done"),
+    *DRAWING_IN_FEW_STEPS,
 )
+FROM_A_MODEL = (
+    Stage("unpack", "teacher/sampling.json", timed=False),
+    Stage("pairs", "pairs.done"),
+    Stage("enlarge", "enlarge.json"),
+    *DRAWING_IN_FEW_STEPS,
+)
+
+
+def stages_of(preset):
+    """The stages of a preset in order."""
+    if preset.warm_start:
+        return FROM_A_MODEL
+    return [stage for stage in FROM_NOTHING if preset.student_parameters or stage not in PRUNING]
 
 
 def command(stage, args, minutes_left):
@@ -50,10 +71,10 @@ def command(stage, args, minutes_left):
 
 def main():
     parser = common_arguments(__doc__)
-    parser.add_argument("--until", choices=[stage.module for stage in STAGES], help="last stage to run")
+    parser.add_argument("--until", help="last stage to run")
     args = parser.parse_args()
     started = time.monotonic()
-    for stage in STAGES:
+    for stage in stages_of(PRESETS[args.preset]):
         if not (args.work / stage.result).exists():
             left = args.leave_after - (time.monotonic() - started) / 60 if args.leave_after else None
             if left is not None and left < 0.2:

@@ -16,7 +16,6 @@ from tools.train.presets import PRESETS
 from tools.train.text_encoder import Sentences, TextTeacher
 from tools.train.common import pack_folder
 from tools.data.compose import Parts
-from tools.data.vocabulary import load_things
 
 NAMING_WEIGHT = 0.1
 MEANING_WEIGHT = 0.1
@@ -66,17 +65,18 @@ def preview_captions(preset, parts, each=24):
 
     rng = random.Random(0)
     return [typical(planner_for(preset, parts, split).draw(rng, aspect=(1, 1)))
-            for split in ("seen", "style") for _ in range(each)]
+            for split in ("seen", preset.held_out[0]) for _ in range(each)]
 
 
 class Preview:
     """A grid of samples for captions that stay the same: the upper half trained combinations, the lower held out."""
 
     def __init__(self, args, preset, stage, device):
-        parts = Parts(pack_folder(args), load_things(codes=preset.thing_codes()), list(preset.styles))
+        parts = Parts(pack_folder(args), preset.things(), list(preset.styles))
         self.captions = preview_captions(preset, parts)
         self.codec = Codec(args.work / "vae", device)
-        self.noise = noise_for(range(len(self.captions)), preset.latent_side, preset.latent_side).to(device)
+        side, seeds = preset.latent_side, range(len(self.captions))
+        self.noise = noise_for(seeds, preset.latent_channels, side, side).to(device)
         self.folder, self.stage = args.work / "previews", stage
 
     def draw(self, generator, step, steps, guidance):

@@ -46,7 +46,7 @@ def train(captions, size):
     return alphabet, [tuple(m) if isinstance(m, list) else tuple(m.split(" ")) for m in merges]
 
 
-def save(alphabet, merges, folder):
+def save(alphabet, merges, folder, length=MAX_TOKENS):
     """vocab.json in CLIP's order (letters, word-final letters, merges, specials), merges.txt, tokenizer.json."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -56,7 +56,7 @@ def save(alphabet, merges, folder):
     (folder / "vocab.json").write_text(json.dumps(vocabulary, ensure_ascii=False))
     lines = ["#version: 0.2"] + [" ".join(merge) for merge in merges]
     (folder / "merges.txt").write_text("\n".join(lines) + "\n")
-    tokenizer = CLIPTokenizer(str(folder / "vocab.json"), str(folder / "merges.txt"), model_max_length=MAX_TOKENS)
+    tokenizer = CLIPTokenizer(str(folder / "vocab.json"), str(folder / "merges.txt"), model_max_length=length)
     tokenizer.save_pretrained(folder)
     return tokenizer
 

@@ -1,0 +1,121 @@
+"""Turns a package of plantain back into a folder in diffusers layout, for a training that goes on from it.
+
+A package keeps the decoder only: the autoencoder's encoder stays untrained. What is read is written where the stages
+would have put it: WORK/teacher and WORK/tokenizer; the
+decoder goes to WORK/vae-small.
+"""
+import json
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderTiny, UNet2DConditionModel
+from safetensors import safe_open
+from transformers import CLIPTextConfig, CLIPTextModel
+
+from tools.train.common import common_arguments
+from tools.train.networks import Generator
+from tools.train.tokenizer import save as save_tokenizer
+
+# A package's names of layers, and diffusers' for the same.
+UNET_NAMES = ((".to_out.", ".to_out.0."), (".ff.proj.", ".ff.net.0.proj."), (".ff.out.", ".ff.net.2."))
+CONVOLUTIONS = (("conv1", "conv.0"), ("conv2", "conv.2"), ("conv3", "conv.4"))
+SCALES = "_scale"
+
+
+def read_package(path):
+    """The manifest, the tokenizer and all weights in f32; integers are multiplied by their scales."""
+    with safe_open(path, "pt") as file:
+        notes = file.metadata()
+        weights = {name: file.get_tensor(name).float() for name in file.keys()}
+    for name in [name for name in weights if name.endswith(SCALES)]:
+        scales, weight = weights.pop(name), weights[name.removesuffix(SCALES)]
+        weight *= scales.view(-1, *[1] * (weight.dim() - 1))
+    return json.loads(notes["plantain.manifest"]), json.loads(notes["plantain.tokenizer"]), weights
+
+
+def component(weights, prefix):
+    """The weights of one component under their own names."""
+    return {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
+
+
+def known(config, function):
+    """The part of a configuration that a constructor takes."""
+    return {name: value for name, value in config.items() if name in function.__init__.__wrapped__.__annotations__}
+
+
+def unet_name(name):
+    """diffusers' name of a denoiser's tensor."""
+    for ours, theirs in UNET_NAMES:
+        name = name.replace(ours, theirs)
+    return name
+
+
+def decoder_names(blocks):
+    """From a package's names of the decoder's layers to AutoencoderTiny's, which are numbered in a row."""
+    names, number = {"conv_in": "0"}, 2
+    for stage, count in enumerate(blocks):
+        for block in range(count):
+            for ours, theirs in CONVOLUTIONS:
+                names[f"stages.{stage}.blocks.{block}.{ours}"] = f"{number}.{theirs}"
+            number += 1
+        last = stage == len(blocks) - 1
+        names["conv_out" if last else f"stages.{stage}.conv"] = str(number if last else number + 1)
+        number += 2
+    return names
+
+
+def build_unet(config, weights):
+    unet = UNet2DConditionModel(**known(config, UNet2DConditionModel))
+    unet.load_state_dict({unet_name(name): value for name, value in weights.items()})
+    return unet
+
+
+def build_text_encoder(config, weights, tokenizer):
+    special = dict(bos_token_id=tokenizer.bos_token_id, pad_token_id=tokenizer.pad_token_id)
+    model = CLIPTextModel(CLIPTextConfig(**config, **special))
+    prefix = "text_model." if any(name.startswith("text_model.") for name in model.state_dict()) else ""
+    missing, unknown = model.load_state_dict({prefix + name: value for name, value in weights.items()}, strict=False)
+    if unknown or [name for name in missing if "position_ids" not in name]:
+        raise ValueError(f"the text encoder lacks {missing} and does not know {unknown}")
+    return model
+
+
+def build_autoencoder(config, weights):
+    """The autoencoder with its decoder; its encoder is untrained."""
+    model = AutoencoderTiny(**known(config, AutoencoderTiny))
+    names = decoder_names(config["num_decoder_blocks"])
+    decoder = {}
+    for name, value in component(weights, "decoder.").items():
+        layer, _, kind = name.rpartition(".")
+        decoder[f"layers.{names[layer]}.{kind}"] = value
+    model.decoder.load_state_dict(decoder)
+    return model
+
+
+def build_tokenizer(stored, length, folder):
+    """The tokenizer in CLIP's layout."""
+    vocabulary, merges = stored["model"]["vocab"], stored["model"]["merges"]
+    letters = sorted(vocabulary, key=vocabulary.get)[: (len(vocabulary) - len(merges) - 2) // 2]
+    tokenizer = save_tokenizer(letters, [tuple(merge) for merge in merges], folder, length)
+    if tokenizer.get_vocab() != vocabulary:
+        raise ValueError("the vocabulary is not in CLIP's order")
+    return tokenizer
+
+
+def main():
+    parser = common_arguments(__doc__)
+    parser.add_argument("--package", type=Path, default=Path("weights/plantain-2-lite.safetensors"))
+    args = parser.parse_args()
+    manifest, stored, weights = read_package(args.package)
+    parts, folder = manifest["components"], args.work / "teacher"
+    tokenizer = build_tokenizer(stored, manifest["tokenizer"]["max_length"], args.work / "tokenizer")
+    text_encoder = build_text_encoder(parts["text_encoder"], component(weights, "text_encoder."), tokenizer)
+    unet = build_unet(parts["unet"], component(weights, "unet."))
+    build_autoencoder(parts["vae"], component(weights, "vae.")).save_pretrained(args.work / "vae-small")
+    defaults = manifest["defaults"]
+    Generator(tokenizer, text_encoder, unet, torch.device("cpu")).save(
+        folder, steps=defaults["steps"], guidance=defaults["guidance"], trained_steps=0)
+
+
+if __name__ == "__main__":
+    main()
