@@ -178,9 +178,9 @@ def main():
     args.work.mkdir(parents=True, exist_ok=True)
     device = set_up(args.seed)
     # All things in all styles, whatever the preset: the decoder should not have to be trained again for more things.
-    parts = Parts(pack_folder(args), load_things(), list(PRESETS["gpu"].styles))
+    parts = Parts(pack_folder(args), load_things(), list(PRESETS["all"].styles))
     painter = Painter(parts, device)
-    planner = Planner(load_things(), list(PRESETS["gpu"].styles), parts.available, MIXES["full"], "seen")
+    planner = Planner(load_things(), list(PRESETS["all"].styles), parts.available, MIXES["full"], "seen")
     model = build(preset.latent_channels)
     start_as_thumbnail(model)
     model.to(device, memory_format=torch.channels_last)
