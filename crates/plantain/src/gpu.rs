@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{LazyLock, Mutex, PoisonError};
 
 use burn::tensor::wgpu::{WgpuBackend, wgpu};
 use burn::tensor::{Device, DeviceKind, read_sync};
@@ -52,8 +52,6 @@ pub struct Adapter {
     pub f16: bool,
     /// The largest buffer that a kernel can read, in bytes.
     pub largest_buffer: u64,
-    /// The most units of a cube.
-    pub units: u32,
     selector: DeviceKind,
 }
 
@@ -75,7 +73,14 @@ impl fmt::Display for Adapter {
 
 /// The adapters reached through `api`, the best first; the number after a device's name counts these.
 pub fn adapters(api: GraphicsApi) -> Vec<Adapter> {
-    let backends = backends(api);
+    // Asking the drivers takes a while, and they answer the same all the time that a process runs.
+    static FOUND: LazyLock<Vec<Adapter>> = LazyLock::new(find);
+    let reached = |adapter: &&Adapter| api == GraphicsApi::Any || adapter.api == api;
+    FOUND.iter().filter(reached).cloned().collect()
+}
+
+fn find() -> Vec<Adapter> {
+    let backends = wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12;
     let instance = wgpu::Instance::new(wgpu::InstanceDescriptor {
         backends,
         ..wgpu::InstanceDescriptor::new_without_display_handle()
@@ -86,15 +91,6 @@ pub fn adapters(api: GraphicsApi) -> Vec<Adapter> {
     let mut adapters: Vec<_> = described.collect();
     adapters.sort_by_key(|adapter| adapter.kind);
     adapters
-}
-
-fn backends(api: GraphicsApi) -> wgpu::Backends {
-    match api {
-        GraphicsApi::Any => wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12,
-        GraphicsApi::Vulkan => wgpu::Backends::VULKAN,
-        GraphicsApi::Metal => wgpu::Backends::METAL,
-        GraphicsApi::Dx12 => wgpu::Backends::DX12,
-    }
 }
 
 /// An adapter, where `counts` has how many of each kind there were before; Burn tells adapters apart that way.
@@ -130,7 +126,6 @@ fn describe(
             .to_string(),
         f16: adapter.features().contains(wgpu::Features::SHADER_F16),
         largest_buffer: limits.max_storage_buffer_binding_size,
-        units: limits.max_compute_invocations_per_workgroup,
         selector,
     })
 }
