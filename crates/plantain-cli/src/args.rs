@@ -54,6 +54,19 @@ pub(crate) enum Command {
     },
 }
 
+/// A device, and how it is used.
+#[derive(Debug, clap::Args)]
+pub(crate) struct DeviceArgs {
+    /// Where to run: auto, flex, ndarray, or a graphics processor: wgpu, vulkan, metal, dx12, with
+    /// `:N` for the N-th of `plantain devices`
+    #[arg(long, value_name = "NAME", default_value_t = DeviceChoice::Auto)]
+    pub(crate) device: DeviceChoice,
+
+    /// Let Burn fuse operations on graphics processors: at times faster, less tried
+    #[arg(long)]
+    pub(crate) fusion: bool,
+}
+
 #[derive(Debug, clap::Args)]
 pub(crate) struct GenerateArgs {
     /// What the picture shows; `-` reads it from standard input
@@ -110,10 +123,8 @@ pub(crate) struct GenerateArgs {
     #[arg(long, value_name = "PATH")]
     pub(crate) model: Option<PathBuf>,
 
-    /// Where to run: auto, flex, ndarray, or a graphics processor: wgpu, vulkan, metal, dx12, with
-    /// `:N` for the N-th of `plantain devices`
-    #[arg(long, value_name = "NAME", default_value_t = DeviceChoice::Auto)]
-    pub(crate) device: DeviceChoice,
+    #[command(flatten)]
+    pub(crate) on: DeviceArgs,
 
     /// What to compute in: auto, f32, bf16 and int8 on the CPU, f16 on graphics processors
     #[arg(long, value_name = "NAME", default_value_t = PrecisionChoice::Auto)]
@@ -122,10 +133,6 @@ pub(crate) struct GenerateArgs {
     /// Threads of the CPU [default: one for each core]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub(crate) threads: Option<u32>,
-
-    /// Let Burn fuse operations on graphics processors: at times faster, less tried
-    #[arg(long)]
-    pub(crate) fusion: bool,
 
     /// Leave out the latent refiner
     #[arg(long)]
@@ -228,18 +235,12 @@ pub(crate) struct TraceArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) output: PathBuf,
 
-    /// Where to run: auto, flex, ndarray, or a graphics processor: wgpu, vulkan, metal, dx12, with
-    /// `:N` for the N-th of `plantain devices`
-    #[arg(long, value_name = "NAME", default_value_t = DeviceChoice::Auto)]
-    pub(crate) device: DeviceChoice,
+    #[command(flatten)]
+    pub(crate) on: DeviceArgs,
 
     /// What to compute in: auto, f32, bf16 and int8 on the CPU, f16 on graphics processors
     #[arg(long, value_name = "NAME", default_value_t = PrecisionChoice::F32)]
     pub(crate) precision: PrecisionChoice,
-
-    /// Let Burn fuse operations on graphics processors: at times faster, less tried
-    #[arg(long)]
-    pub(crate) fusion: bool,
 
     /// Sampler, for the component `sampler` [default: the model's]
     #[arg(long, value_name = "NAME")]
@@ -345,10 +346,8 @@ pub(crate) struct DoctorArgs {
     #[arg(long, value_name = "PATH")]
     pub(crate) model: Option<PathBuf>,
 
-    /// The device to examine: auto, flex, ndarray, or a graphics processor: wgpu, vulkan, metal, dx12, with
-    /// `:N` for the N-th of `plantain devices`
-    #[arg(long, value_name = "NAME", default_value_t = DeviceChoice::Auto)]
-    pub(crate) device: DeviceChoice,
+    #[command(flatten)]
+    pub(crate) on: DeviceArgs,
 
     /// What it computes in: auto, f32, bf16 and int8 on the CPU, f16 on graphics processors
     #[arg(long, value_name = "NAME", default_value_t = PrecisionChoice::Auto)]
@@ -357,10 +356,6 @@ pub(crate) struct DoctorArgs {
     /// Width and height in pixels, such as 512x512 [default: the model's]
     #[arg(long, value_name = "WxH")]
     pub(crate) size: Option<Size>,
-
-    /// Let Burn fuse operations on graphics processors: at times faster, less tried
-    #[arg(long)]
-    pub(crate) fusion: bool,
 
     /// Largest relative error of a block that is agreement [default: by precision: f32 1e-3, f16 2e-2,
     /// bf16 5e-2, int8 1.5e-1]
@@ -385,18 +380,12 @@ pub(crate) struct WarmupArgs {
     #[arg(long, value_name = "PATH")]
     pub(crate) model: Option<PathBuf>,
 
-    /// Where: auto, or a graphics processor: wgpu, vulkan, metal, dx12, with `:N` for the N-th of
-    /// `plantain devices`
-    #[arg(long, value_name = "NAME", default_value_t = DeviceChoice::Auto)]
-    pub(crate) device: DeviceChoice,
+    #[command(flatten)]
+    pub(crate) on: DeviceArgs,
 
     /// What to compute in: auto, f32, f16
     #[arg(long, value_name = "NAME", default_value_t = PrecisionChoice::Auto)]
     pub(crate) precision: PrecisionChoice,
-
-    /// Let Burn fuse operations, as with `generate --fusion`
-    #[arg(long)]
-    pub(crate) fusion: bool,
 
     /// Width and height in pixels, such as 512x512 [default: the model's]
     #[arg(long, value_name = "WxH")]

@@ -14,12 +14,12 @@ use crate::out;
 const UNWELL: u8 = 3;
 
 pub(crate) fn run(args: &DoctorArgs) -> Result<ExitCode, Failure> {
-    choose_runtime(args.fusion);
+    choose_runtime(args.on.fusion);
     let model = open_model(args.model.as_deref())?;
     let device = Side {
         model: &model,
         placement: Placement {
-            device: args.device,
+            device: args.on.device,
             precision: args.precision,
         },
     };

@@ -47,9 +47,9 @@ fn draw(
     mut started: Instant,
 ) -> Result<(), Failure> {
     use_threads(args.threads);
-    choose_runtime(args.fusion);
+    choose_runtime(args.on.fusion);
     let placement = Placement {
-        device: args.device,
+        device: args.on.device,
         precision: args.precision,
     };
     let pipeline = Pipeline::load(model, placement, progress)?;

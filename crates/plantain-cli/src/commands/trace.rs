@@ -25,9 +25,9 @@ pub(crate) fn run(args: &TraceArgs) -> Result<(), Failure> {
     })?;
     let model = open_model(args.model.as_deref())?;
     warn_of_unused(&model);
-    choose_runtime(args.fusion);
+    choose_runtime(args.on.fusion);
     let placement = Placement {
-        device: args.device,
+        device: args.on.device,
         precision: args.precision,
     };
     let outputs = trace(&model, args.component, &inputs, placement, settings)?;

@@ -11,8 +11,8 @@ use crate::interrupt;
 use crate::out;
 
 pub(crate) fn run(args: &WarmupArgs) -> Result<(), Failure> {
-    choose_runtime(args.fusion);
-    let device = args.device.resolve();
+    choose_runtime(args.on.fusion);
+    let device = args.on.device.resolve();
     if !matches!(device, DeviceChoice::Gpu(..)) {
         return out::line(format_args!("{device} has nothing to compile"));
     }
