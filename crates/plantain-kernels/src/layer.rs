@@ -167,7 +167,6 @@ pub(crate) struct DeviceLayer {
     pub(crate) bias: Option<Tensor<1>>,
     pub(crate) form: LayerForm,
     pub(crate) gated: bool,
-    pub(crate) dtype: DType,
 }
 
 /// What a layer does apart from its weight.
@@ -220,7 +219,6 @@ impl DeviceLayer {
                 doubled: purpose == Use::Doubling,
             },
             gated: purpose == Use::Gated,
-            dtype: storage.dtype(),
         }
     }
 }

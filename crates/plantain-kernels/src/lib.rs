@@ -108,23 +108,23 @@ fn device_layer(
     channel_add: Option<Tensor<2>>,
     residual: Option<Tensor<4>>,
 ) -> Tensor<4> {
-    let bias = layer.bias.clone();
+    let (bias, dtype) = (layer.bias.clone(), layer.weight.dtype());
     let fused = if layer.gated {
         Activation::None
     } else {
         activation
     };
     let y = <Dispatch as KernelBackend>::kernel_device_layer(
-        x.cast(layer.dtype).into_dispatch(),
+        x.cast(dtype).into_dispatch(),
         layer.weight.clone().into_dispatch(),
         bias.map(Tensor::into_dispatch).into(),
         layer.form,
         fused,
         channel_add
-            .map(|add| add.cast(layer.dtype).into_dispatch())
+            .map(|add| add.cast(dtype).into_dispatch())
             .into(),
         residual
-            .map(|residual| residual.cast(layer.dtype).into_dispatch())
+            .map(|residual| residual.cast(dtype).into_dispatch())
             .into(),
     );
     Tensor::from_dispatch(if layer.gated {

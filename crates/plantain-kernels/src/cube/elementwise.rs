@@ -1,5 +1,6 @@
 //! Operations on single elements.
 
+use cubecl::calculate_cube_count_elemwise;
 use cubecl::prelude::*;
 
 use super::layer::gelu;
@@ -12,16 +13,18 @@ fn geglu_kernel<F: Float>(
     input: &[F],
     output: &mut [F],
     half: usize,
+    count: usize,
     #[define(F)] _type: ElemType,
 ) {
-    let place = ABSOLUTE_POS_X as usize;
-    if place >= half {
+    let place = ABSOLUTE_POS;
+    if place >= count {
         terminate!();
     }
-    let batch = CUBE_POS_Y as usize;
-    let value = f32::cast_from(input[2 * batch * half + place]);
-    let gate = f32::cast_from(input[(2 * batch + 1) * half + place]);
-    output[batch * half + place] = F::cast_from(value * gelu(gate));
+    // The samples before this one have as many gates as values.
+    let value_at = place + place / half * half;
+    let value = f32::cast_from(input[value_at]);
+    let gate = f32::cast_from(input[value_at + half]);
+    output[place] = F::cast_from(value * gelu(gate));
 }
 
 /// The first half of the channels times the GELU of the second half.
@@ -30,20 +33,22 @@ fn geglu_kernel<F: Float>(
 /// - `x`: `[batch, 2 * channels, height, width]`
 /// - result: `[batch, channels, height, width]`
 pub(super) fn geglu(x: CubeTensor) -> CubeTensor {
-    const UNITS: u32 = 256;
     let [batch, channels, height, width] = x.meta.shape().dims();
     let output = output_like(&x, [batch, channels / 2, height, width]);
     let half = channels / 2 * height * width;
+    let count = batch * half;
     let (client, element) = (x.client.clone(), element(&x));
+    let units = CubeDim::new(&client, count);
     // SAFETY: units beyond the last element end at once.
     unsafe {
         geglu_kernel::launch_unchecked(
             &client,
-            CubeCount::Static((half as u32).div_ceil(UNITS), batch as u32, 1),
-            CubeDim::new_1d(UNITS),
+            calculate_cube_count_elemwise(&client, count, units),
+            units,
             buffer(x),
             output.clone().into_buffer_arg(),
             half,
+            count,
             element,
         );
     }

@@ -117,15 +117,7 @@ fn layer_kernel<F: Float, W: Float, N: Size>(
     #[unroll]
     for c in 0..plan.channels {
         let channel = first_channel + c;
-        let mut shift = 0.0f32;
-        #[comptime]
-        if let ComptimeOption::Some(bias) = &bias {
-            shift += bias[channel];
-        }
-        #[comptime]
-        if let ComptimeOption::Some(add) = &channel_add {
-            shift += f32::cast_from(add[batch * outputs + channel]);
-        }
+        let shift = shift_of::<F>(&bias, &channel_add, channel, batch * outputs + channel);
         #[unroll]
         for p in 0..plan.pixels {
             let pixel = first_pixel + p * CUBE_DIM_X as usize;
@@ -140,6 +132,26 @@ fn layer_kernel<F: Float, W: Float, N: Size>(
             }
         }
     }
+}
+
+/// What is added to all pixels of a channel: its bias, and the number at `place` of `channel_add`.
+#[cube]
+pub(super) fn shift_of<F: Float>(
+    bias: &ComptimeOption<&[f32]>,
+    channel_add: &ComptimeOption<&[F]>,
+    channel: usize,
+    place: usize,
+) -> f32 {
+    let mut shift = 0.0f32;
+    #[comptime]
+    if let ComptimeOption::Some(bias) = bias {
+        shift += bias[channel];
+    }
+    #[comptime]
+    if let ComptimeOption::Some(add) = channel_add {
+        shift += f32::cast_from(add[place]);
+    }
+    shift
 }
 
 #[cube]

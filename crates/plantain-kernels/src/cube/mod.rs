@@ -44,12 +44,7 @@ fn element(tensor: &CubeTensor) -> ElemType {
     }
 }
 
-/// The tensor in row-major order.
-fn contiguous(tensor: CubeTensor) -> CubeTensor {
-    into_contiguous(tensor)
-}
-
 /// The buffer of a tensor, brought into row-major order if it is not.
 fn buffer(tensor: CubeTensor) -> BufferArg {
-    contiguous(tensor).into_buffer_arg()
+    into_contiguous(tensor).into_buffer_arg()
 }

@@ -5,9 +5,10 @@
 //! a time. So a load is followed by some twenty multiplications, which hides what loads cost even on devices whose loads
 //! are slow, such as those that are programs.
 
+use burn_cubecl::kernel::into_contiguous;
 use cubecl::prelude::*;
 
-use super::layer::activate;
+use super::layer::{activate, shift_of};
 use super::{CubeTensor, UNITS, buffer, element};
 use crate::layer::{Activation, LayerForm};
 
@@ -170,15 +171,7 @@ fn tile_kernel<F: Float, W: Float, N: Size>(
         #[unroll]
         for c in 0..plan.channels {
             let channel = first_channel + c;
-            let mut shift = 0.0f32;
-            #[comptime]
-            if let ComptimeOption::Some(bias) = &bias {
-                shift += bias[channel];
-            }
-            #[comptime]
-            if let ComptimeOption::Some(add) = &channel_add {
-                shift += f32::cast_from(add[batch * outputs + channel]);
-            }
+            let shift = shift_of::<F>(&bias, &channel_add, channel, batch * outputs + channel);
             let place = ((batch * outputs + channel) * plane + y * width + x) / lanes;
             #[unroll]
             for v in 0..plan.vectors {
@@ -222,7 +215,7 @@ pub(super) fn tiled(
     let units = UNITS.min(runs.next_power_of_two());
     let types = [element(&x), element(&weight)];
     let client = x.client.clone();
-    let input = super::contiguous(x);
+    let input = into_contiguous(x);
     // SAFETY: runs are clamped to the last one and divide the rows, rows outside the picture are not read, neighbours
     // outside it are replaced by a pixel inside, and only runs that exist are written; the channels of a unit divide
     // those of the layer.
