@@ -67,6 +67,8 @@ impl Place {
     pub fn run_with(&self, args: &[&str], input: impl Into<Vec<u8>>) -> Outcome {
         let output = Command::new(PROGRAM)
             .args(args)
+            // Mesa's layer that orders graphics processors complains on standard error where nobody is logged in.
+            .env("NODEVICE_SELECT", "1")
             .current_dir(self.folder.path())
             .write_stdin(input)
             .output()
