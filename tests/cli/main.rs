@@ -2,6 +2,7 @@
 
 mod support;
 
+mod batch;
 mod bench;
 mod built_in;
 mod convert;

@@ -5,7 +5,7 @@ use std::process::{ChildStderr, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use crate::support::{PROGRAM, Place, fixture};
+use crate::support::{Place, fixture};
 
 #[test]
 fn the_version_tells_the_build_and_the_cpu_features() {
@@ -105,9 +105,9 @@ fn a_closed_pipe_is_no_crash() {
     for command in commands {
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
-        let output = Command::new(PROGRAM)
+        let output = place
+            .command()
             .args(command)
-            .current_dir(place.path("."))
             .stdout(writer)
             .stderr(Stdio::piped())
             .output()
@@ -125,10 +125,10 @@ fn closed_standard_error_is_no_crash() {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
     let args = ["--guidance", "5", "-o", "a.png"];
-    let status = Command::new(PROGRAM)
+    let status = place
+        .command()
         .args(["generate", "a fox", "--model", &fixture("turbo")])
         .args(args)
-        .current_dir(place.path("."))
         .stdout(Stdio::null())
         .stderr(writer)
         .status()
@@ -144,7 +144,8 @@ fn a_full_standard_output_is_an_error() {
         .write(true)
         .open("/dev/full")
         .unwrap();
-    let output = Command::new(PROGRAM)
+    let output = Place::new()
+        .command()
         .arg("styles")
         .stdout(full)
         .output()
@@ -164,10 +165,10 @@ fn interrupt(
     args: &[&str],
     begun: impl FnOnce(&mut ChildStderr),
 ) -> (Option<i32>, String) {
-    let mut child = Command::new(PROGRAM)
+    let mut child = place
+        .command()
         .args(["generate", "a fox", "--model", &fixture("turbo")])
         .args(args)
-        .current_dir(place.path("."))
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()

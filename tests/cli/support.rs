@@ -3,8 +3,9 @@
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use assert_cmd::Command;
+use assert_cmd::Command as AssertCommand;
 use image::RgbImage;
 use tempfile::TempDir;
 
@@ -58,6 +59,15 @@ impl Place {
         names
     }
 
+    /// The program, to be run in the folder.
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(PROGRAM);
+        command.current_dir(self.folder.path());
+        // Mesa's layer that orders graphics processors complains on standard error where nobody is logged in.
+        command.env("NODEVICE_SELECT", "1");
+        command
+    }
+
     /// Runs the program in the folder.
     pub fn run(&self, args: &[&str]) -> Outcome {
         self.run_with(args, "")
@@ -65,11 +75,8 @@ impl Place {
 
     /// The same with `input` on standard input.
     pub fn run_with(&self, args: &[&str], input: impl Into<Vec<u8>>) -> Outcome {
-        let output = Command::new(PROGRAM)
+        let output = AssertCommand::from_std(self.command())
             .args(args)
-            // Mesa's layer that orders graphics processors complains on standard error where nobody is logged in.
-            .env("NODEVICE_SELECT", "1")
-            .current_dir(self.folder.path())
             .write_stdin(input)
             .output()
             .expect("the program starts");

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use plantain::weights::{ConvertError, LoadError, ReadError};
 use plantain::{Error, InfoError, RequestError};
+use plantain_campaign::CampaignError;
 
 use crate::out;
 
@@ -129,6 +130,23 @@ impl From<ConvertError> for Failure {
                 .help("the source is a folder as saved by diffusers' save_pretrained"),
             ConvertError::Refused(_) => Self::new(message).help(
                 "--allow-partial leaves these tensors out; the parts that lack them will not run",
+            ),
+            _ => Self::new(message),
+        }
+    }
+}
+
+impl From<CampaignError> for Failure {
+    fn from(error: CampaignError) -> Self {
+        let message = error.to_string();
+        match error {
+            CampaignError::Stopped => Self {
+                code: INTERRUPTED,
+                ..Self::new(message)
+            },
+            CampaignError::Model(error) => error.into(),
+            CampaignError::Write { .. } => Self::new(message).help(
+                "choose another folder with --out, or free some space; what is finished is kept",
             ),
             _ => Self::new(message),
         }

@@ -27,6 +27,7 @@ fn main() -> ExitCode {
 fn run(args: Args) -> Result<ExitCode, Failure> {
     match args.command {
         Command::Generate(args) => commands::generate::run(&args),
+        Command::Batch(args) => return commands::batch::run(&args),
         Command::Info(args) => commands::info::run(&args),
         Command::Convert(args) => commands::convert::run(args),
         Command::Inspect(args) => commands::inspect::run(&args),

@@ -17,6 +17,7 @@
 mod atomic;
 mod container;
 mod error;
+mod fingerprint;
 mod float;
 mod import;
 mod inspect;

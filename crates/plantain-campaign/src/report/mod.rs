@@ -1,0 +1,68 @@
+//! What a campaign leaves besides its assets: the manifest, a page to look at, and contact sheets.
+
+mod page;
+
+use image::RgbImage;
+use plantain_assets::{AssetFormat, TILES_PER_PAGE, Tile, contact_sheet, encode};
+
+use crate::error::CampaignError;
+use crate::manifest::Line;
+use crate::run::Run;
+use crate::store::Store;
+
+/// Name of the manifest in the output folder.
+pub const MANIFEST: &str = "manifest.jsonl";
+/// Name of the page in the output folder.
+pub const REPORT: &str = "report.html";
+
+/// Side of a picture on a contact sheet, in pixels.
+const TILE: u32 = 160;
+const COLUMNS: usize = 10;
+
+/// Writes everything.
+pub(crate) fn write(run: Run<'_>, store: &Store, lines: &[Line]) -> Result<(), CampaignError> {
+    let mut manifest = Vec::new();
+    for line in lines {
+        serde_json::to_writer(&mut manifest, line).map_err(|e| cannot("the manifest", &e))?;
+        manifest.push(b'\n');
+    }
+    store.write_output(MANIFEST, &manifest)?;
+    let page = page::page(run, store, lines)?;
+    store.write_output(REPORT, page.as_bytes())?;
+    for (i, page) in lines.chunks(TILES_PER_PAGE).enumerate() {
+        let sheet = sheet(store, page)?;
+        store.write_output(&format!("contact-sheet-{}.png", i + 1), &sheet)?;
+    }
+    Ok(())
+}
+
+fn sheet(store: &Store, lines: &[Line]) -> Result<Vec<u8>, CampaignError> {
+    let tile = |line: &Line| -> Result<Tile, CampaignError> {
+        Ok(Tile {
+            image: picture(store, line)?.unwrap_or_else(|| RgbImage::new(TILE, TILE)),
+            label: line.prompt.clone(),
+            dimmed: line.decision.kept.is_none(),
+        })
+    };
+    let tiles = lines.iter().map(tile).collect::<Result<Vec<_>, _>>()?;
+    let sheet = contact_sheet(&tiles, COLUMNS.min(tiles.len()), TILE);
+    encode(&sheet, AssetFormat::Png, None, None).map_err(|e| cannot("a contact sheet", &e))
+}
+
+/// The picture of a line, if there is one.
+fn picture(store: &Store, line: &Line) -> Result<Option<RgbImage>, CampaignError> {
+    if line.drawn.is_none() {
+        return Ok(None);
+    }
+    let bytes = store.read_picture(&line.key)?;
+    let picture = image::load_from_memory(&bytes);
+    let picture = picture.map_err(|e| cannot(&format!("use of the picture {}", line.key), &e))?;
+    Ok(Some(picture.into_rgb8()))
+}
+
+fn cannot(what: &str, error: &dyn std::fmt::Display) -> CampaignError {
+    CampaignError::Make {
+        what: what.into(),
+        reason: error.to_string(),
+    }
+}

@@ -1,0 +1,208 @@
+//! Making assets of the pictures that are kept.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::channel;
+use std::thread;
+use std::time::Instant;
+
+use image::{DynamicImage, RgbaImage};
+use plantain_assets::{Fonts, Overlay, cut_out, encode, fit};
+
+use super::{Run, Wanted};
+use crate::error::{CampaignError, Place};
+use crate::identity::{key_of, sha256};
+use crate::judge::Judgement;
+use crate::painter::{CampaignEvent, CampaignObserver};
+use crate::plan::{Asset, Shot};
+use crate::store::{AssetRecord, Entry, PictureRecord, Store};
+
+/// What came of it.
+pub(super) struct Made {
+    pub(super) made: usize,
+    /// By path: why an asset could not be made.
+    pub(super) failures: HashMap<String, String>,
+}
+
+/// An asset to be made.
+struct Task<'a> {
+    shot: &'a Shot,
+    asset: &'a Asset,
+    path: &'a str,
+    picture: &'a PictureRecord,
+}
+
+/// Makes the assets of all kept pictures that are not there yet.
+pub(super) fn make(
+    run: Run<'_>,
+    store: &mut Store,
+    wanted: &[Wanted],
+    judgement: &Judgement,
+    observer: &mut dyn CampaignObserver,
+) -> Result<Made, CampaignError> {
+    let fonts = fonts(run)?;
+    let pictures = store.known().pictures.clone();
+    let tasks = tasks(run, &pictures, wanted, judgement);
+    let assets = tasks.len();
+    let open: Vec<_> = tasks
+        .into_iter()
+        .filter(|task| !is_made(store, task))
+        .collect();
+    let finished = assets - open.len();
+    observer.event(CampaignEvent::Making { assets, finished });
+    let (next, stopped) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let (sender, receiver) = channel();
+    let shared = &*store;
+    let outcome = thread::scope(|scope| {
+        for _ in 0..run.jobs.max(1) {
+            let sender = sender.clone();
+            scope.spawn(|| {
+                let sender = sender;
+                while let Some(task) = open.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let made = make_one(run, shared, &fonts, task);
+                    if stopped.load(Ordering::Relaxed) || sender.send((task.path, made)).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+        drop(sender);
+        let mut entries = Vec::new();
+        let mut failures = HashMap::new();
+        for (path, made) in receiver {
+            match made {
+                Ok(Ok(entry)) => entries.push(entry),
+                Ok(Err(reason)) => drop(failures.insert(path.to_string(), reason)),
+                Err(error) => {
+                    stopped.store(true, Ordering::Relaxed);
+                    return Err(error);
+                }
+            }
+            observer.event(CampaignEvent::Asset);
+            if observer.stops() {
+                stopped.store(true, Ordering::Relaxed);
+                return Err(CampaignError::Stopped);
+            }
+        }
+        Ok((entries, failures))
+    });
+    let (entries, failures) = outcome?;
+    let made = entries.len();
+    store.learn(entries);
+    Ok(Made { made, failures })
+}
+
+fn fonts(run: Run<'_>) -> Result<Fonts, CampaignError> {
+    let Some(folder) = &run.file.campaign.fonts else {
+        return Ok(Fonts::bundled());
+    };
+    let fonts = Fonts::bundled().with_folder(&run.file.resolve(folder));
+    fonts.map_err(|error| run.file.source.invalid(&["fonts"], error.to_string()))
+}
+
+fn tasks<'a>(
+    run: Run<'a>,
+    pictures: &'a HashMap<String, PictureRecord>,
+    wanted: &[Wanted],
+    judgement: &Judgement,
+) -> Vec<Task<'a>> {
+    let mut tasks = Vec::new();
+    for (wanted, decision) in wanted.iter().zip(&judgement.decisions) {
+        let shot = &run.plan.shots[wanted.shot];
+        let picture = pictures.get(&run.key(*wanted));
+        let (Some(kept), Some(picture)) = (decision.kept, picture) else {
+            continue;
+        };
+        tasks.extend(shot.assets.iter().map(|asset| Task {
+            shot,
+            asset,
+            path: &asset.paths[kept - 1],
+            picture,
+        }));
+    }
+    tasks
+}
+
+/// A name for all that goes into the asset of a picture.
+fn asset_key(asset: &Asset, picture: &PictureRecord) -> String {
+    key_of("made", &(&asset.key, &picture.sha256))
+}
+
+fn is_made(store: &Store, task: &Task<'_>) -> bool {
+    let record = store.known().assets.get(task.path);
+    record.is_some_and(|record| record.key == asset_key(task.asset, task.picture))
+}
+
+/// The entry of an asset that was made, or why it could not be; other failures are of the folder.
+fn make_one(
+    run: Run<'_>,
+    store: &Store,
+    fonts: &Fonts,
+    task: &Task<'_>,
+) -> Result<Result<Entry, String>, CampaignError> {
+    let started = Instant::now();
+    let file = store.read_picture(&task.picture.key)?;
+    let bytes = match render(run, fonts, task, &file) {
+        Ok(bytes) => bytes,
+        Err(reason) => return Ok(Err(reason)),
+    };
+    store.write_output(task.path, &bytes)?;
+    let entry = Entry::Asset(AssetRecord {
+        key: asset_key(task.asset, task.picture),
+        path: task.path.to_string(),
+        sha256: sha256(&bytes),
+        seconds: (started.elapsed().as_secs_f64() * 1e3).round() / 1e3,
+    });
+    store.append(&entry)?;
+    Ok(Ok(entry))
+}
+
+/// The bytes of the asset, or why there are none.
+fn render(run: Run<'_>, fonts: &Fonts, task: &Task<'_>, file: &[u8]) -> Result<Vec<u8>, String> {
+    let recipe = &task.asset.recipe;
+    let image = image::load_from_memory(file)
+        .map_err(|e| e.to_string())?
+        .to_rgb8();
+    let measures = &task.picture.measures;
+    let size = [recipe.size.width, recipe.size.height];
+    let fitted = fit(&image, measures, size, recipe.fit);
+    let mut canvas: RgbaImage = if recipe.transparent {
+        let measures = plantain_assets::measure(&fitted);
+        cut_out(&fitted, &measures)
+            .ok_or("its background is not plain, so it cannot become transparent")?
+    } else {
+        DynamicImage::from(fitted).into_rgba8()
+    };
+    if let Some(svg) = &recipe.overlay {
+        let format = &run.file.campaign.format[task.asset.format];
+        let folder = format.overlay_folder(run.file);
+        let place = Place::file(
+            &run.file
+                .resolve(format.overlay.as_deref().unwrap_or(&folder)),
+        );
+        let overlay = Overlay::new(svg.clone(), &folder, fonts);
+        let drawn = overlay.and_then(|overlay| overlay.draw(&mut canvas));
+        drawn.map_err(|error| format!("{place}: {error}"))?;
+    }
+    let parameters = text_of(task);
+    encode(&canvas, recipe.file_type, recipe.quality, Some(&parameters)).map_err(|e| e.to_string())
+}
+
+/// How the picture was made, as in the files of pictures.
+fn text_of(task: &Task<'_>) -> String {
+    let picture = task.picture;
+    let negative = match task.shot.negative.as_str() {
+        "" => String::new(),
+        negative => format!("Negative prompt: {negative}\n"),
+    };
+    format!(
+        "{}\n{negative}Steps: {}, Sampler: {}, CFG scale: {}, Seed: {}, Size: {}, Model: {}",
+        task.shot.prompt,
+        picture.steps,
+        picture.sampler,
+        picture.guidance,
+        picture.seed,
+        picture.size,
+        picture.model
+    )
+}

@@ -1,0 +1,172 @@
+//! `plantain batch`
+
+mod estimate;
+mod progress;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use plantain::{Model, Placement};
+use plantain_campaign::{
+    CampaignFile, MANIFEST, ModelIdentity, ModelPainter, Outcome, Plan, REPORT, Run, Shard,
+    ShardChoice, merge, run as render, schema,
+};
+use serde_json::json;
+
+use crate::args::{BatchAction, BatchArgs, MergeArgs, RenderArgs};
+use crate::commands::{choose_runtime, open_model, use_threads};
+use crate::failure::Failure;
+use crate::interrupt;
+use crate::out;
+use progress::BatchProgress;
+
+/// Exit code of a campaign that is rendered, but lacks pictures or files.
+const LACKING: u8 = 3;
+
+pub(crate) fn run(args: &BatchArgs) -> Result<ExitCode, Failure> {
+    match &args.action {
+        Some(BatchAction::Schema) => {
+            out::write(schema().as_bytes())?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Some(BatchAction::Merge(args)) => join(args),
+        None => {
+            let campaign = args.campaign.as_deref().unwrap_or(Path::new(""));
+            whole_or_shard(campaign, args)
+        }
+    }
+}
+
+/// A campaign with all that is needed to render it.
+struct Prepared {
+    file: CampaignFile,
+    model: Model,
+    plan: Plan,
+}
+
+impl Prepared {
+    fn new(campaign: &Path, args: &RenderArgs) -> Result<Self, Failure> {
+        choose_runtime(args.on.fusion);
+        use_threads(args.threads);
+        let file = CampaignFile::read(campaign)?;
+        let own = file.model();
+        let model = open_model(args.model.as_deref().or(own.as_deref()))?;
+        let identity = ModelIdentity {
+            manifest: model.manifest(),
+            fingerprint: &model.fingerprint(),
+        };
+        let plan = Plan::new(&file, identity)?;
+        Ok(Self { file, model, plan })
+    }
+
+    fn painter(&self, args: &RenderArgs) -> ModelPainter {
+        let placement = Placement {
+            device: args.on.device,
+            precision: args.precision,
+        };
+        ModelPainter::new(&self.file.campaign, self.model.clone(), placement)
+    }
+
+    fn run<'a>(&'a self, args: &'a RenderArgs) -> Run<'a> {
+        Run {
+            file: &self.file,
+            plan: &self.plan,
+            folder: &args.out,
+            jobs: args.jobs as usize,
+        }
+    }
+}
+
+fn whole_or_shard(campaign: &Path, args: &BatchArgs) -> Result<ExitCode, Failure> {
+    let shard = Shard::choose(args.shard, |key| std::env::var(key).ok())?;
+    let followed = args
+        .shard
+        .is_none_or(|choice| !matches!(choice, ShardChoice::Given(_)));
+    if shard.is_part() && followed && !args.render.quiet {
+        out::note(format_args!("the scheduler makes this shard {shard}"));
+    }
+    let prepared = Prepared::new(campaign, &args.render)?;
+    interrupt::install();
+    let mut painter = prepared.painter(&args.render);
+    if args.dry_run {
+        estimate::print(
+            &prepared.file,
+            &prepared.plan,
+            &prepared.model,
+            shard,
+            &mut painter,
+        )?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut progress = BatchProgress::new(args.render.quiet || args.render.json);
+    let outcome = render(
+        prepared.run(&args.render),
+        shard,
+        &mut painter,
+        &mut progress,
+    );
+    progress.finish();
+    let outcome = outcome?;
+    if shard.is_part() && !args.render.quiet {
+        out::note(format_args!(
+            "shard {shard} is done; when all are: plantain batch merge {}",
+            campaign.display()
+        ));
+    }
+    report(&args.render, shard, &outcome)
+}
+
+fn join(args: &MergeArgs) -> Result<ExitCode, Failure> {
+    let prepared = Prepared::new(&args.campaign, &args.render)?;
+    interrupt::install();
+    let mut painter = prepared.painter(&args.render);
+    let mut progress = BatchProgress::new(args.render.quiet || args.render.json);
+    let shards: Vec<&Path> = args.shards.iter().map(AsRef::as_ref).collect();
+    let run = prepared.run(&args.render);
+    let outcome = merge(run, &shards, &mut painter, &mut progress);
+    progress.finish();
+    report(&args.render, Shard::WHOLE, &outcome?)
+}
+
+fn report(args: &RenderArgs, shard: Shard, outcome: &Outcome) -> Result<ExitCode, Failure> {
+    if args.json {
+        out::line(json!({
+            "drawn": outcome.drawn,
+            "made": outcome.made,
+            "assets": outcome.assets,
+            "lacking": outcome.lacking,
+            "out": args.out,
+        }))?;
+    } else if !args.quiet {
+        for lacking in &outcome.lacking {
+            out::note(format_args!("warning: {lacking}"));
+        }
+        out::line(summary(args, shard, outcome))?;
+    }
+    Ok(ExitCode::from(if outcome.lacking.is_empty() {
+        0
+    } else {
+        LACKING
+    }))
+}
+
+fn summary(args: &RenderArgs, shard: Shard, outcome: &Outcome) -> String {
+    let drawn = counted(outcome.drawn, "picture");
+    if shard.is_part() {
+        return format!("{drawn} drawn");
+    }
+    let (report, manifest) = (args.out.join(REPORT), args.out.join(MANIFEST));
+    format!(
+        "{drawn} drawn, {} made, {} in all; see {} and {}",
+        counted(outcome.made, "file"),
+        outcome.assets,
+        report.display(),
+        manifest.display()
+    )
+}
+
+/// `1 picture`, `2 pictures`.
+fn counted(count: usize, what: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{plural}")
+}

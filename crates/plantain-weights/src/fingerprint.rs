@@ -1,0 +1,34 @@
+//! A name for everything in a model that decides its pictures.
+
+use sha2::{Digest, Sha256};
+
+use crate::package::Model;
+
+impl Model {
+    /// A SHA-256 of the manifest, the tokenizer and all numbers, in hexadecimal; equal for models that draw the same
+    /// pictures because they are the same. Where the model came from is left out.
+    pub fn fingerprint(&self) -> String {
+        let manifest = self.manifest();
+        let decisive = (
+            &manifest.components,
+            &manifest.tokenizer,
+            &manifest.sampler,
+            &manifest.defaults,
+        );
+        let mut hash = Sha256::new();
+        let mut add = |bytes: &[u8]| {
+            hash.update((bytes.len() as u64).to_le_bytes());
+            hash.update(bytes);
+        };
+        add(&serde_json::to_vec(&decisive).unwrap_or_default());
+        add(self.tokenizer_json().unwrap_or_default().as_bytes());
+        for (name, tensor) in self.tensors().iter() {
+            add(name.as_bytes());
+            add(tensor.type_name().as_bytes());
+            add(tensor.bytes());
+            self.tensors().forget(name);
+        }
+        let digest = hash.finalize();
+        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
