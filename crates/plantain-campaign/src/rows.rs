@@ -68,6 +68,8 @@ fn delimiter(text: &str) -> u8 {
 }
 
 fn read_csv(path: &Path, text: &str, delimiter: u8) -> Result<Vec<Row>, CampaignError> {
+    // Of a carriage return with a line feed the reader would count neither before the next line.
+    let text = text.replace("\r\n", "\n");
     let mut reader = csv::ReaderBuilder::new()
         .delimiter(delimiter)
         .trim(csv::Trim::All)
