@@ -26,7 +26,7 @@ fn a_converted_model_is_described_and_draws_the_same() {
         .run(&["convert", &fixture("turbo"), "t.safetensors"])
         .succeeded();
     assert!(
-        converted.stdout.starts_with("t.safetensors: 314 tensors"),
+        converted.stdout.starts_with("t.safetensors: 368 tensors"),
         "{converted:?}"
     );
     let inspected = place.run(&["inspect", "t.safetensors"]).succeeded();

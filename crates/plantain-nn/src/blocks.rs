@@ -1,7 +1,7 @@
-//! Convolutional blocks that the UNet, the decoder and the refiner share.
+//! Convolutional blocks that the UNet, the autoencoders and the refiner share.
 
 use burn::module::Module;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Tensor, ops::PadMode};
 use plantain_kernels::{Activation, Packing, upsample_nearest};
 
 use crate::layers::{After, Before, Conv2d, GroupNorm, Linear};
@@ -126,6 +126,40 @@ impl Downsample {
     }
 
     /// Moves the weight into the layout of the CPU kernels.
+    pub fn pack(&mut self, packing: &Packing) {
+        self.conv.pack(packing);
+    }
+}
+
+/// Halves the size with a convolution whose first result is centred on the second pixel of the second row (diffusers'
+/// `Downsample2D` with `padding` 0, which adds one column and one row of zeros at the end and none at the beginning).
+#[derive(Module, Debug)]
+pub struct DownsampleFromCorner {
+    conv: Conv2d,
+}
+
+impl DownsampleFromCorner {
+    /// Keeps the number of channels.
+    pub fn new(channels: usize, device: &Device) -> Self {
+        Self {
+            conv: Conv2d::new(channels, channels, 3, 2, device),
+        }
+    }
+
+    /// # Shapes
+    /// - `x`: `[batch, channels, height, width]`, both at least 2
+    /// - result: `[batch, channels, height / 2, width / 2]`
+    pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let [batch, channels, height, width] = x.dims();
+        // Our convolution pads all around, so its results are centred on pixels 0, 2, 4. With a row and a column of zeros
+        // before the picture those are the pixels -1, 1, 3, of which the first is not asked for.
+        let shifted = x.pad((1, 0, 1, 0), PadMode::Constant(0.0));
+        let y = self.conv.forward(shifted);
+        let result = [0..batch, 0..channels, 1..height / 2 + 1, 1..width / 2 + 1];
+        y.slice(result)
+    }
+
+    /// Moves the weight to where and into the layout in which kernels read it.
     pub fn pack(&mut self, packing: &Packing) {
         self.conv.pack(packing);
     }

@@ -3,13 +3,13 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use plantain_kernels::{Activation, Packing};
+use plantain_kernels::Packing;
 
-use crate::blocks::{ResnetBlock, ResnetBlockConfig, Upsample};
+use crate::autoencoder::{EPSILON, KlMidBlock, TinyBlock, kl_resnet, relu};
+use crate::blocks::{ResnetBlock, Upsample};
 use crate::config::{DecoderConfig, KlDecoderConfig, TinyDecoderConfig};
 use crate::layers::{After, Before, Conv2d, GroupNorm};
 use crate::tap::Tap;
-use crate::transformer::SelfAttention;
 
 /// Either decoder.
 #[derive(Module, Debug)]
@@ -60,14 +60,6 @@ impl DecoderConfig {
     }
 }
 
-const EPSILON: f64 = 1e-6;
-
-#[derive(Module, Debug)]
-struct KlMidBlock {
-    resnets: Vec<ResnetBlock>,
-    attentions: Vec<SelfAttention>,
-}
-
 #[derive(Module, Debug)]
 struct KlUpBlock {
     resnets: Vec<ResnetBlock>,
@@ -104,7 +96,12 @@ impl KlDecoderConfig {
                 .then(|| Conv2d::new_1x1(latent, latent, device)),
             decoder: KlDecoderBody {
                 conv_in: Conv2d::new_3x3(latent, coarsest, device),
-                mid_block: self.init_mid(coarsest, device),
+                mid_block: KlMidBlock::new(
+                    coarsest,
+                    self.norm_num_groups,
+                    self.mid_block_add_attention,
+                    device,
+                ),
                 up_blocks: (0..self.block_out_channels.len())
                     .rev()
                     .map(|level| self.init_up(level, device))
@@ -112,29 +109,6 @@ impl KlDecoderConfig {
                 conv_norm_out: GroupNorm::new(self.norm_num_groups, finest, EPSILON, device),
                 conv_out: Conv2d::new_3x3(finest, self.out_channels, device),
             },
-        }
-    }
-
-    fn resnet(&self, in_channels: usize, out_channels: usize) -> ResnetBlockConfig {
-        ResnetBlockConfig {
-            in_channels,
-            out_channels,
-            time_embed_dim: None,
-            groups: self.norm_num_groups,
-            epsilon: EPSILON,
-            output_scale_factor: 1.0,
-        }
-    }
-
-    fn init_mid(&self, channels: usize, device: &Device) -> KlMidBlock {
-        let resnet = || self.resnet(channels, channels).init(device);
-        KlMidBlock {
-            resnets: vec![resnet(), resnet()],
-            attentions: self
-                .mid_block_add_attention
-                .then(|| SelfAttention::of_pixels(channels, self.norm_num_groups, EPSILON, device))
-                .into_iter()
-                .collect(),
         }
     }
 
@@ -146,7 +120,7 @@ impl KlDecoderConfig {
             resnets: (0..=self.layers_per_block)
                 .map(|i| {
                     let input = if i == 0 { input } else { output };
-                    self.resnet(input, output).init(device)
+                    kl_resnet(input, output, self.norm_num_groups).init(device)
                 })
                 .collect(),
             upsamplers: (level > 0)
@@ -167,14 +141,7 @@ impl KlDecoder {
         let body = &self.decoder;
         let mut h = body.conv_in.forward(latent);
         tap.block(format_args!("conv_in"), &h);
-        for (i, resnet) in body.mid_block.resnets.iter().enumerate() {
-            h = resnet.forward(h, None);
-            tap.block(format_args!("mid_block.resnets.{i}"), &h);
-            if let (0, Some(attention)) = (i, body.mid_block.attentions.first()) {
-                h = attention.forward(h, Before::Nothing);
-                tap.block(format_args!("mid_block.attentions.{i}"), &h);
-            }
-        }
+        h = body.mid_block.forward(h, tap);
         for (level, block) in body.up_blocks.iter().enumerate() {
             for (i, resnet) in block.resnets.iter().enumerate() {
                 h = resnet.forward(h, None);
@@ -197,14 +164,7 @@ impl KlDecoder {
             conv.pack(&packing.at_least_bf16());
         }
         body.conv_in.pack(&packing.at_least_bf16());
-        body.mid_block
-            .resnets
-            .iter_mut()
-            .for_each(|block| block.pack(packing));
-        body.mid_block
-            .attentions
-            .iter_mut()
-            .for_each(|block| block.pack(packing));
+        body.mid_block.pack(packing);
         for block in &mut body.up_blocks {
             block
                 .resnets
@@ -218,14 +178,6 @@ impl KlDecoder {
         body.conv_norm_out.pack(packing);
         body.conv_out.pack(&packing.at_least_bf16());
     }
-}
-
-/// Three convolutions around a skip connection, ReLU everywhere.
-#[derive(Module, Debug)]
-struct TinyBlock {
-    conv1: Conv2d,
-    conv2: Conv2d,
-    conv3: Conv2d,
 }
 
 /// Blocks at one size; every stage but the last then doubles it.
@@ -257,11 +209,7 @@ impl TinyDecoderConfig {
         let stages = self.num_decoder_blocks.iter().enumerate();
         let stages = stages.map(|(stage, blocks)| TinyStage {
             blocks: (0..*blocks)
-                .map(|_| TinyBlock {
-                    conv1: conv(),
-                    conv2: conv(),
-                    conv3: conv(),
-                })
+                .map(|_| TinyBlock::new(width, device))
                 .collect(),
             conv: (stage < last).then(|| conv().without_bias()),
         });
@@ -302,30 +250,12 @@ impl TinyDecoder {
         body.conv_in.pack(&packing.at_least_bf16());
         for stage in &mut body.stages {
             for block in &mut stage.blocks {
-                for conv in [&mut block.conv1, &mut block.conv2, &mut block.conv3] {
-                    conv.pack(packing);
-                }
+                block.pack(packing);
             }
             if let Some(conv) = &mut stage.conv {
                 conv.pack_doubled(packing);
             }
         }
         body.conv_out.pack(&packing.at_least_bf16());
-    }
-}
-
-fn relu() -> After {
-    After::activation(Activation::Relu)
-}
-
-impl TinyBlock {
-    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let h = self.conv1.forward_with(x.clone(), Before::Nothing, relu());
-        let h = self.conv2.forward_with(h, Before::Nothing, relu());
-        let after = After {
-            residual: Some(x),
-            ..relu()
-        };
-        self.conv3.forward_with(h, Before::Nothing, after)
     }
 }

@@ -1,6 +1,9 @@
 //! Configurations that can be built, and those that cannot.
 
-use plantain_nn::{BlockType, ConfigError, DecoderConfig, PerLevel, TinyDecoderConfig, UNetConfig};
+use plantain_nn::{
+    BlockType, ConfigError, DecoderConfig, EncoderConfig, KlEncoderConfig, PerLevel,
+    TinyDecoderConfig, TinyEncoderConfig, UNetConfig,
+};
 
 use BlockType::{CrossAttnDownBlock2D, CrossAttnUpBlock2D, DownBlock2D, UpBlock2D};
 
@@ -82,4 +85,35 @@ fn each_level_but_the_first_doubles_the_picture() {
         });
         config.validate().unwrap_err();
     }
+}
+
+#[test]
+fn each_level_of_an_encoder_but_the_first_halves_the_picture() {
+    for (blocks, scale) in [
+        (vec![1, 3, 3, 3], 8),
+        (vec![0, 1, 1, 1, 1], 16),
+        (vec![1], 1),
+    ] {
+        let config = EncoderConfig::AutoencoderTiny(TinyEncoderConfig {
+            encoder_block_out_channels: vec![40; blocks.len()],
+            num_encoder_blocks: blocks,
+            ..TinyEncoderConfig::default()
+        });
+        config.validate().unwrap();
+        assert_eq!(config.scale(), scale);
+    }
+    let kl = KlEncoderConfig {
+        block_out_channels: vec![32, 64],
+        down_block_types: vec!["AttnDownEncoderBlock2D".into()],
+        ..KlEncoderConfig::default()
+    };
+    let error = EncoderConfig::AutoencoderKL(kl.clone()).validate();
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("AttnDownEncoderBlock2D"), "{error}");
+    let config = EncoderConfig::AutoencoderKL(KlEncoderConfig {
+        down_block_types: KlEncoderConfig::default().down_block_types,
+        ..kl
+    });
+    config.validate().unwrap();
+    assert_eq!(config.scale(), 2);
 }

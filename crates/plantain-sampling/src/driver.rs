@@ -18,7 +18,23 @@ pub struct StepInfo<'a> {
     pub sample: &'a [f32],
 }
 
-/// Why [`sample`] stopped before the last step.
+/// A step that was taken.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct StepDone<'a> {
+    /// Index of the step, from 0.
+    pub index: usize,
+    /// Number of steps.
+    pub steps: usize,
+    /// The sample without noise that the network predicted at this step.
+    pub denoised: &'a [f32],
+    /// The latent after the step, which the next one starts from; it may be changed.
+    pub latents: &'a mut [f32],
+    /// What took the step.
+    pub sampler: &'a Sampler,
+}
+
+/// Why [`sample`] or [`sample_from`] stopped before the last step.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SampleError<E> {
@@ -26,7 +42,8 @@ pub enum SampleError<E> {
     #[error(transparent)]
     Sampling(#[from] SamplingError),
 
-    /// The denoiser returned an error, for example because it was cancelled.
+    /// The denoiser, or what was called after a step, returned an error, for example because it was
+    /// cancelled.
     #[error(transparent)]
     Denoise(E),
 
@@ -67,10 +84,27 @@ pub enum SampleError<E> {
 pub fn sample<E>(
     sampler: &mut Sampler,
     noise: Vec<f32>,
+    step_noise: impl FnMut(usize) -> Vec<f32>,
+    denoise: impl FnMut(StepInfo<'_>, &[f32]) -> Result<Vec<f32>, E>,
+) -> Result<Vec<f32>, SampleError<E>> {
+    let latents = scaled(noise, sampler.init_noise_sigma());
+    sample_from(sampler, latents, step_noise, denoise, |_| Ok(()))
+}
+
+/// [`sample`] from any latent, such as one that [`Sampler::add_noise`] made for the first step of
+/// [`Sampler::starting_at`]. `after_step` is called after every step; it may change the latent, and
+/// its error ends the loop like the denoiser's.
+///
+/// # Errors
+///
+/// As [`sample`].
+pub fn sample_from<E>(
+    sampler: &mut Sampler,
+    mut latents: Vec<f32>,
     mut step_noise: impl FnMut(usize) -> Vec<f32>,
     mut denoise: impl FnMut(StepInfo<'_>, &[f32]) -> Result<Vec<f32>, E>,
+    mut after_step: impl FnMut(StepDone<'_>) -> Result<(), E>,
 ) -> Result<Vec<f32>, SampleError<E>> {
-    let mut latents = scaled(noise, sampler.init_noise_sigma());
     check_latents(None, &latents)?;
     let steps = sampler.steps();
     for index in 0..steps {
@@ -89,8 +123,17 @@ pub fn sample<E>(
                 element,
             });
         }
+        let denoised = sampler.denoised(index, &output, &latents)?;
         let noise = sampler.adds_noise(index).then(|| step_noise(index));
         latents = sampler.step(index, &output, &latents, noise.as_deref())?;
+        let done = StepDone {
+            index,
+            steps,
+            denoised: &denoised,
+            latents: &mut latents,
+            sampler,
+        };
+        after_step(done).map_err(SampleError::Denoise)?;
         check_latents(Some(index), &latents)?;
     }
     Ok(latents)

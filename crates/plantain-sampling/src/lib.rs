@@ -42,7 +42,7 @@ pub use config::{
     BetaSchedule, FinalSigmas, FlowSpacing, PredictionType, RefusedOptions, ScheduleConfig,
     TimestepSpacing,
 };
-pub use driver::{SampleError, StepInfo, sample};
+pub use driver::{SampleError, StepDone, StepInfo, sample, sample_from};
 pub use error::SamplingError;
 pub use guidance::guide;
 pub use noise::Noise;

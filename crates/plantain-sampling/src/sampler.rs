@@ -184,6 +184,28 @@ impl Sampler {
         })
     }
 
+    /// The same run without its first `start` steps, for a latent that [`Sampler::add_noise`] brought
+    /// to the first remaining one; steps are counted anew. A multistep solver begins with a first-order
+    /// step, as it does at the beginning of a whole run.
+    ///
+    /// Source: diffusers `pipelines/stable_diffusion/pipeline_stable_diffusion_img2img.py`,
+    /// `get_timesteps`.
+    ///
+    /// # Errors
+    ///
+    /// [`SamplingError::StepIndex`] when no step would remain.
+    pub fn starting_at(mut self, start: usize) -> Result<Self, SamplingError> {
+        self.step_plan(start)?;
+        self.plan.timesteps.drain(..start);
+        self.plan.sigmas.drain(..start);
+        self.plan.steps.drain(..start);
+        // Without a prediction before it, the one of the step stands for both.
+        let first = &mut self.plan.steps[0].next;
+        first.data += std::mem::take(&mut first.previous_data);
+        self.previous = None;
+        Ok(self)
+    }
+
     /// Which sampler this is.
     #[must_use]
     pub fn kind(&self) -> SamplerKind {
@@ -211,7 +233,7 @@ impl Sampler {
         &self.plan.sigmas
     }
 
-    /// The factor that turns standard normal noise into the first latent.
+    /// The factor that turns standard normal noise into the first latent of a whole run.
     #[must_use]
     pub fn init_noise_sigma(&self) -> f32 {
         self.plan.init_noise_sigma
@@ -230,6 +252,57 @@ impl Sampler {
     #[must_use]
     pub fn is_stochastic(&self) -> bool {
         (0..self.steps()).any(|step| self.adds_noise(step))
+    }
+
+    /// `clean` with as much of the standard normal `noise` as the latent has before step `step`:
+    /// `(1 - sigma) clean + sigma noise` for `flow-euler`, `clean + sigma noise` for `euler` and
+    /// `euler-a`, and the same divided by `sqrt(sigma^2 + 1)` for all others.
+    ///
+    /// Source: `add_noise` of the diffusers schedulers, `scale_noise` of
+    /// `schedulers/scheduling_flow_match_euler_discrete.py`.
+    ///
+    /// # Errors
+    ///
+    /// [`SamplingError::StepIndex`], [`SamplingError::Length`].
+    pub fn add_noise(
+        &self,
+        step: usize,
+        clean: &[f32],
+        noise: &[f32],
+    ) -> Result<Vec<f32>, SamplingError> {
+        self.step_plan(step)?;
+        check_length("the noise", clean.len(), noise)?;
+        let sigma = f64::from(self.plan.sigmas[step]);
+        let (signal, share) = match self.kind {
+            SamplerKind::FlowEuler => (1.0 - sigma, sigma),
+            SamplerKind::Euler | SamplerKind::EulerA => (1.0, sigma),
+            // Zero terminal SNR.
+            _ if sigma.is_infinite() => (0.0, 1.0),
+            _ => {
+                let signal = 1.0 / (sigma * sigma + 1.0).sqrt();
+                (signal, sigma * signal)
+            }
+        };
+        let (signal, share) = (signal as f32, share as f32);
+        let pairs = clean.iter().zip(noise);
+        Ok(pairs.map(|(&x, &e)| signal * x + share * e).collect())
+    }
+
+    /// The sample without noise that the network's output at step `step` predicts, given the latent
+    /// before the step.
+    ///
+    /// # Errors
+    ///
+    /// [`SamplingError::StepIndex`], [`SamplingError::Length`].
+    pub fn denoised(
+        &self,
+        step: usize,
+        model_output: &[f32],
+        sample: &[f32],
+    ) -> Result<Vec<f32>, SamplingError> {
+        let plan = self.step_plan(step)?;
+        check_length("the model output", sample.len(), model_output)?;
+        Ok(plan.predict_data(model_output, sample))
     }
 
     /// The latent as the network takes it at step `step`.

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 
 use plantain_sampling::{
     Noise, PredictionType, SampleError, Sampler, SamplerKind, SamplerOptions, SamplingError,
-    ScheduleConfig, TimestepSpacing, sample,
+    ScheduleConfig, StepInfo, TimestepSpacing, sample, sample_from,
 };
 
 const SPACINGS: [TimestepSpacing; 3] = [
@@ -81,7 +81,7 @@ fn a_perfect_model_is_sampled_exactly() {
     {
         for steps in [1, 2, 5, 20, 50] {
             let mut sampler = sampler(kind, steps);
-            let denoise = |info: plantain_sampling::StepInfo<'_>, input: &[f32]| {
+            let denoise = |info: StepInfo<'_>, input: &[f32]| {
                 let ratio = f64::from(info.sigma);
                 let alpha = 1.0 / (ratio * ratio + 1.0).sqrt();
                 let noise = input.iter().zip(&image).map(|(&input, &clean)| {
@@ -114,8 +114,7 @@ fn a_perfect_flow_is_sampled_exactly() {
             .zip(&image)
             .map(|(e, x)| e - x)
             .collect::<Vec<f32>>();
-        let denoise =
-            |_: plantain_sampling::StepInfo<'_>, _: &[f32]| Ok::<_, Infallible>(flow.clone());
+        let denoise = |_: StepInfo<'_>, _: &[f32]| Ok::<_, Infallible>(flow.clone());
         let found = sample(&mut sampler, noise.to_vec(), |_| Vec::new(), denoise).unwrap();
         for (found, clean) in found.iter().zip(&image) {
             assert!((found - clean).abs() < 1e-5, "{steps}: {found} {clean}");
@@ -167,6 +166,126 @@ fn a_sampler_can_be_used_again() {
         };
         assert_eq!(run(), run(), "{kind}");
     }
+}
+
+/// The output of a network that knows the image, for the prediction of noise or flow.
+fn perfect<'a>(
+    kind: SamplerKind,
+    image: &'a [f32],
+) -> impl FnMut(StepInfo<'_>, &[f32]) -> Result<Vec<f32>, Infallible> + 'a {
+    move |info, input| {
+        let sigma = f64::from(info.sigma);
+        let (signal, divisor) = match kind {
+            // The flow is the noise less the image: (x - (1 - sigma) image) / sigma - image.
+            SamplerKind::FlowEuler => (1.0, sigma),
+            _ => {
+                let alpha = 1.0 / (sigma * sigma + 1.0).sqrt();
+                (alpha, sigma * alpha)
+            }
+        };
+        let output = input.iter().zip(image).map(|(&input, &clean)| {
+            ((f64::from(input) - signal * f64::from(clean)) / divisor) as f32
+        });
+        Ok(output.collect())
+    }
+}
+
+/// Noise that is added is noise to a model that knows the image, at every step; what it predicts without noise is the
+/// image; and a run from there ends at the image.
+#[test]
+fn a_run_may_start_from_an_image_at_any_step() {
+    // A divisor of 1000, so that the steps of ddim end where the next ones begin.
+    const STEPS: usize = 5;
+    let image: Vec<f32> = (0..16).map(|i| (i as f32 - 7.5) / 5.0).collect();
+    let noise = Noise::new(3);
+    let added = noise.normal(16);
+    for kind in SamplerKind::ALL {
+        let whole = sampler(kind, STEPS);
+        for start in 0..STEPS {
+            let mut rest = whole.clone().starting_at(start).unwrap();
+            assert_eq!(rest.timesteps(), &whole.timesteps()[start..], "{kind}");
+            assert_eq!(rest.sigmas(), &whole.sigmas()[start..], "{kind}");
+            let noised = rest.add_noise(0, &image, &added).unwrap();
+            assert_eq!(noised, whole.add_noise(start, &image, &added).unwrap());
+            let mut predicted = 0;
+            let found = sample_from(
+                &mut rest,
+                noised,
+                |step| noise.step_normal(step, 16),
+                perfect(kind, &image),
+                |done| {
+                    predicted += 1;
+                    assert_eq!((done.index + 1, done.steps), (predicted, STEPS - start));
+                    for (denoised, clean) in done.denoised.iter().zip(&image) {
+                        assert!((denoised - clean).abs() < 1e-3, "{kind} {start}");
+                    }
+                    Ok(())
+                },
+            )
+            .unwrap();
+            assert_eq!(predicted, STEPS - start);
+            let tolerance = if kind == SamplerKind::Tcd { 0.1 } else { 1e-3 };
+            for (found, clean) in found.iter().zip(&image) {
+                assert!((found - clean).abs() < tolerance, "{kind} from {start}");
+            }
+        }
+        let none = whole.starting_at(STEPS).unwrap_err();
+        let past = SamplingError::StepIndex {
+            step: STEPS,
+            steps: STEPS,
+        };
+        assert_eq!(none, past);
+    }
+}
+
+#[test]
+fn added_noise_has_the_share_that_the_step_expects() {
+    let (clean, noise) = ([2.0], [-3.0]);
+    for kind in SamplerKind::ALL {
+        let sampler = sampler(kind, 4);
+        for step in 0..4 {
+            let sigma = sampler.sigmas()[step];
+            let expected = match kind {
+                SamplerKind::FlowEuler => (1.0 - sigma) * 2.0 - sigma * 3.0,
+                SamplerKind::Euler | SamplerKind::EulerA => 2.0 - sigma * 3.0,
+                _ => (2.0 - sigma * 3.0) / (sigma * sigma + 1.0).sqrt(),
+            };
+            let found = sampler.add_noise(step, &clean, &noise).unwrap()[0];
+            assert!((found - expected).abs() < 1e-5, "{kind} {step}: {found}");
+        }
+        assert!(sampler.add_noise(4, &clean, &noise).is_err());
+        assert!(sampler.add_noise(0, &clean, &[]).is_err());
+    }
+    let config = ScheduleConfig {
+        rescale_betas_zero_snr: true,
+        ..config(PredictionType::VPrediction)
+    };
+    let sampler = Sampler::new(SamplerKind::Ddim, &config, 4, SamplerOptions::default()).unwrap();
+    assert_eq!(sampler.add_noise(0, &clean, &noise), Ok(noise.to_vec()));
+}
+
+#[test]
+fn what_is_called_after_a_step_may_change_the_latent_and_stop_the_run() {
+    let mut sampler = sampler(SamplerKind::Euler, 4);
+    let ok = |_: StepInfo<'_>, input: &[f32]| Ok::<_, Cancelled>(input.to_vec());
+    let no_noise = |_| Vec::new();
+    let zeroed = sample_from(&mut sampler, vec![0.1; 4], no_noise, ok, |done| {
+        done.latents.fill(0.0);
+        Ok(())
+    });
+    assert_eq!(zeroed.unwrap(), vec![0.0; 4]);
+    let mut steps = 0;
+    let stopped = sample_from(&mut sampler, vec![0.1; 4], no_noise, ok, |_| {
+        steps += 1;
+        if steps == 2 { Err(Cancelled) } else { Ok(()) }
+    });
+    assert!(matches!(stopped, Err(SampleError::Denoise(Cancelled))));
+    let broken = sample_from(&mut sampler, vec![0.1; 4], no_noise, ok, |done| {
+        done.latents[1] = f32::NAN;
+        Ok(())
+    });
+    let error = broken.unwrap_err().to_string();
+    assert_eq!(error, "the latent after step 0 is not finite at element 1");
 }
 
 #[test]
@@ -223,7 +342,7 @@ fn the_step_of_a_value_that_is_not_finite_is_named() {
     );
 
     let mut sampler = sampler(SamplerKind::Ddim, 1);
-    let ok = |_: plantain_sampling::StepInfo<'_>, input: &[f32]| Ok::<_, Cancelled>(input.to_vec());
+    let ok = |_: StepInfo<'_>, input: &[f32]| Ok::<_, Cancelled>(input.to_vec());
     let result = sample(&mut sampler, vec![f32::NAN], |_| Vec::new(), ok);
     let error = result.unwrap_err().to_string();
     assert_eq!(

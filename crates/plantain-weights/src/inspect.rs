@@ -25,7 +25,7 @@ pub struct ComponentSummary {
 /// Memory that a generation needs, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MemoryEstimate {
-    /// All components as `f32`.
+    /// All components as `f32`, but for the encoder of pictures.
     pub weights: u64,
     /// The largest set of intermediate values alive at once.
     pub activations: u64,
@@ -75,7 +75,8 @@ impl Model {
     /// Estimates the memory for `batch` pictures of `width` x `height` pixels at once (with
     /// guidance, count each picture twice).
     ///
-    /// Weights: 4 bytes per parameter of the source. Activations: the larger of
+    /// Weights: 4 bytes per parameter of the source, but for the encoder of pictures, which is loaded when a picture is first
+    /// drawn from another. Activations: the larger of
     ///
     /// - UNet: the skip connections (each level's channels x area, once per residual block and
     ///   downsampling) and, at the most demanding level, 14 maps of its width where it has
@@ -87,7 +88,11 @@ impl Model {
     /// A map is 4 bytes x channels x height x width of its level. Scratch space of single
     /// operations and the program itself are not counted.
     pub fn estimated_memory(&self, width: u32, height: u32, batch: u32) -> MemoryEstimate {
-        let parameters: u64 = self.summary().iter().map(|s| s.parameters).sum();
+        let summary = self.summary();
+        let always = summary
+            .iter()
+            .filter(|s| s.component != Component::VaeEncoder);
+        let parameters: u64 = always.map(|s| s.parameters).sum();
         let components = &self.manifest().components;
         let pixels = f64::from(width) * f64::from(height);
         let scale = components.vae.as_ref().map_or(8, DecoderConfig::scale) as f64;

@@ -3,9 +3,9 @@
 //! Stable names are the module paths of `plantain-nn`, which equal the source's names but for these
 //! tables.
 
-use plantain_nn::{DecoderConfig, TinyDecoderConfig};
+use plantain_nn::{DecoderConfig, EncoderConfig, TinyDecoderConfig, TinyEncoderConfig};
 
-use crate::manifest::Component;
+use crate::manifest::{Component, Components};
 
 /// How the tensor names of one component of a source become stable ones.
 #[derive(Debug)]
@@ -48,11 +48,19 @@ const VAE_MATRICES: &[&str] = &[
 const UNET_MATRICES: &[&str] = &[".proj_in.weight", ".proj_out.weight"];
 
 const TEXT_UNNEEDED: &[&str] = &["embeddings.position_ids", "text_projection."];
-const VAE_UNNEEDED: &[&str] = &["encoder.", "quant_conv."];
+/// Starts of the names of each half of an autoencoder, which the other half passes over.
+const ENCODER_STARTS: &[&str] = &["encoder.", "quant_conv."];
+const DECODER_STARTS: &[&str] = &["decoder.", "post_quant_conv."];
+
+/// Whether a tensor that a source calls `name` is part of the encoder proper: a convolution after it may be left where the
+/// encoder was taken away.
+pub(crate) fn is_of_encoder(name: &str) -> bool {
+    name.starts_with(ENCODER_STARTS[0])
+}
 
 impl KeyMap {
-    /// The map for `component` of a diffusers folder; the decoder's depends on its configuration.
-    pub(crate) fn diffusers(component: Component, vae: Option<&DecoderConfig>) -> Self {
+    /// The map for `component` of a diffusers folder; those of an autoencoder's halves depend on their configurations.
+    pub(crate) fn diffusers(component: Component, configs: &Components) -> Self {
         let plain = Self {
             prefix: "",
             unneeded: &[],
@@ -72,9 +80,19 @@ impl KeyMap {
                 ..plain
             },
             Component::Vae => Self {
-                unneeded: VAE_UNNEEDED,
-                starts: match vae {
+                unneeded: ENCODER_STARTS,
+                starts: match &configs.vae {
                     Some(DecoderConfig::AutoencoderTiny(config)) => tiny_decoder(config),
+                    _ => Vec::new(),
+                },
+                parts: VAE_PARTS,
+                matrices: VAE_MATRICES,
+                ..plain
+            },
+            Component::VaeEncoder => Self {
+                unneeded: DECODER_STARTS,
+                starts: match &configs.vae_encoder {
+                    Some(EncoderConfig::AutoencoderTiny(config)) => tiny_encoder(config),
                     _ => Vec::new(),
                 },
                 parts: VAE_PARTS,
@@ -117,38 +135,73 @@ impl KeyMap {
 /// `AutoencoderTiny` numbers the layers of its decoder in a row: a convolution and its activation,
 /// then per stage the blocks, an upsampling (but for the last stage) and a convolution.
 fn tiny_decoder(config: &TinyDecoderConfig) -> Vec<(String, String)> {
-    let mut map = vec![layer(0, "", "decoder.conv_in")];
+    let mut map = vec![layer("decoder", 0, "", "conv_in")];
     let mut index = 2;
     let last = config.num_decoder_blocks.len().saturating_sub(1);
     for (stage, &blocks) in config.num_decoder_blocks.iter().enumerate() {
-        for block in 0..blocks {
-            for (conv, position) in [(1, 0), (2, 2), (3, 4)] {
-                let to = format!("decoder.stages.{stage}.blocks.{block}.conv{conv}");
-                map.push(layer(index, &format!("conv.{position}."), &to));
-            }
-            index += 1;
-        }
+        map.extend(tiny_blocks("decoder", index, stage, blocks));
+        index += blocks;
         if stage == last {
-            map.push(layer(index, "", "decoder.conv_out"));
+            map.push(layer("decoder", index, "", "conv_out"));
         } else {
-            map.push(layer(
-                index + 1,
-                "",
-                &format!("decoder.stages.{stage}.conv"),
-            ));
+            let conv = format!("stages.{stage}.conv");
+            map.push(layer("decoder", index + 1, "", &conv));
         }
         index += 2;
     }
     map
 }
 
-fn layer(index: usize, within: &str, to: &str) -> (String, String) {
-    (format!("decoder.layers.{index}.{within}"), format!("{to}."))
+/// So it does with those of its encoder, which has no activations between them: per stage a convolution and the blocks,
+/// and a last convolution.
+fn tiny_encoder(config: &TinyEncoderConfig) -> Vec<(String, String)> {
+    let mut map = Vec::new();
+    let mut index = 0;
+    for (stage, &blocks) in config.num_encoder_blocks.iter().enumerate() {
+        let conv = match stage {
+            0 => "conv_in".to_string(),
+            _ => format!("stages.{stage}.conv"),
+        };
+        map.push(layer("encoder", index, "", &conv));
+        map.extend(tiny_blocks("encoder", index + 1, stage, blocks));
+        index += 1 + blocks;
+    }
+    map.push(layer("encoder", index, "", "conv_out"));
+    map
+}
+
+/// The blocks of a stage, numbered from `index`.
+fn tiny_blocks(
+    half: &str,
+    index: usize,
+    stage: usize,
+    blocks: usize,
+) -> impl Iterator<Item = (String, String)> {
+    (0..blocks).flat_map(move |block| {
+        [(1, 0), (2, 2), (3, 4)].map(|(conv, position)| {
+            let to = format!("stages.{stage}.blocks.{block}.conv{conv}");
+            layer(half, index + block, &format!("conv.{position}."), &to)
+        })
+    })
+}
+
+fn layer(half: &str, index: usize, within: &str, to: &str) -> (String, String) {
+    (
+        format!("{half}.layers.{index}.{within}"),
+        format!("{half}.{to}."),
+    )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn decoder(config: DecoderConfig) -> Components {
+        Components {
+            vae: Some(config),
+            ..Components::default()
+        }
+    }
 
     fn assert_maps(map: &KeyMap, pairs: &[(&str, Option<&str>)]) {
         for (source, stable) in pairs {
@@ -159,7 +212,7 @@ mod tests {
     #[test]
     fn unet_names() {
         let block = "down_blocks.0.attentions.1.transformer_blocks.0";
-        let map = KeyMap::diffusers(Component::Unet, None);
+        let map = KeyMap::diffusers(Component::Unet, &Components::default());
         let projection = "down_blocks.0.attentions.1.proj_in.weight";
         assert_eq!(map.shape(projection, vec![8, 8, 1, 1]), [8, 8]);
         let shortcut = "down_blocks.0.resnets.0.conv_shortcut.weight";
@@ -177,7 +230,7 @@ mod tests {
 
     #[test]
     fn text_encoder_names() {
-        let map = KeyMap::diffusers(Component::TextEncoder, None);
+        let map = KeyMap::diffusers(Component::TextEncoder, &Components::default());
         assert_maps(
             &map,
             &[
@@ -194,7 +247,7 @@ mod tests {
 
     #[test]
     fn kl_decoder_names_old_and_new() {
-        let map = KeyMap::diffusers(Component::Vae, None);
+        let map = KeyMap::diffusers(Component::Vae, &Components::default());
         let attention = "decoder.mid_block.attentions.0";
         for old in [
             ("query", "to_q"),
@@ -222,7 +275,7 @@ mod tests {
     #[test]
     fn tiny_decoder_names() {
         let config = DecoderConfig::AutoencoderTiny(TinyDecoderConfig::default());
-        let map = KeyMap::diffusers(Component::Vae, Some(&config));
+        let map = KeyMap::diffusers(Component::Vae, &decoder(config));
         assert_maps(
             &map,
             &[
@@ -268,7 +321,7 @@ mod tests {
             num_decoder_blocks: vec![3, 4, 2, 1, 0],
             ..TinyDecoderConfig::default()
         });
-        let map = KeyMap::diffusers(Component::Vae, Some(&config));
+        let map = KeyMap::diffusers(Component::Vae, &decoder(config));
         assert_maps(
             &map,
             &[
@@ -281,6 +334,70 @@ mod tests {
                     Some("decoder.stages.3.conv.weight"),
                 ),
                 ("decoder.layers.20.bias", Some("decoder.conv_out.bias")),
+            ],
+        );
+    }
+
+    #[test]
+    fn encoders_take_what_decoders_leave() {
+        let map = KeyMap::diffusers(Component::VaeEncoder, &Components::default());
+        let attention = "encoder.mid_block.attentions.0";
+        for (old, new) in [
+            ("query", "to_q"),
+            ("proj_attn", "to_out"),
+            ("to_out.0", "to_out"),
+        ] {
+            let source = format!("{attention}.{old}.weight");
+            let stable = format!("{attention}.{new}.weight");
+            assert_maps(&map, &[(&source, Some(&stable))]);
+            assert_eq!(map.shape(&stable, vec![8, 8, 1, 1]), [8, 8]);
+        }
+        let downsampler = "encoder.down_blocks.0.downsamplers.0.conv.bias";
+        assert_maps(
+            &map,
+            &[
+                (downsampler, Some(downsampler)),
+                ("quant_conv.weight", Some("quant_conv.weight")),
+                ("decoder.conv_in.weight", None),
+                ("post_quant_conv.bias", None),
+            ],
+        );
+        assert!(is_of_encoder(downsampler) && !is_of_encoder("quant_conv.weight"));
+    }
+
+    #[test]
+    fn tiny_encoder_names() {
+        let configs = Components {
+            vae_encoder: Some(EncoderConfig::AutoencoderTiny(TinyEncoderConfig::default())),
+            ..Components::default()
+        };
+        let map = KeyMap::diffusers(Component::VaeEncoder, &configs);
+        assert_maps(
+            &map,
+            &[
+                ("encoder.layers.0.bias", Some("encoder.conv_in.bias")),
+                (
+                    "encoder.layers.1.conv.2.bias",
+                    Some("encoder.stages.0.blocks.0.conv2.bias"),
+                ),
+                (
+                    "encoder.layers.2.weight",
+                    Some("encoder.stages.1.conv.weight"),
+                ),
+                (
+                    "encoder.layers.5.conv.4.weight",
+                    Some("encoder.stages.1.blocks.2.conv3.weight"),
+                ),
+                (
+                    "encoder.layers.10.weight",
+                    Some("encoder.stages.3.conv.weight"),
+                ),
+                (
+                    "encoder.layers.13.conv.0.weight",
+                    Some("encoder.stages.3.blocks.2.conv1.weight"),
+                ),
+                ("encoder.layers.14.bias", Some("encoder.conv_out.bias")),
+                ("decoder.layers.0.weight", None),
             ],
         );
     }

@@ -6,13 +6,16 @@
 //! # Package format, version 2
 //!
 //! A safetensors file. Tensors are `F32`, `F16` or `BF16`, named `<component>.<module path>` with
-//! the components `text_encoder`, `unet`, `vae` and `refiner`. The `__metadata__` holds the
+//! the components `text_encoder`, `unet`, `vae` (the decoder), `vae_encoder` and `refiner`. The `__metadata__` holds the
 //! [`Manifest`] as JSON under [`MANIFEST_KEY`] and, for models with a tokenizer, that as JSON of
 //! the `tokenizers` crate under [`TOKENIZER_KEY`].
 //!
 //! Version 2 adds int8 weights: a weight `NAME`, `[out, ..]`, may be `I8`, and then `NAME_scale`,
 //! `[out]`, is there as `F32` or `F16`, finite and above 0, and the numbers of output channel `o`
 //! are `NAME[o, ..] * NAME_scale[o]`. A package without any says that it is of version 1.
+//!
+//! `vae_encoder` is optional in both versions. It came after them and has no version of its own: a reader that does not
+//! know it draws from texts as before, and mentions its tensors as unused.
 
 mod atomic;
 mod container;
@@ -42,5 +45,5 @@ pub use manifest::{
 };
 pub use package::{MANIFEST_KEY, Model, TOKENIZER_KEY, Target};
 pub use plain::{HostTensor, Tensors, read_tensors, write_tensors};
-pub use plantain_nn::DecoderConfig;
+pub use plantain_nn::{DecoderConfig, EncoderConfig};
 pub use tensors::{TensorRef, TensorSource};

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use plantain_nn::{ConfigError, DecoderConfig, RefinerConfig, TextEncoderConfig, UNetConfig};
+use plantain_nn::{
+    ConfigError, DecoderConfig, EncoderConfig, RefinerConfig, TextEncoderConfig, UNetConfig,
+};
 use plantain_sampling::{SamplerKind, ScheduleConfig};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -21,21 +23,38 @@ pub enum Component {
     Unet,
     /// Latent to picture.
     Vae,
+    /// Picture to latent, for drawing from a picture.
+    VaeEncoder,
     /// Latent to cleaner latent.
     Refiner,
 }
 
 impl Component {
-    /// All, in the order in which a prompt meets them.
-    pub const ALL: [Self; 4] = [Self::TextEncoder, Self::Unet, Self::Refiner, Self::Vae];
+    /// All, in the order in which a prompt meets them, and then what only some runs need.
+    pub const ALL: [Self; 5] = [
+        Self::TextEncoder,
+        Self::Unet,
+        Self::Refiner,
+        Self::Vae,
+        Self::VaeEncoder,
+    ];
 
-    /// Folder name in diffusers layouts and prefix of the stable tensor names.
+    /// Prefix of the stable tensor names.
     pub fn name(self) -> &'static str {
         match self {
             Self::TextEncoder => "text_encoder",
             Self::Unet => "unet",
             Self::Vae => "vae",
+            Self::VaeEncoder => "vae_encoder",
             Self::Refiner => "refiner",
+        }
+    }
+
+    /// Folder in diffusers layouts: both halves of an autoencoder share one.
+    pub fn folder(self) -> &'static str {
+        match self {
+            Self::VaeEncoder => Self::Vae.name(),
+            other => other.name(),
         }
     }
 }
@@ -58,6 +77,9 @@ pub struct Components {
     /// Latent to picture, with the latent's scaling factors.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub vae: Option<DecoderConfig>,
+    /// Picture to latent; absent from models that cannot draw from a picture.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vae_encoder: Option<EncoderConfig>,
     /// Latent to cleaner latent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refiner: Option<RefinerConfig>,
@@ -70,6 +92,7 @@ impl Components {
             Component::TextEncoder => self.text_encoder.is_some(),
             Component::Unet => self.unet.is_some(),
             Component::Vae => self.vae.is_some(),
+            Component::VaeEncoder => self.vae_encoder.is_some(),
             Component::Refiner => self.refiner.is_some(),
         }
     }
@@ -93,6 +116,9 @@ impl Components {
             .map_or(Ok(()), TextEncoderConfig::validate)?;
         self.unet.as_ref().map_or(Ok(()), UNetConfig::validate)?;
         self.vae.as_ref().map_or(Ok(()), DecoderConfig::validate)?;
+        self.vae_encoder
+            .as_ref()
+            .map_or(Ok(()), EncoderConfig::validate)?;
         self.refiner
             .as_ref()
             .map_or(Ok(()), RefinerConfig::validate)
@@ -109,6 +135,9 @@ impl Components {
         };
         let latent = unet.in_channels;
         let refiner = self.refiner.as_ref();
+        let encoder = self.vae_encoder.as_ref();
+        let reduction = encoder.map(EncoderConfig::scale);
+        let enlargement = self.vae.as_ref().map(DecoderConfig::scale);
         let text = self.text_encoder.as_ref().map(|text| text.hidden_size);
         let pairs = [
             ("out_channels of the unet", Some(unet.out_channels), latent),
@@ -116,6 +145,16 @@ impl Components {
                 "latent_channels of the vae",
                 self.vae.as_ref().map(DecoderConfig::latent_channels),
                 latent,
+            ),
+            (
+                "latent_channels of the vae's encoder",
+                encoder.map(EncoderConfig::latent_channels),
+                latent,
+            ),
+            (
+                "the reduction of the vae's encoder",
+                enlargement.and(reduction),
+                enlargement.unwrap_or(1),
             ),
             (
                 "latent_channels of the refiner",

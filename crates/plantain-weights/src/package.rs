@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use burn::tensor::Device;
-use plantain_nn::{ClipTextModel, Decoder, Packing, Refiner, UNet2DConditionModel};
+use plantain_nn::{ClipTextModel, Decoder, Encoder, Packing, Refiner, UNet2DConditionModel};
 use serde::Deserialize;
 
 use crate::container::Container;
@@ -158,6 +158,17 @@ impl Model {
         self.load(network, Component::Vae, target, Decoder::pack)
     }
 
+    /// Loads the encoder of pictures.
+    ///
+    /// # Errors
+    /// When the model has none, or its tensors do not fit.
+    pub fn load_encoder(&self, target: &Target) -> Result<Encoder, LoadError> {
+        let config =
+            self.component(Component::VaeEncoder, &self.manifest.components.vae_encoder)?;
+        let network = config.init(&target.parameters());
+        self.load(network, Component::VaeEncoder, target, Encoder::pack)
+    }
+
     /// Loads the latent refiner; `None` when the model has none.
     ///
     /// # Errors
@@ -187,6 +198,10 @@ impl Model {
             }
             Component::Vae => {
                 let config = configs.vae.as_ref();
+                config.map(|c| expected_tensors(&c.init(&device), name))
+            }
+            Component::VaeEncoder => {
+                let config = configs.vae_encoder.as_ref();
                 config.map(|c| expected_tensors(&c.init(&device), name))
             }
             Component::Refiner => {

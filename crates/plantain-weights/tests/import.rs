@@ -10,8 +10,9 @@ use burn::tensor::{Device, Tensor};
 use common::{copy_of, edit_header, edit_json, entry, fixture};
 use plantain_sampling::{PredictionType, SamplerKind};
 use plantain_weights::{
-    Component, ConvertError, ConvertOptions, ConvertReport, FloatType, LoadError, Model, Target,
-    TargetType, TensorProblem, convert, expected_tensors, load_module,
+    Component, Components, ConvertError, ConvertOptions, ConvertReport, FloatType, LoadError,
+    Model, Target, TargetType, TensorProblem, convert, expected_tensors, load_module, read_tensors,
+    write_tensors,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -47,10 +48,59 @@ fn every_layout_converts_and_loads() {
         assert_eq!(&report.manifest, model.manifest());
         model.load_unet(&target).unwrap();
         model.load_decoder(&target).unwrap();
+        model.load_encoder(&target).unwrap();
         assert!(model.load_refiner(&target).unwrap().is_none());
         assert_eq!(name != "sharded", model.load_text_encoder(&target).is_ok());
         assert_eq!(name != "sharded", model.tokenizer_json().is_some());
     }
+}
+
+/// Writes the weights of the autoencoder in `folder` again without the tensors that `dropped` names.
+fn without(folder: &Path, dropped: fn(&str) -> bool) {
+    let weights = folder.join("vae/diffusion_pytorch_model.safetensors");
+    let mut tensors = read_tensors(&weights).unwrap();
+    tensors.retain(|name, _| !dropped(name));
+    write_tensors(&weights, &tensors).unwrap();
+}
+
+#[test]
+fn an_autoencoder_may_come_without_its_encoder() {
+    let folder = copy_of("turbo");
+    // The convolution behind the encoder may be left.
+    without(folder.path(), |name| name.starts_with("encoder."));
+    let (_folder, report, model) = converted(folder.path(), &ConvertOptions::default());
+    assert_eq!(report.problems, []);
+    assert_eq!(model.manifest().components.vae_encoder, None);
+    let target = Target::stock(Device::flex());
+    model.load_decoder(&target).unwrap();
+    let error = model.load_encoder(&target).unwrap_err().to_string();
+    assert!(error.contains("vae_encoder"), "{error}");
+}
+
+#[test]
+fn an_encoder_that_lacks_a_tensor_is_refused_by_convert_and_by_nothing_else() {
+    let folder = copy_of("modern");
+    without(folder.path(), |name| name == "encoder.layers.2.weight");
+    let problems = refused(folder.path());
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    let missing = problems[0].to_string();
+    assert!(
+        missing.contains("vae_encoder.encoder.stages.1.conv.weight"),
+        "{missing}"
+    );
+    let model = Model::open(folder.path()).unwrap();
+    let target = Target::stock(Device::flex());
+    model.load_decoder(&target).unwrap();
+    model.load_encoder(&target).unwrap_err();
+}
+
+/// Packages from before encoders were kept.
+#[test]
+fn a_manifest_without_an_encoder_is_read() {
+    let json = json!({"vae": {"_class_name": "AutoencoderTiny"}});
+    let components: Components = serde_json::from_value(json).unwrap();
+    assert_eq!(components.vae_encoder, None);
+    assert!(components.vae.is_some());
 }
 
 /// Values and ids of all float parameters, in module order.
@@ -478,13 +528,19 @@ fn summary_counts_parameters_and_estimates_memory() {
     let components: Vec<_> = summary.iter().map(|s| s.component).collect();
     assert_eq!(
         components,
-        [Component::TextEncoder, Component::Unet, Component::Vae]
+        [
+            Component::TextEncoder,
+            Component::Unet,
+            Component::Vae,
+            Component::VaeEncoder
+        ]
     );
     for part in &summary {
         assert_eq!(part.bytes, 2 * part.parameters);
         assert_eq!(part.types["F16"], part.tensors);
     }
-    let parameters: u64 = summary.iter().map(|s| s.parameters).sum();
+    // The encoder of pictures is not needed for drawing from a text.
+    let parameters: u64 = summary[..3].iter().map(|s| s.parameters).sum();
     let small = model.estimated_memory(16, 16, 1);
     assert_eq!(small.weights, 4 * parameters);
     // The UNet at 8x8: skips 8*64 + 8*64 + 8*16 + 16*16, and 14 maps of 16 channels.

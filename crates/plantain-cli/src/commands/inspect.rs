@@ -1,7 +1,7 @@
 //! `plantain inspect`
 
 use plantain::Model;
-use plantain::weights::{Component, ComponentSummary, Components, DecoderConfig};
+use plantain::weights::{Component, ComponentSummary, Components, DecoderConfig, EncoderConfig};
 
 use crate::args::InspectArgs;
 use crate::commands::{open_model, warn_of_unused};
@@ -125,6 +125,14 @@ fn outline(components: &Components, component: Component) -> String {
                 "{kind}, {channels} latent channels, {} times larger",
                 vae.scale()
             )
+        }),
+        Component::VaeEncoder => components.vae_encoder.as_ref().map(|encoder| {
+            let kind = match encoder {
+                EncoderConfig::AutoencoderKL(_) => "AutoencoderKL",
+                EncoderConfig::AutoencoderTiny(_) => "AutoencoderTiny",
+            };
+            let scale = encoder.scale();
+            format!("{kind}, {scale} times smaller, for drawing from a picture")
         }),
         Component::Refiner => components.refiner.as_ref().map(|refiner| {
             format!(

@@ -4,6 +4,7 @@
 //! compute is refused by `validate`, so that no model runs with a part of it silently missing.
 
 mod decoder;
+mod encoder;
 mod refiner;
 mod text;
 mod unet;
@@ -11,6 +12,7 @@ mod unet;
 use serde::{Deserialize, Serialize};
 
 pub use decoder::{DecoderConfig, KlDecoderConfig, TinyDecoderConfig};
+pub use encoder::{EncoderConfig, KlEncoderConfig, TinyEncoderConfig};
 pub use refiner::RefinerConfig;
 pub use text::{TextActivation, TextEncoderConfig};
 pub use unet::{BlockType, TransformerLayers, UNetConfig};

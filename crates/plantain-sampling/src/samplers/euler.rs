@@ -1,6 +1,6 @@
 //! Euler and ancestral Euler in the variance-exploding scale `x = x_0 + sigma e`.
 
-use crate::plan::{Plan, StepPlan, Update, Weights};
+use crate::plan::{DataPrediction, Plan, StepPlan, Update, Weights};
 use crate::{
     FinalSigmas, NoiseSchedule, PredictionType, SamplerKind, SamplingError, ScheduleConfig,
     TimestepSpacing, spacing,
@@ -15,7 +15,7 @@ pub(crate) fn plan(config: &ScheduleConfig, steps: usize) -> Result<Plan, Sampli
     let end = final_sigma(config, &schedule);
     spaced_plan(config, &schedule, steps, end, |from, to| {
         let slope = slope(SamplerKind::Euler, config.prediction(), from)?;
-        Ok(update(slope, to - from, 0.0))
+        Ok(step_plan(slope, from, to - from, 0.0))
     })
 }
 
@@ -31,7 +31,7 @@ pub(crate) fn ancestral_plan(config: &ScheduleConfig, steps: usize) -> Result<Pl
         // sigma_down^2 = to^2 - sigma_up^2 cancels to this exactly.
         let sigma_down = to * to / from;
         let sigma_up = (to * to - sigma_down * sigma_down).sqrt();
-        Ok(update(slope, sigma_down - from, sigma_up))
+        Ok(step_plan(slope, from, sigma_down - from, sigma_up))
     })
 }
 
@@ -48,7 +48,7 @@ fn spaced_plan(
     schedule: &NoiseSchedule,
     steps: usize,
     end: f32,
-    update: impl Fn(f64, f64) -> Result<Update, SamplingError>,
+    step: impl Fn(f64, f64) -> Result<StepPlan, SamplingError>,
 ) -> Result<Plan, SamplingError> {
     let timesteps = spacing::spaced(config, steps);
     spacing::check_range(&timesteps, config.num_train_timesteps)?;
@@ -61,13 +61,9 @@ fn spaced_plan(
         .iter()
         .map(|&timestep| interpolate(&table, timestep));
     let sigmas: Vec<f32> = visited.chain([end]).collect();
-    let plans = sigmas.windows(2).map(|pair| {
-        let next = update(f64::from(pair[0]), f64::from(pair[1]))?;
-        Ok(StepPlan {
-            next,
-            ..StepPlan::default()
-        })
-    });
+    let plans = sigmas
+        .windows(2)
+        .map(|pair| step(f64::from(pair[0]), f64::from(pair[1])));
     Ok(Plan {
         steps: plans.collect::<Result<_, _>>()?,
         init_noise_sigma: init_noise_sigma(config, sigmas[0]),
@@ -105,12 +101,20 @@ fn slope(
     }
 }
 
-fn update(slope: Weights, distance: f64, noise: f64) -> Update {
-    Update {
-        sample: 1.0 + distance * slope.sample,
-        output: distance * slope.output,
-        noise,
-        ..Update::default()
+/// A step of `distance` along the slope from `sigma`; its end, at 0, is the prediction of `x_0`.
+fn step_plan(slope: Weights, sigma: f64, distance: f64, noise: f64) -> StepPlan {
+    StepPlan {
+        data: DataPrediction {
+            sample: 1.0 - sigma * slope.sample,
+            output: -sigma * slope.output,
+            clip: None,
+        },
+        next: Update {
+            sample: 1.0 + distance * slope.sample,
+            output: distance * slope.output,
+            noise,
+            ..Update::default()
+        },
     }
 }
 

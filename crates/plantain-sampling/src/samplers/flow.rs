@@ -1,6 +1,6 @@
 //! Euler for flow-matching models, `x = (1 - sigma) x_0 + sigma e`.
 
-use crate::plan::{Plan, StepPlan, Update};
+use crate::plan::{DataPrediction, Plan, StepPlan, Update};
 use crate::{FlowSpacing, ScheduleConfig};
 
 /// Every step follows the predicted flow `dx/dsigma = e - x_0` to the next sigma.
@@ -25,11 +25,11 @@ pub(crate) fn plan(config: &ScheduleConfig, steps: usize) -> Plan {
         FlowSpacing::Even => shifted_f32(sigma as f32, config.shift as f32),
     });
     let sigmas: Vec<f32> = visited.chain([0.0]).collect();
-    let distances = sigmas
+    let plans = sigmas
         .windows(2)
-        .map(|pair| f64::from(pair[1]) - f64::from(pair[0]));
+        .map(|pair| step_plan(f64::from(pair[0]), f64::from(pair[1])));
     Plan {
-        steps: distances.map(step_plan).collect(),
+        steps: plans.collect(),
         timesteps: sigmas[..steps]
             .iter()
             .map(|sigma| sigma * count as f32)
@@ -55,14 +55,17 @@ fn shifted_f32(sigma: f32, shift: f32) -> f32 {
     shift * sigma / (1.0 + (shift - 1.0) * sigma)
 }
 
-fn step_plan(distance: f64) -> StepPlan {
-    let next = Update {
-        sample: 1.0,
-        output: distance,
-        ..Update::default()
-    };
+fn step_plan(sigma: f64, next: f64) -> StepPlan {
     StepPlan {
-        next,
-        ..StepPlan::default()
+        data: DataPrediction {
+            sample: 1.0,
+            output: -sigma,
+            clip: None,
+        },
+        next: Update {
+            sample: 1.0,
+            output: next - sigma,
+            ..Update::default()
+        },
     }
 }

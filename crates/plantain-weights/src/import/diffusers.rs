@@ -13,7 +13,7 @@ use super::files::{find_weights, read_json};
 use super::{scheduler, tokenizer};
 use crate::container::Container;
 use crate::error::ReadError;
-use crate::keys::KeyMap;
+use crate::keys::{KeyMap, is_of_encoder};
 use crate::manifest::{
     Component, Components, Defaults, FORMAT_VERSION, Manifest, Provenance, SamplerInfo,
 };
@@ -45,16 +45,22 @@ struct ModelCard {
 /// Opens the diffusers folder `root` in place.
 pub(super) fn open(root: &Path) -> Result<Model, ReadError> {
     check_family(root)?;
-    let configs = Components {
+    let mut configs = Components {
         text_encoder: config(root, Component::TextEncoder)?,
         unet: config(root, Component::Unet)?,
         vae: config(root, Component::Vae)?,
+        vae_encoder: None,
         refiner: config(root, Component::Refiner)?,
     };
-    configs.validate().map_err(|source| ReadError::Config {
+    let refused = |source| ReadError::Config {
         origin: root.display().to_string(),
         source,
-    })?;
+    };
+    configs.validate().map_err(refused)?;
+    if has_encoder(root)? {
+        configs.vae_encoder = config(root, Component::VaeEncoder)?;
+        configs.validate().map_err(refused)?;
+    }
     let (tensors, mut files) = read_tensors(root, &configs)?;
     let longest = configs
         .text_encoder
@@ -88,7 +94,10 @@ fn check_family(root: &Path) -> Result<(), ReadError> {
             });
         }
     }
-    if !Component::ALL.iter().any(|c| root.join(c.name()).is_dir()) {
+    if !Component::ALL
+        .iter()
+        .any(|c| root.join(c.folder()).is_dir())
+    {
         return Err(if root.join("config.json").exists() {
             not("it looks like one component; give the folder above it")
         } else {
@@ -114,11 +123,26 @@ fn check_family(root: &Path) -> Result<(), ReadError> {
 
 /// The configuration of `component`, if its folder is there.
 fn config<C: DeserializeOwned>(root: &Path, component: Component) -> Result<Option<C>, ReadError> {
-    let folder = root.join(component.name());
+    let folder = root.join(component.folder());
     if !folder.is_dir() {
         return Ok(None);
     }
     read_json(&folder.join("config.json")).map(Some)
+}
+
+/// Whether the autoencoder came with its encoder: some are saved without.
+fn has_encoder(root: &Path) -> Result<bool, ReadError> {
+    let folder = root.join(Component::VaeEncoder.folder());
+    if !folder.is_dir() {
+        return Ok(false);
+    }
+    for path in find_weights(&folder)?.files {
+        let tensors = Container::open(&path)?.tensors;
+        if tensors.keys().any(|name| is_of_encoder(name)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Maps the weight files of every component and gives their tensors stable names.
@@ -129,21 +153,25 @@ fn read_tensors(
     let mut tensors = TensorSource::new(root.display().to_string());
     let mut read = Vec::new();
     for component in Component::ALL {
-        if !configs.has(component) {
+        // The encoder's tensors are read with the decoder's, from the same files.
+        if !configs.has(component) || component == Component::VaeEncoder {
             continue;
         }
-        let keys = KeyMap::diffusers(component, configs.vae.as_ref());
-        let weights = find_weights(&root.join(component.name()))?;
+        let folder = component.folder();
+        let keys = key_maps(component, configs);
+        let weights = find_weights(&root.join(folder))?;
         for path in &weights.files {
             let mut file = Container::open(path)?;
             let named = std::mem::take(&mut file.tensors)
                 .into_iter()
                 .filter_map(|(original, mut stored)| {
-                    let name = keys.stable(&original)?;
+                    let (component, name, keys) = keys.iter().find_map(|(component, keys)| {
+                        Some((component, keys.stable(&original)?, keys))
+                    })?;
                     stored.shape = keys.shape(&name, stored.shape);
                     Some(NamedTensor {
                         name: format!("{}.{name}", component.name()),
-                        original: format!("{}/{original}", component.name()),
+                        original: format!("{folder}/{original}"),
                         stored,
                     })
                 })
@@ -152,9 +180,16 @@ fn read_tensors(
         }
         read.extend(weights.files);
         read.extend(weights.index);
-        read.push(root.join(component.name()).join("config.json"));
+        read.push(root.join(folder).join("config.json"));
     }
     Ok((tensors, read))
+}
+
+/// The name maps of the components in the folder of `component`.
+fn key_maps(component: Component, configs: &Components) -> Vec<(Component, KeyMap)> {
+    let there = |other: &Component| other.folder() == component.folder() && configs.has(*other);
+    let map = |other| (other, KeyMap::diffusers(other, configs));
+    Component::ALL.into_iter().filter(there).map(map).collect()
 }
 
 /// The other files that a model is read from, where they are there.
