@@ -92,10 +92,20 @@ fn a_changed_row_is_drawn_again_and_no_other() {
         "{outcome:?}"
     );
     assert!(outcome.made <= 4, "{outcome:?}");
-    let reordered = "what,colour\nbee,blue\nfox,red\nowl,brown\nant,black\n";
-    place.write("rows.csv", reordered);
+}
+
+#[test]
+fn rows_may_move() {
+    // Which of two that look alike is set aside depends on their order, so nothing is compared here.
+    let place = place();
+    let (campaign, _) = CAMPAIGN.split_once("[checks]").unwrap();
+    place.write("campaign.toml", campaign);
+    whole(&place, "out");
+    let mut rows: Vec<_> = ROWS.lines().collect();
+    rows[1..].reverse();
+    place.write("rows.csv", rows.join("\n"));
     let (outcome, _) = whole(&place, "out");
-    assert_eq!(outcome.drawn, 0);
+    assert_eq!((outcome.drawn, outcome.made), (0, 0));
 }
 
 #[test]

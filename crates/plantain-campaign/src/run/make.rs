@@ -6,8 +6,8 @@ use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Instant;
 
-use image::{DynamicImage, RgbaImage};
-use plantain_assets::{Fonts, Overlay, cut_out, encode, fit};
+use image::{DynamicImage, RgbImage, RgbaImage};
+use plantain_assets::{Fit, Fonts, Measures, Overlay, cut_out, encode, fit, measure, shrink};
 
 use super::{Run, Wanted};
 use crate::error::{CampaignError, Place};
@@ -16,6 +16,9 @@ use crate::judge::Judgement;
 use crate::painter::{CampaignEvent, CampaignObserver};
 use crate::plan::{Asset, Shot};
 use crate::store::{AssetRecord, Entry, PictureRecord, Store};
+
+/// Smallest side of a picture whose background is taken away, in pixels.
+const SIDE_TO_CUT: u32 = 256;
 
 /// What came of it.
 pub(super) struct Made {
@@ -165,13 +168,10 @@ fn render(run: Run<'_>, fonts: &Fonts, task: &Task<'_>, file: &[u8]) -> Result<V
         .to_rgb8();
     let measures = &task.picture.measures;
     let size = [recipe.size.width, recipe.size.height];
-    let fitted = fit(&image, measures, size, recipe.fit);
-    let mut canvas: RgbaImage = if recipe.transparent {
-        let measures = plantain_assets::measure(&fitted);
-        cut_out(&fitted, &measures)
-            .ok_or("its background is not plain, so it cannot become transparent")?
+    let mut canvas = if recipe.transparent {
+        transparent(&image, measures, size, recipe.fit)?
     } else {
-        DynamicImage::from(fitted).into_rgba8()
+        DynamicImage::from(fit(&image, measures, size, recipe.fit)).into_rgba8()
     };
     if let Some(svg) = &recipe.overlay {
         let format = &run.file.campaign.format[task.asset.format];
@@ -186,6 +186,21 @@ fn render(run: Run<'_>, fonts: &Fonts, task: &Task<'_>, file: &[u8]) -> Result<V
     }
     let parameters = text_of(task);
     encode(&canvas, recipe.file_type, recipe.quality, Some(&parameters)).map_err(|e| e.to_string())
+}
+
+/// The picture in `size` without its background.
+fn transparent(
+    image: &RgbImage,
+    measures: &Measures,
+    size: [u32; 2],
+    way: Fit,
+) -> Result<RgbaImage, String> {
+    // An edge is found where there are pixels enough to tell it, and then made as small as it is wanted.
+    let factor = SIDE_TO_CUT.div_ceil(size[0].min(size[1]));
+    let large = fit(image, measures, size.map(|side| side * factor), way);
+    let cut = cut_out(&large, &measure(&large));
+    let cut = cut.ok_or("its background is not plain, so it cannot become transparent")?;
+    Ok(shrink(&cut, factor))
 }
 
 /// How the picture was made, as in the files of pictures.

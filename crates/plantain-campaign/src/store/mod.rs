@@ -8,10 +8,9 @@ mod record;
 
 use std::collections::HashMap;
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
-
-use plantain::weights::write_atomically;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::CampaignError;
 use crate::identity::sha256;
@@ -30,6 +29,9 @@ pub(crate) struct Store {
     root: PathBuf,
     ledger: Ledger,
     known: Known,
+    /// Folder of this process for files that are being written, and how many there have been.
+    unfinished: PathBuf,
+    begun: AtomicU64,
 }
 
 /// What ledgers say, as far as the files bear them out.
@@ -65,6 +67,12 @@ impl Known {
     }
 }
 
+impl Drop for Store {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir(&self.unfinished);
+    }
+}
+
 impl Store {
     /// Opens `root`, which is made where there is none, for the process that works on `shard`. What a ledger says and
     /// no file bears out counts as undone.
@@ -73,6 +81,10 @@ impl Store {
         fs::create_dir_all(&folder).map_err(CampaignError::write(&folder))?;
         let own = folder.join(ledger_name(shard));
         let (ledger, entries) = Ledger::open(&own)?;
+        // Where a process was killed before, it left something.
+        let unfinished = own.with_extension("unfinished");
+        let _ = fs::remove_dir_all(&unfinished);
+        fs::create_dir_all(&unfinished).map_err(CampaignError::write(&unfinished))?;
         let mut known = Known::default();
         for other in ledgers(&folder)?.into_iter().filter(|path| *path != own) {
             Ledger::read(&other)?
@@ -84,6 +96,8 @@ impl Store {
             root: root.to_path_buf(),
             ledger,
             known,
+            unfinished,
+            begun: AtomicU64::new(0),
         };
         store.forget_what_is_not_there();
         Ok(store)
@@ -150,12 +164,19 @@ impl Store {
         self.write(&self.root.join(path), bytes)
     }
 
+    /// Makes a file appear whole or not at all. It is not waited for until it is on the disk: what a loss of power takes is
+    /// not what the ledger says, and is made again.
     fn write(&self, path: &Path, bytes: &[u8]) -> Result<(), CampaignError> {
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder).map_err(CampaignError::write(folder))?;
         }
-        let written = write_atomically(path, |mut file| file.write_all(bytes));
-        written.map_err(CampaignError::write(path))
+        let number = self.begun.fetch_add(1, Ordering::Relaxed);
+        let unfinished = self.unfinished.join(number.to_string());
+        let written = fs::write(&unfinished, bytes).and_then(|()| fs::rename(&unfinished, path));
+        written.map_err(|error| {
+            let _ = fs::remove_file(&unfinished);
+            CampaignError::write(path)(error)
+        })
     }
 
     /// Records a finished piece of work, for this process and for those to come.

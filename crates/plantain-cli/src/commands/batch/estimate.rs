@@ -38,7 +38,7 @@ pub(super) fn print(
     out::line(format_args!(
         "{} of {}",
         counted(plan.assets(), "file"),
-        counted(plan.shots.len(), "prompt and size")
+        counted(plan.shots.len() * file.campaign.keep, "kept picture")
     ))?;
     for format in &file.campaign.format {
         let sizes: Vec<_> = format.pixels().iter().map(ToString::to_string).collect();
