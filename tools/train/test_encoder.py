@@ -1,4 +1,4 @@
-"""Checks the new encoder's beginning, its pictures and errors, and its way into a package.  python -m unittest tools.train.test_encoder"""
+"""Checks how the new encoder begins and learns, and its way into a package.  python -m unittest tools.train.test_encoder"""
 import tempfile
 import unittest
 from pathlib import Path
