@@ -29,10 +29,10 @@ from tools.train.networks import Codec, Generator, noise_for
 from tools.train.presets import PRESETS
 
 COUNT = 64
-BATCH = 8
-DESCENT_COUNT, DESCENT_STEPS, DESCENT_RATE = 16, 200, 0.02
+BATCH = 4
+DESCENT_COUNT, DESCENT_STEPS, DESCENT_RATE = 8, 150, 0.03
 STRENGTHS = (0.3, 0.5, 0.7, 0.85)
-STEPS = (6, 24)
+STEPS = (6, 12)
 GUIDANCE = 1.5
 REDRAWN = 24
 # How large the drawings are in training, and how small they are compared.
