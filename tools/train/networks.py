@@ -143,11 +143,21 @@ class Generator(torch.nn.Module):
     @torch.no_grad()
     def sample(self, token_ids, noise, steps, guidance):
         """Euler steps along falling times, from noise to clean latents."""
+        return self.walk(token_ids, noise, step_times(steps), guidance)
+
+    @torch.no_grad()
+    def redraw(self, token_ids, latents, noise, strength, steps, guidance):
+        """Clean latents from others that noise covers in part: those of the steps that begin at `strength` or below."""
+        times = step_times(steps)
+        times = times[times <= strength]
+        return self.walk(token_ids, torch.lerp(latents, noise, times[0].item()), times, guidance)
+
+    def walk(self, token_ids, latents, times, guidance):
+        """Euler steps from latents of the first of the times to those of the last."""
         if guidance != 1:
             empty = self.token_ids([""]).expand(len(token_ids), -1)
             token_ids = torch.cat([token_ids, empty])
-        text = self.read(token_ids)
-        latents, times = noise, step_times(steps).to(self.device)
+        text, times = self.read(token_ids), times.to(self.device)
         for now, after in zip(times[:-1], times[1:]):
             latents = latents + (after - now) * self.guided_velocity(latents, now, text, guidance)
         return latents

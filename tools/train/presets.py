@@ -104,7 +104,7 @@ PRESETS = {
             side=256, latent_channels=6, pictures=4_068, captions_each=1, vocabulary=0, text_width=192, text_layers=3,
             teacher=None, batch=48, peak_rate=4e-4,
             ae_crop=256, ae_batch=4, pairs=1_536, pair_steps=6, sentences=0, student_parameters=None,
-            minutes=dict(enlarge=30, few_step=15, refiner=4, quantize=3),
+            minutes=dict(enlarge=30, encoder=45, few_step=15, refiner=4, quantize=3),
             held_out=("triple",), colours=FIRST_COLOURS, warm_start=True,
         ),
         Preset(
