@@ -6,56 +6,26 @@
 
 #[path = "support/gpu.rs"]
 mod gpu;
-
-use std::path::{Path, PathBuf};
+#[path = "support/networks.rs"]
+mod networks;
 
 use plantain::trace::{HostTensor, SamplerTrace, Tensors, TraceComponent, trace};
-use plantain::weights::{ConvertOptions, TargetType, convert, read_tensors};
-use plantain::{DeviceChoice, Model, Placement, PrecisionChoice, SamplerKind};
+use plantain::weights::{ConvertOptions, TargetType, convert};
+use plantain::{DeviceChoice, Model, SamplerKind};
 
-/// Sums of up to a few hundred products in another order, through up to thirty layers: about
-/// 1e-6 in practice.
-const NETWORK_TOLERANCE: f64 = 2e-5;
+use networks::{Fixture, NETWORK_TOLERANCE, assert_close, devices, fixture, on, relative_error};
+
 /// Four evaluations, each fed with the last one's error.
 const SAMPLER_TOLERANCE: f64 = 1e-4;
 
 const MODELS: [&str; 5] = ["sd1", "sd2", "distilled", "own", "own16"];
 
-fn devices() -> impl Iterator<Item = DeviceChoice> {
-    DeviceChoice::CPU.into_iter().chain(gpu::device())
-}
+/// The numbers expected of a model's components.
+struct Expected(Fixture);
 
-fn on(device: DeviceChoice) -> Placement {
-    let precision = PrecisionChoice::F32;
-    Placement { device, precision }
-}
-
-fn fixture(model: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../tests/fixtures/networks")
-        .join(model)
-}
-
-struct Fixture {
-    model: Model,
-    expected: Tensors,
-}
-
-impl Fixture {
+impl Expected {
     fn open(name: &str) -> Self {
-        let folder = fixture(name);
-        Self {
-            expected: read_tensors(&folder.join("expected.safetensors")).unwrap(),
-            model: Model::open(&folder).unwrap(),
-        }
-    }
-
-    /// The tensors whose names start with `prefix`, without it.
-    fn under(&self, prefix: &str) -> Tensors {
-        self.expected
-            .iter()
-            .filter_map(|(name, tensor)| Some((name.strip_prefix(prefix)?.into(), tensor.clone())))
-            .collect()
+        Self(Fixture::open(name, "expected.safetensors"))
     }
 
     fn check_component(&self, component: TraceComponent) {
@@ -64,15 +34,15 @@ impl Fixture {
 
     /// Compares what `component` makes of its inputs with the tensors called `{component}.{outputs}`.
     fn check_outputs(&self, component: TraceComponent, outputs: &str) {
-        let inputs = self.under(&format!("{component}.in."));
-        let expected = self.under(&format!("{component}.{outputs}."));
+        let inputs = self.0.under(&format!("{component}.in."));
+        let expected = self.0.under(&format!("{component}.{outputs}."));
         assert!(
             !expected.is_empty(),
             "the fixture has nothing for {component}"
         );
         for device in devices() {
             let settings = SamplerTrace::default();
-            let actual = trace(&self.model, component, &inputs, on(device), settings).unwrap();
+            let actual = trace(&self.0.model, component, &inputs, on(device), settings).unwrap();
             for (name, expected) in &expected {
                 let what = format!("{component} {name} on {device}");
                 assert_close(&what, &actual[name], expected, NETWORK_TOLERANCE);
@@ -81,16 +51,17 @@ impl Fixture {
     }
 
     fn check_sampler(&self, kind: SamplerKind) {
-        let inputs = self.under("sampler.in.");
-        let expected = self.under(&format!("sampler.{kind}."));
+        let inputs = self.0.under("sampler.in.");
+        let expected = self.0.under(&format!("sampler.{kind}."));
         let settings = SamplerTrace {
             sampler: Some(kind),
             steps: Some(4),
             guidance: Some(1.0),
+            strength: None,
         };
         for device in devices() {
             let component = TraceComponent::Sampler;
-            let actual = trace(&self.model, component, &inputs, on(device), settings).unwrap();
+            let actual = trace(&self.0.model, component, &inputs, on(device), settings).unwrap();
             assert_eq!(actual["timesteps"], expected["timesteps"], "{kind}");
             let what = format!("{kind} on {device}");
             let (actual, expected) = (&actual["latent"], &expected["latent"]);
@@ -99,40 +70,24 @@ impl Fixture {
     }
 }
 
-fn assert_close(what: &str, actual: &HostTensor, expected: &HostTensor, tolerance: f64) {
-    assert_eq!(actual.shape, expected.shape, "{what}");
-    let relative = relative_error(actual, expected);
-    assert!(
-        relative < tolerance,
-        "{what}: relative L2 error {relative:e}"
-    );
-}
-
-fn relative_error(actual: &HostTensor, expected: &HostTensor) -> f64 {
-    let norm: f64 = expected.values.iter().map(|v| f64::from(*v).powi(2)).sum();
-    let pairs = actual.values.iter().zip(&expected.values);
-    let error: f64 = pairs.map(|(a, b)| f64::from(a - b).powi(2)).sum();
-    (error / norm).sqrt()
-}
-
 #[test]
 fn text_encoders_match_transformers() {
     for model in MODELS {
-        Fixture::open(model).check_component(TraceComponent::TextEncoder);
+        Expected::open(model).check_component(TraceComponent::TextEncoder);
     }
 }
 
 #[test]
 fn unets_match_diffusers() {
     for model in MODELS {
-        Fixture::open(model).check_component(TraceComponent::Unet);
+        Expected::open(model).check_component(TraceComponent::Unet);
     }
 }
 
 #[test]
 fn decoders_match_diffusers() {
     for model in MODELS {
-        Fixture::open(model).check_component(TraceComponent::Decoder);
+        Expected::open(model).check_component(TraceComponent::Decoder);
     }
 }
 
@@ -140,8 +95,8 @@ fn decoders_match_diffusers() {
 /// with the weights of the model.
 #[test]
 fn int8_weights_match_torch() {
-    let mut own = Fixture::open("own16");
-    let (exact, rounded) = (own.under("unet.out."), own.under("unet.int8."));
+    let mut own = Expected::open("own16");
+    let (exact, rounded) = (own.0.under("unet.out."), own.0.under("unet.int8."));
     assert!(relative_error(&rounded["sample"], &exact["sample"]) > 50.0 * NETWORK_TOLERANCE);
 
     let folder = tempfile::tempdir().unwrap();
@@ -151,7 +106,7 @@ fn int8_weights_match_torch() {
         ..ConvertOptions::default()
     };
     convert(&fixture("own16"), &package, &options, &|| false).unwrap();
-    own.model = Model::open(&package).unwrap();
+    own.0.model = Model::open(&package).unwrap();
     own.check_outputs(TraceComponent::TextEncoder, "int8");
     own.check_outputs(TraceComponent::Unet, "int8");
     own.check_component(TraceComponent::Decoder);
@@ -159,36 +114,37 @@ fn int8_weights_match_torch() {
 
 #[test]
 fn the_refiner_matches_its_reference() {
-    Fixture::open("own").check_component(TraceComponent::Refiner);
+    Expected::open("own").check_component(TraceComponent::Refiner);
 }
 
 #[test]
 fn samplers_match_diffusers() {
-    let sd1 = Fixture::open("sd1");
+    let sd1 = Expected::open("sd1");
     for kind in SamplerKind::ALL {
         if kind != SamplerKind::FlowEuler {
             sd1.check_sampler(kind);
         }
     }
-    Fixture::open("sd2").check_sampler(SamplerKind::Ddim);
+    Expected::open("sd2").check_sampler(SamplerKind::Ddim);
     for own in ["own", "own16"] {
-        Fixture::open(own).check_sampler(SamplerKind::FlowEuler);
+        Expected::open(own).check_sampler(SamplerKind::FlowEuler);
     }
 }
 
 #[test]
 fn guidance_combines_both_evaluations() {
-    let own = Fixture::open("own");
-    let mut inputs = own.under("sampler.in.");
+    let own = Expected::open("own");
+    let mut inputs = own.0.under("sampler.in.");
     let run = |inputs: &Tensors, guidance| {
         let settings = SamplerTrace {
             sampler: None,
             steps: Some(1),
             guidance: Some(guidance),
+            strength: None,
         };
         let component = TraceComponent::Sampler;
         let outputs = trace(
-            &own.model,
+            &own.0.model,
             component,
             inputs,
             on(DeviceChoice::Flex),

@@ -6,6 +6,7 @@ mod bench;
 mod built_in;
 mod convert;
 mod doctor;
+mod image_to_image;
 mod info;
 mod models;
 mod outputs;

@@ -89,6 +89,36 @@ fn the_decoder_on_both_devices() {
 }
 
 #[test]
+fn the_encoder_on_both_devices() {
+    let place = Place::new();
+    write_inputs(&place, &[("image", &[1, 3, 16, 24])]);
+    for device in ["flex", "ndarray"] {
+        let more = ["--device", device];
+        trace_with(&place, &fixture("turbo"), "encoder", &more).succeeded();
+        assert_output(&place, "latent", LATENT);
+    }
+}
+
+#[test]
+fn the_sampler_from_a_latent() {
+    let place = Place::new();
+    let mask: Given<'_> = ("mask", &[1, 1, 8, 12]);
+    let given = [("noise", LATENT), STATES, ("init_latent", LATENT), mask];
+    write_inputs(&place, &given);
+    let more = ["--steps", "5", "--strength", "0.6"];
+    trace_with(&place, &fixture("turbo"), "sampler", &more).succeeded();
+    assert_output(&place, "latent", LATENT);
+    assert_output(&place, "timesteps", &[3]);
+    for (strength, parts) in [
+        ("0", ["strength 0", "above 0"]),
+        ("0.1", ["0.1", "10 steps"]),
+    ] {
+        let more = ["--steps", "5", "--strength", strength];
+        trace_with(&place, &fixture("turbo"), "sampler", &more).refused(&parts);
+    }
+}
+
+#[test]
 fn the_sampler() {
     let place = Place::new();
     write_inputs(&place, &[("noise", LATENT), STATES]);
@@ -152,7 +182,7 @@ fn missing(line: &str) -> Option<(&str, Vec<usize>)> {
 #[test]
 fn inputs_that_do_not_fit_are_named() {
     let place = Place::new();
-    let cases: [(&str, &[Given<'_>], &[&str]); 10] = [
+    let cases: [(&str, &[Given<'_>], &[&str]); 14] = [
         (
             "text-encoder",
             &[("ids", &[1, 4])],
@@ -198,6 +228,26 @@ fn inputs_that_do_not_fit_are_named() {
             &["`latent`", "none of them 0"],
         ),
         ("refiner", &[("latent", LATENT)], &["has no refiner"]),
+        (
+            "encoder",
+            &[("image", &[1, 4, 16, 24])],
+            &["`image`", "[1, 4, 16, 24]"],
+        ),
+        (
+            "encoder",
+            &[("image", &[1, 3, 16, 23])],
+            &["`image`", "multiples of 2"],
+        ),
+        (
+            "sampler",
+            &[("noise", LATENT), STATES, ("mask", &[1, 1, 8, 12])],
+            &["a mask is given"],
+        ),
+        (
+            "sampler",
+            &[("noise", LATENT), STATES, ("init_latent", &[1, 4, 8, 8])],
+            &["`init_latent`", "[1, 4, 8, 8]", "[1, 4, 8, 12]"],
+        ),
         ("sampler", &[STATES], &["`noise` is missing"]),
     ];
     for (component, given, parts) in cases {
@@ -232,7 +282,7 @@ fn files_and_names_that_do_not_work() {
     place.write("in.safetensors", "not tensors");
     trace_with(&place, &turbo, "decoder", &[]).refused(&["in.safetensors is damaged", "F32"]);
     write_inputs(&place, &[("latent", LATENT)]);
-    trace_with(&place, &turbo, "encoder", &[]).refused(&["encoder", "text-encoder"]);
+    trace_with(&place, &turbo, "coder", &[]).refused(&["coder", "text-encoder"]);
     let traced = trace_with(&place, &turbo, "decoder", &["--steps", "2"]);
     traced.refused(&["--steps", "decoder"]);
     let command = ["trace", "--model", &turbo, "--component", "decoder"];

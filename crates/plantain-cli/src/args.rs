@@ -81,6 +81,10 @@ pub(crate) struct GenerateArgs {
     #[arg(short = 'n', long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(crate) count: u32,
 
+    /// Pictures that are drawn together, which takes more memory and on some devices less time
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub(crate) batch: u32,
+
     /// Seed of the first picture; the same seed gives the same picture [default: random]
     #[arg(long, allow_negative_numbers = true)]
     pub(crate) seed: Option<u64>,
@@ -114,6 +118,25 @@ pub(crate) struct GenerateArgs {
     /// Sampler [default: the model's]: lcm, tcd, euler, euler-a, ddim, dpmpp-2m, flow-euler
     #[arg(long, value_name = "NAME")]
     pub(crate) sampler: Option<SamplerKind>,
+
+    /// A picture to start from (PNG, JPEG or WebP), cropped around its centre to the shape of the result
+    #[arg(long, value_name = "FILE")]
+    pub(crate) init: Option<PathBuf>,
+
+    /// How much of the picture to start from is lost, above 0 and up to 1: this share of the steps is
+    /// run [default: 0.8, with a mask 1]
+    #[arg(
+        long,
+        value_name = "S",
+        requires = "init",
+        allow_negative_numbers = true
+    )]
+    pub(crate) strength: Option<f64>,
+
+    /// Which part of the picture to start from is drawn anew: a picture that is white there and black
+    /// elsewhere
+    #[arg(long, value_name = "FILE", requires = "init")]
+    pub(crate) mask: Option<PathBuf>,
 
     /// Named style, see `plantain styles`
     #[arg(long, value_name = "NAME")]
@@ -223,7 +246,7 @@ pub(crate) struct TraceArgs {
     #[arg(long, value_name = "PATH")]
     pub(crate) model: Option<PathBuf>,
 
-    /// text-encoder, unet, refiner, decoder or sampler
+    /// text-encoder, unet, refiner, decoder, encoder or sampler
     #[arg(long, value_name = "NAME")]
     pub(crate) component: TraceComponent,
 
@@ -254,6 +277,10 @@ pub(crate) struct TraceArgs {
     /// states are given]
     #[arg(long, allow_negative_numbers = true)]
     pub(crate) guidance: Option<f64>,
+
+    /// Share of the steps that is run from `init_latent`, for the component `sampler` [default: 1]
+    #[arg(long, value_name = "S", allow_negative_numbers = true)]
+    pub(crate) strength: Option<f64>,
 }
 
 #[derive(Debug, clap::Args)]

@@ -5,7 +5,7 @@ use std::io;
 use std::process::ExitCode;
 
 use plantain::weights::{ConvertError, LoadError, ReadError};
-use plantain::{Error, InfoError, RequestError};
+use plantain::{Error, InfoError, OpenError, RequestError};
 
 use crate::out;
 
@@ -137,6 +137,12 @@ impl From<ConvertError> for Failure {
 
 impl From<InfoError> for Failure {
     fn from(error: InfoError) -> Self {
+        Self::new(error.to_string())
+    }
+}
+
+impl From<OpenError> for Failure {
+    fn from(error: OpenError) -> Self {
         Self::new(error.to_string())
     }
 }

@@ -58,6 +58,7 @@ impl Observer for Progress {
         match event {
             Event::Loading { component } => self.bar.set_message(format!("loading {component}")),
             Event::Encoding => self.bar.set_message("reading the prompt"),
+            Event::EncodingImage => self.bar.set_message("reading the picture"),
             Event::Step {
                 picture,
                 step,

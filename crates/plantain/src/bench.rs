@@ -9,7 +9,7 @@ use plantain_nn::DecoderConfig;
 use plantain_sampling::Noise;
 use plantain_weights::{Model, Target};
 
-use crate::denoiser::{Denoiser, Guided, SamplingRun};
+use crate::denoiser::{Denoiser, Guided, SamplingRun, SamplingWatch};
 use crate::device::{Placement, precision_name};
 use crate::difference::{max_abs, psnr};
 use crate::error::{Error, RequestError};
@@ -317,6 +317,7 @@ fn pipeline(model: &Model, target: &Target, settings: &BenchSettings) -> Result<
         kind: manifest.sampler.kind,
         steps: settings.steps_of(model),
         shape,
+        init: None,
     };
     Ok(Box::new(move || {
         let states = encoder
@@ -325,19 +326,16 @@ fn pipeline(model: &Model, target: &Target, settings: &BenchSettings) -> Result<
         let text = denoiser.read_guided(&Guided::new(states.into(), None, 1.0));
         let noise = Noise::new(0);
         let step_noise = |step| noise.step_normal(step, count);
-        let mut began = None;
+        let mut began = Began(None);
         let latent = denoiser.sample(
             &run,
             &manifest,
             &text,
-            noise.normal(count),
+            &noise.normal(count),
             step_noise,
-            |_| {
-                began.get_or_insert_with(Instant::now);
-                Ok(())
-            },
+            &mut began,
         )?;
-        let sampling = began.map(|began| began.elapsed().as_secs_f64());
+        let sampling = began.0.map(|began| began.elapsed().as_secs_f64());
         let mut latent = denoiser.tensor(latent, shape);
         if let (Some(refiner), Some(config)) = (&refiner, &manifest.components.refiner) {
             latent = refiner.forward(latent, config.sigma as f32);
@@ -350,4 +348,14 @@ fn pipeline(model: &Model, target: &Target, settings: &BenchSettings) -> Result<
             step: sampling.map(|seconds| seconds / run.steps as f64),
         })
     }))
+}
+
+/// When the first step of a sampling run began.
+struct Began(Option<Instant>);
+
+impl SamplingWatch for &mut Began {
+    fn before_step(&mut self, _step: usize, _steps: usize) -> Result<(), Error> {
+        self.0.get_or_insert_with(Instant::now);
+        Ok(())
+    }
 }

@@ -7,13 +7,15 @@ use plantain_nn::{
     Conditioning, Tap, TextContext, TextStates, UNet2DConditionModel, guidance_scale_embedding,
 };
 use plantain_sampling::{
-    SampleError, Sampler, SamplerKind, SamplerOptions, StepInfo, guide, sample,
+    SampleError, Sampler, SamplerKind, SamplerOptions, ScheduleConfig, StepDone, StepInfo, guide,
+    sample_from,
 };
 use plantain_weights::{Manifest, Model, Target};
 
 use crate::error::{Error, RequestError};
 use crate::host::read;
 use crate::reference::normal;
+use crate::request::skipped_steps;
 
 /// The text side of one evaluation.
 #[derive(Debug, Clone)]
@@ -29,6 +31,17 @@ impl From<TextStates> for TextInput {
         Self {
             states: states.last_hidden_state,
             pooled: Some(states.pooler_output),
+        }
+    }
+}
+
+impl TextInput {
+    /// The same text for each of `batch` pictures.
+    fn repeated(&self, batch: usize) -> Self {
+        let pooled = self.pooled.clone();
+        Self {
+            states: self.states.clone().repeat_dim(0, batch),
+            pooled: pooled.map(|pooled| pooled.repeat_dim(0, batch)),
         }
     }
 }
@@ -50,6 +63,17 @@ impl Guided {
             negative,
             scale,
             timestep_cond: None,
+        }
+    }
+
+    /// The same prompt for each of `batch` pictures.
+    fn repeated(&self, batch: usize) -> Self {
+        let condition = self.timestep_cond.clone();
+        Self {
+            prompt: self.prompt.repeated(batch),
+            negative: self.negative.as_ref().map(|text| text.repeated(batch)),
+            scale: self.scale,
+            timestep_cond: condition.map(|condition| condition.repeat_dim(0, batch)),
         }
     }
 }
@@ -82,13 +106,16 @@ pub(crate) struct ReadGuided {
     timestep_cond: Option<Tensor<2>>,
 }
 
-/// A prompt that is read once by each denoiser that asks for it.
+/// A prompt that is read once by each denoiser that asks for it, and for each number of pictures.
 #[derive(Debug)]
 pub(crate) struct Prompted {
     guided: Guided,
-    /// With the address of the denoiser that read it: the one before may have been replaced by a wider one.
-    read: RefCell<Option<(*const Denoiser, ReadGuided)>>,
+    read: RefCell<Option<(Reader, ReadGuided)>>,
 }
+
+/// The address of the denoiser that read a prompt, as the one before may have been replaced by a wider one, and for how
+/// many pictures.
+type Reader = (*const Denoiser, usize);
 
 impl Prompted {
     pub(crate) fn new(guided: Guided) -> Self {
@@ -98,14 +125,14 @@ impl Prompted {
         }
     }
 
-    /// The prompt as `denoiser` reads it.
-    pub(crate) fn read_by(&self, denoiser: &Denoiser) -> ReadGuided {
-        let reader = std::ptr::from_ref(denoiser);
+    /// The prompt as `denoiser` reads it for `batch` pictures at once.
+    pub(crate) fn read_by(&self, denoiser: &Denoiser, batch: usize) -> ReadGuided {
+        let reader = (std::ptr::from_ref(denoiser), batch);
         let mut read = self.read.borrow_mut();
         match &*read {
             Some((before, text)) if *before == reader => text.clone(),
             _ => {
-                let text = denoiser.read_guided(&self.guided);
+                let text = denoiser.read_guided(&self.guided.repeated(batch));
                 *read = Some((reader, text.clone()));
                 text
             }
@@ -115,10 +142,100 @@ impl Prompted {
 
 /// What a sampling run needs to know besides the noise.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct SamplingRun {
+pub(crate) struct SamplingRun<'a> {
     pub(crate) kind: SamplerKind,
+    /// Steps of a run from pure noise.
     pub(crate) steps: usize,
+    /// `[batch, channels, height, width]`
     pub(crate) shape: [usize; 4],
+    /// Where the run starts, unless from pure noise.
+    pub(crate) init: Option<&'a InitLatent>,
+}
+
+impl SamplingRun<'_> {
+    /// The sampler of the steps that are taken.
+    pub(crate) fn sampler(&self, schedule: &ScheduleConfig) -> Result<Sampler, RequestError> {
+        let options = SamplerOptions::default();
+        let sampler = Sampler::new(self.kind, schedule, self.steps, options)?;
+        match self.init {
+            None => Ok(sampler),
+            Some(init) => {
+                let skipped = skipped_steps(self.steps, init.strength)?;
+                Ok(sampler.starting_at(skipped)?)
+            }
+        }
+    }
+
+    /// The latent before the first step.
+    fn first_latent(&self, sampler: &Sampler, noise: &[f32]) -> Result<Vec<f32>, RequestError> {
+        match self.init {
+            Some(init) if !init.begins_with_noise() => {
+                let clean = init.values.repeat(self.shape[0]);
+                Ok(sampler.add_noise(0, &clean, noise)?)
+            }
+            _ => {
+                let scale = sampler.init_noise_sigma();
+                Ok(noise.iter().map(|value| value * scale).collect())
+            }
+        }
+    }
+}
+
+/// A picture to start from, as the UNet sees it.
+#[derive(Debug, Clone)]
+pub(crate) struct InitLatent {
+    /// Scaled for the UNet, `[channels, height, width]`.
+    pub(crate) values: Vec<f32>,
+    /// `[height, width]`: 1 where the picture is drawn anew, 0 where it stays.
+    pub(crate) mask: Option<Vec<f32>>,
+    /// How much of the run is done, above 0 and up to 1.
+    pub(crate) strength: f64,
+}
+
+impl InitLatent {
+    /// Whether nothing of the picture is in the first latent: what a mask leaves free is then drawn as without a picture.
+    fn begins_with_noise(&self) -> bool {
+        self.mask.is_some() && self.strength >= 1.0
+    }
+
+    /// Puts the picture back where the mask keeps it, with the noise that the next step expects.
+    ///
+    /// Source: diffusers `pipelines/stable_diffusion/pipeline_stable_diffusion_inpaint.py`.
+    fn keep(&self, done: &mut StepDone<'_>, noise: &[f32]) -> Result<(), RequestError> {
+        let Some(mask) = &self.mask else {
+            return Ok(());
+        };
+        let clean = self.values.repeat(noise.len() / self.values.len());
+        let next = done.index + 1;
+        let kept = if next < done.steps {
+            done.sampler.add_noise(next, &clean, noise)?
+        } else {
+            clean
+        };
+        let free = mask.iter().cycle();
+        for ((value, kept), free) in done.latents.iter_mut().zip(kept).zip(free) {
+            *value = (1.0 - free) * kept + free * *value;
+        }
+        Ok(())
+    }
+}
+
+/// Looks at a sampling run, and may stop it with an error.
+pub(crate) trait SamplingWatch {
+    /// A step is about to begin.
+    fn before_step(&mut self, step: usize, steps: usize) -> Result<(), Error>;
+
+    /// A step predicted the latent `denoised`, of the shape of the run.
+    fn after_step(&mut self, _step: usize, _steps: usize, _denoised: &[f32]) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+/// `()` looks at nothing.
+impl SamplingWatch for () {
+    fn before_step(&mut self, _step: usize, _steps: usize) -> Result<(), Error> {
+        Ok(())
+    }
 }
 
 /// The UNet with what a step must know of its configuration.
@@ -204,27 +321,34 @@ impl Denoiser {
         }
     }
 
-    /// Samples a latent of `run.shape` from standard normal noise; `step_noise` is asked for more
-    /// where the sampler adds some, `before_step` may stop the run.
+    /// Samples a latent of `run.shape` from standard normal noise; `step_noise` is asked for more where the sampler adds
+    /// some.
     pub(crate) fn sample(
         &self,
-        run: &SamplingRun,
+        run: &SamplingRun<'_>,
         manifest: &Manifest,
         text: &ReadGuided,
-        noise: Vec<f32>,
+        noise: &[f32],
         step_noise: impl FnMut(usize) -> Vec<f32>,
-        mut before_step: impl FnMut(usize) -> Result<(), Error>,
+        watch: impl SamplingWatch,
     ) -> Result<Vec<f32>, Error> {
-        let schedule = &manifest.sampler.schedule;
-        let options = SamplerOptions::default();
-        let mut sampler =
-            Sampler::new(run.kind, schedule, run.steps, options).map_err(RequestError::from)?;
+        let mut sampler = run.sampler(&manifest.sampler.schedule)?;
+        let latent = run.first_latent(&sampler, noise)?;
+        let watch = RefCell::new(watch);
         let denoise = |info: StepInfo<'_>, latent: &[f32]| {
-            before_step(info.index)?;
+            watch.borrow_mut().before_step(info.index, info.steps)?;
             let sample = self.tensor(latent.to_vec(), run.shape);
             self.guided(sample, info.timestep, text)
         };
-        sample(&mut sampler, noise, step_noise, denoise).map_err(sampling_error)
+        let after_step = |mut done: StepDone<'_>| {
+            let mut watch = watch.borrow_mut();
+            watch.after_step(done.index, done.steps, done.denoised)?;
+            match run.init {
+                Some(init) => Ok(init.keep(&mut done, noise)?),
+                None => Ok(()),
+            }
+        };
+        sample_from(&mut sampler, latent, step_noise, denoise, after_step).map_err(sampling_error)
     }
 
     pub(crate) fn tensor(&self, values: Vec<f32>, shape: [usize; 4]) -> Tensor<4> {

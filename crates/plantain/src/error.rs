@@ -106,6 +106,48 @@ pub enum RequestError {
         /// Values that would do.
         expected: &'static str,
     },
+    /// The model was converted without the encoder of its autoencoder.
+    #[error(
+        "model `{model}` has no encoder, so it cannot start from a picture; convert it again from a diffusers folder whose `vae` has one, or choose another model"
+    )]
+    NoEncoder {
+        /// Name of the model.
+        model: String,
+    },
+    /// A setting for a picture to start from, but no such picture.
+    #[error(
+        "{orphan} is given, but no picture to start from: give an initial image, or leave it out"
+    )]
+    NoInitImage {
+        /// What is given, in words.
+        orphan: &'static str,
+    },
+    /// A picture without pixels.
+    #[error("{what} has no pixels")]
+    NoPixels {
+        /// Which picture, in words.
+        what: &'static str,
+    },
+    /// The mask leaves nothing to draw.
+    #[error(
+        "the mask has no white in it, so nothing would be drawn anew: paint white what is to change, in spots of {scale}x{scale} pixels of the result or larger"
+    )]
+    NothingMasked {
+        /// Pixels per position of the latent, in each direction.
+        scale: usize,
+    },
+    /// The strength leaves no step to run.
+    #[error(
+        "a strength of {strength} leaves none of {steps} steps to run: take at least {needed} steps, or a higher strength"
+    )]
+    NoSteps {
+        /// Steps of a whole run.
+        steps: usize,
+        /// Share of them that is run.
+        strength: f64,
+        /// Fewest steps of which that share is one.
+        needed: usize,
+    },
     /// The model needs an input that a component trace did not give.
     #[error("{0}")]
     Input(String),

@@ -11,12 +11,14 @@
 //! # Ok::<(), plantain::Error>(())
 //! ```
 //!
-//! [`Pipeline`] holds a loaded model; a [`Request`] is a prompt with settings; an [`Observer`]
-//! watches the run and may stop it. Nothing here prints or touches the network; only [`mod@bench`] and
+//! [`Pipeline`] holds a loaded model; a [`Request`] is a prompt with settings, and may start from a picture or
+//! draw a part of one anew; an [`Observer`] watches the run, is shown previews if it wants them, and may stop it, as may a
+//! [`Cancellation`] from another thread. Nothing here prints or touches the network; only [`mod@bench`] and
 //! [`doctor`], which measure, read the clock.
 
 mod aspect;
 pub mod bench;
+mod cancel;
 mod denoiser;
 mod device;
 mod difference;
@@ -25,18 +27,23 @@ mod error;
 #[cfg(feature = "wgpu")]
 mod gpu;
 mod host;
+mod initial;
 mod metadata;
 mod observer;
+mod open;
 mod picture;
 mod pipeline;
+mod preview;
 mod prompt;
 mod reference;
 mod request;
 pub mod style;
+mod texts;
 pub mod trace;
 mod widening;
 
 pub use aspect::{Aspect, AspectError};
+pub use cancel::{Cancellable, Cancellation};
 pub use device::{
     DeviceChoice, DeviceError, GraphicsApi, Placement, PrecisionChoice, UnknownDevice,
     UnknownPrecision,
@@ -44,18 +51,22 @@ pub use device::{
 pub use error::{Error, RequestError};
 #[cfg(feature = "wgpu")]
 pub use gpu::{Adapter, AdapterKind, adapters};
+pub use image::{GrayImage, RgbImage};
 pub use metadata::{PNG_KEYWORD, Parameters, ParseError};
 pub use observer::{Event, Observer, Unobserved};
+pub use open::{OpenError, open_mask, open_picture};
 pub use picture::{Format, InfoError, Picture, UnknownFormat, read_parameters};
 pub use pipeline::Pipeline;
 #[cfg(feature = "wgpu")]
 pub use plantain_kernels::RuntimeSettings;
 pub use plantain_kernels::{cpu_features, keep_freed_memory, use_threads};
+pub use plantain_sampling as sampling;
 pub use plantain_sampling::SamplerKind;
 pub use plantain_weights as weights;
 pub use plantain_weights::Model;
+pub use preview::Preview;
 pub use reference::REFERENCE;
-pub use request::{MAX_SIDE, Request, Settings};
+pub use request::{InitSettings, MAX_SIDE, Request, Settings};
 
 /// The model that is part of this library.
 ///

@@ -7,7 +7,7 @@ use std::fmt::{self, Write};
 
 use plantain_sampling::{Noise, SamplerKind};
 
-use crate::request::Settings;
+use crate::request::{InitSettings, Settings};
 
 /// Keyword of the PNG text chunk.
 pub const PNG_KEYWORD: &str = "parameters";
@@ -47,6 +47,10 @@ pub enum ParseError {
 }
 
 const NEGATIVE: &str = "Negative prompt: ";
+/// Key of the strength; only where a picture was started from, which is not named.
+const STRENGTH: &str = "Denoising strength";
+/// Key that is there where only a part of that picture was drawn anew.
+const MASK: &str = "Mask";
 
 impl fmt::Display for Parameters {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -57,7 +61,7 @@ impl fmt::Display for Parameters {
         }
         write!(
             f,
-            "Steps: {}, Sampler: {}, CFG scale: {}, Seed: {}, Size: {}x{}, Model: {}, Refiner: {}, RNG: {}, Version: plantain {}",
+            "Steps: {}, Sampler: {}, CFG scale: {}, Seed: {}, Size: {}x{}, Model: {}",
             settings.steps,
             settings.sampler,
             settings.guidance,
@@ -66,6 +70,16 @@ impl fmt::Display for Parameters {
             settings.height,
             // In a line of pairs.
             self.model.replace(['\n', ','], " "),
+        )?;
+        if let Some(init) = &settings.init {
+            write!(f, ", {STRENGTH}: {}", init.strength)?;
+            if init.masked {
+                write!(f, ", {MASK}: on")?;
+            }
+        }
+        write!(
+            f,
+            ", Refiner: {}, RNG: {}, Version: plantain {}",
             if settings.refine { "on" } else { "off" },
             Noise::NAME,
             env!("CARGO_PKG_VERSION"),
@@ -100,13 +114,15 @@ impl Parameters {
                 height: height.parse().map_err(|_| unknown("Size", size))?,
                 sampler: number::<SamplerKind>(last, "Sampler")?,
                 refine: value(last, "Refiner").is_ok_and(|refiner| refiner == "on"),
+                init: init_settings(last)?,
             },
             model: value(last, "Model")?.to_string(),
         })
     }
 
     /// The command that makes the picture again, quoted for a POSIX shell. The model is named in a
-    /// comment, because where it lies is not known.
+    /// comment, because where it lies is not known; so are the files that a picture was started from, for which `INIT` and
+    /// `MASK` stand.
     pub fn command_line(&self) -> String {
         let settings = &self.settings;
         let mut line = "plantain generate".to_string();
@@ -128,6 +144,10 @@ impl Parameters {
             settings.height,
             settings.sampler
         );
+        if let Some(init) = &settings.init {
+            let mask = if init.masked { " --mask MASK" } else { "" };
+            let _ = write!(line, " --init INIT{mask} --strength {}", init.strength);
+        }
         if !settings.refine {
             line.push_str(" --no-refine");
         }
@@ -135,7 +155,23 @@ impl Parameters {
             let _ = write!(line, " -- {}", quote(&self.prompt));
         }
         let _ = write!(line, "  # model: {}", self.model.replace('\n', " "));
+        if let Some(init) = &settings.init {
+            line.push_str("; INIT: the picture it was made from");
+            if init.masked {
+                line.push_str("; MASK: the mask");
+            }
+        }
         line
+    }
+}
+
+fn init_settings(settings: &str) -> Result<Option<InitSettings>, ParseError> {
+    match number(settings, STRENGTH) {
+        Err(ParseError::Missing(_)) => Ok(None),
+        strength => Ok(Some(InitSettings {
+            strength: strength?,
+            masked: value(settings, MASK).is_ok(),
+        })),
     }
 }
 
@@ -179,6 +215,7 @@ mod tests {
                 height: 64,
                 sampler: SamplerKind::FlowEuler,
                 refine: false,
+                init: None,
             },
             model: "plantain-2-lite".into(),
         }
@@ -198,7 +235,33 @@ mod tests {
             Ok(expected.clone())
         );
         expected.prompt.clear();
-        assert_eq!(Parameters::parse(&expected.to_string()), Ok(expected));
+        assert_eq!(
+            Parameters::parse(&expected.to_string()),
+            Ok(expected.clone())
+        );
+        for masked in [false, true] {
+            let strength = 0.6;
+            expected.settings.init = Some(InitSettings { strength, masked });
+            let text = expected.to_string();
+            assert!(text.contains("Model: plantain-2-lite, Denoising strength: 0.6"));
+            assert_eq!(Parameters::parse(&text), Ok(expected.clone()));
+        }
+    }
+
+    #[test]
+    fn files_that_are_not_known_are_told_to_be_named() {
+        let mut parameters = parameters();
+        let mut line = |masked| {
+            let strength = 0.5;
+            parameters.settings.init = Some(InitSettings { strength, masked });
+            parameters.command_line()
+        };
+        assert!(line(false).ends_with(
+            " --init INIT --strength 0.5 --no-refine  # model: plantain-2-lite; INIT: the picture it was made from"
+        ));
+        let masked = line(true);
+        assert!(masked.contains(" --init INIT --mask MASK --strength 0.5 "));
+        assert!(masked.ends_with("; MASK: the mask"));
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use std::ops::ControlFlow;
 
+use crate::preview::Preview;
+
 /// Something that happened during a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -11,15 +13,18 @@ pub enum Event {
         /// Name of the component.
         component: &'static str,
     },
-    /// The prompt is about to be encoded.
+    /// A text is about to be encoded: the prompt, or the negative prompt. Texts that were encoded lately are not encoded
+    /// again.
     Encoding,
+    /// The picture to start from is about to be encoded.
+    EncodingImage,
     /// A sampling step is about to begin.
     Step {
-        /// Picture of the run, from 0.
+        /// Picture of the run, from 0; the first one where several are drawn together.
         picture: usize,
         /// Step, from 0.
         step: usize,
-        /// Number of steps.
+        /// Number of steps that are run.
         steps: usize,
     },
     /// The device has not run this size before: the first step also compiles kernels.
@@ -49,6 +54,14 @@ pub enum Event {
 pub trait Observer {
     /// Called before each piece of work.
     fn event(&mut self, event: Event) -> ControlFlow<()>;
+
+    /// Whether [`Self::preview`] is to be called. The first run for which it is also decodes a small latent.
+    fn wants_previews(&self) -> bool {
+        false
+    }
+
+    /// Called after each step, once for each picture that is being drawn.
+    fn preview(&mut self, _preview: &Preview) {}
 }
 
 impl<F: FnMut(Event) -> ControlFlow<()>> Observer for F {

@@ -3,28 +3,34 @@
 use std::cell::RefCell;
 use std::collections::HashSet;
 use std::ops::ControlFlow;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
-use burn::tensor::Tensor;
-use plantain_nn::{ClipTextModel, Decoder, DecoderConfig, Packing, Refiner, TextStates};
+use burn::tensor::{Tensor, TensorData};
+use plantain_nn::{ClipTextModel, Decoder, DecoderConfig, Encoder, Packing, Refiner};
 use plantain_sampling::Noise;
-use plantain_weights::{Manifest, Model};
+use plantain_weights::{Manifest, Model, Target};
 
-use crate::denoiser::{Denoiser, Guided, Prompted, SamplingRun};
+use crate::denoiser::{
+    Denoiser, Guided, InitLatent, Prompted, SamplingRun, SamplingWatch, TextInput,
+};
 use crate::device::{DeviceChoice, Placement, precision_name};
 use crate::error::{Error, RequestError};
 use crate::host::read_finite;
+use crate::initial::InitImage;
 use crate::metadata::Parameters;
 use crate::observer::{Event, Observer};
 use crate::picture::Picture;
+use crate::preview::{LatentToRgb, Preview};
 use crate::prompt::PromptTokenizer;
-use crate::request::{Request, Settings, embeds_guidance};
+use crate::request::{InitSettings, Request, Settings, embeds_guidance};
+use crate::texts::RecentTexts;
 use crate::widening::{Wide, Widening};
 
-/// A model loaded onto a device, ready to draw.
+/// A model loaded onto a device, ready to draw, from several threads if need be.
 #[derive(Debug)]
 pub struct Pipeline {
-    manifest: Manifest,
+    model: Model,
+    target: Target,
     device: DeviceChoice,
     precision: &'static str,
     tokenizer: PromptTokenizer,
@@ -32,6 +38,11 @@ pub struct Pipeline {
     denoiser: Widening<Denoiser>,
     refiner: Option<Widening<Refiner>>,
     decoder: Widening<Decoder>,
+    /// Loaded when a run first starts from a picture.
+    encoder: OnceLock<Widening<Encoder>>,
+    /// Fitted when previews are first asked for.
+    previews: OnceLock<LatentToRgb>,
+    texts: RecentTexts,
     /// Where a component that overflows comes from again.
     wide: Option<Wide>,
     /// Latents of these shapes have been through the kernels; `None` where nothing is compiled.
@@ -39,7 +50,7 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
-    /// Loads every component of `model`.
+    /// Loads every component of `model` but the encoder of pictures, which most runs do not need.
     ///
     /// # Errors
     /// When the model lacks a component or a tokenizer, or its tensors do not fit.
@@ -61,7 +72,7 @@ impl Pipeline {
         loading("decoder")?;
         let decoder = model.load_decoder(&target)?;
         Ok(Self {
-            manifest: model.manifest().clone(),
+            model: model.clone(),
             device: placement.device.resolve(),
             precision: precision_name(&target),
             tokenizer,
@@ -69,14 +80,18 @@ impl Pipeline {
             denoiser: Widening::new(denoiser),
             refiner: refiner.map(Widening::new),
             decoder: Widening::new(decoder),
+            encoder: OnceLock::new(),
+            previews: OnceLock::new(),
+            texts: RecentTexts::default(),
             wide: Wide::of(model, &target),
             compiled: matches!(target.packing, Some(Packing::Device(..))).then(Mutex::default),
+            target,
         })
     }
 
     /// What the model says about itself.
     pub fn manifest(&self) -> &Manifest {
-        &self.manifest
+        self.model.manifest()
     }
 
     /// The device the model is on.
@@ -97,7 +112,7 @@ impl Pipeline {
         Ok(self.tokenizer.encode(prompt)?.dropped)
     }
 
-    /// Draws the pictures of a request one after the other; each goes to `finished` as soon as it
+    /// Draws the pictures of a request, as many at a time as it says; each goes to `finished` as soon as it
     /// is done.
     ///
     /// # Errors
@@ -109,15 +124,37 @@ impl Pipeline {
         observer: &mut dyn Observer,
         mut finished: impl FnMut(Picture) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        let settings = request.settings(&self.manifest)?;
-        notify(observer, Event::Encoding)?;
+        let settings = request.settings(self.manifest())?;
+        let image = InitImage::new(request, &settings);
+        let init = match (&image, settings.init) {
+            (Some(image), Some(how)) => Some(self.encode_image(image, how, &settings, observer)?),
+            _ => None,
+        };
         let text = Prompted::new(self.encode_text(request, &settings, observer)?);
-        for picture in 0..request.count.max(1) {
-            let seed = request.seed.wrapping_add(picture as u64);
-            let latent = self.sample(&settings, &text, seed, picture, observer)?;
-            let image = self.finish(&settings, latent, picture, observer)?;
-            let parameters = self.parameters(request, &settings, seed);
-            finished(Picture::new(image, parameters)?)?;
+        if observer.wants_previews() {
+            self.prepare_previews(observer)?;
+        }
+        let (count, batch) = (request.count.max(1), request.batch.max(1));
+        for first in (0..count).step_by(batch) {
+            let group = Group {
+                settings: &settings,
+                init: init.as_ref(),
+                first,
+                seeds: (first..count.min(first + batch))
+                    .map(|picture| request.seed.wrapping_add(picture as u64))
+                    .collect(),
+            };
+            let latents = self.sample(&group, &text, observer)?;
+            for (i, seed) in group.seeds.iter().enumerate() {
+                let latent = latents.clone().narrow(0, i, 1);
+                let decoded = self.finish(&settings, latent, first + i, observer)?;
+                let mut picture =
+                    Picture::new(decoded, self.parameters(request, &settings, *seed))?;
+                if let Some(image) = &image {
+                    image.composite(&mut picture.image);
+                }
+                finished(picture)?;
+            }
         }
         Ok(())
     }
@@ -139,35 +176,95 @@ impl Pipeline {
         Ok(pictures)
     }
 
+    /// The picture to start from as a latent of the UNet: the mean of what the encoder says, so that the same picture
+    /// always gives the same latent.
+    fn encode_image(
+        &self,
+        image: &InitImage,
+        how: InitSettings,
+        settings: &Settings,
+        observer: &mut dyn Observer,
+    ) -> Result<InitLatent, Error> {
+        let mask = image.latent_mask(self.scale())?;
+        let encoder = self.encoder(observer)?;
+        notify(observer, Event::EncodingImage)?;
+        let shape = [1, 3, settings.height, settings.width];
+        let pixels = TensorData::new(image.values(), shape);
+        let pixels = Tensor::from_data(pixels, &self.target.device);
+        let (scaling, shift) = self.scaling();
+        let encode = |encoder: &Encoder| {
+            let latent = (encoder.forward(pixels.clone()) - shift) * scaling;
+            read_finite(latent, "encoder", "")
+        };
+        let load = |wide: &Wide| Ok(wide.model().load_encoder(wide.target())?);
+        Ok(InitLatent {
+            values: encoder.run(encode, |component| self.widen(component, observer, load))?,
+            mask,
+            strength: how.strength,
+        })
+    }
+
+    /// The encoder of pictures, loaded now if it was not before.
+    fn encoder(&self, observer: &mut dyn Observer) -> Result<&Widening<Encoder>, Error> {
+        if let Some(encoder) = self.encoder.get() {
+            return Ok(encoder);
+        }
+        let component = "encoder";
+        notify(observer, Event::Loading { component })?;
+        let encoder = self.model.load_encoder(&self.target)?;
+        Ok(self.encoder.get_or_init(|| Widening::new(encoder)))
+    }
+
+    /// Fits the map that previews are made with, if that was not done before.
+    fn prepare_previews(&self, observer: &mut dyn Observer) -> Result<(), Error> {
+        if self.previews.get().is_none() {
+            let channels = self.denoiser.get().channels();
+            let map = LatentToRgb::fit(channels, self.scale(), |latent, shape| {
+                let latent = self.denoiser.get().tensor(latent, shape);
+                Ok(self.decode(latent, observer)?.0)
+            })?;
+            self.previews.get_or_init(|| map);
+        }
+        Ok(())
+    }
+
     fn encode_text(
         &self,
         request: &Request,
         settings: &Settings,
         observer: &mut dyn Observer,
     ) -> Result<Guided, Error> {
-        let mut states = |prompt: &str| -> Result<TextStates, Error> {
-            let tokens = self.tokenizer.encode(prompt)?.ids;
-            let encode = |encoder: &ClipTextModel| {
-                let states = encoder.forward(std::slice::from_ref(&tokens));
-                let states = states.map_err(RequestError::from)?;
-                read_finite(states.last_hidden_state.clone(), "text encoder", "")?;
-                Ok(states)
-            };
-            let load = |wide: &Wide| Ok(wide.model().load_text_encoder(wide.target())?);
-            self.text_encoder
-                .run(encode, |component| self.widen(component, observer, load))
-        };
-        let prompt = states(&request.prompt)?;
-        if embeds_guidance(&self.manifest) {
+        let prompt = self.encoded(&request.prompt, observer)?;
+        if embeds_guidance(self.manifest()) {
             let denoiser = self.denoiser.get();
-            return Ok(denoiser.embedded(prompt.into(), settings.guidance));
+            return Ok(denoiser.embedded(prompt, settings.guidance));
         }
         let negative = if settings.guidance <= 1.0 {
             None
         } else {
-            Some(states(&request.negative_prompt)?.into())
+            Some(self.encoded(&request.negative_prompt, observer)?)
         };
-        Ok(Guided::new(prompt.into(), negative, settings.guidance))
+        Ok(Guided::new(prompt, negative, settings.guidance))
+    }
+
+    /// A text as the UNet takes it: as it was encoded lately, or encoded now.
+    fn encoded(&self, text: &str, observer: &mut dyn Observer) -> Result<TextInput, Error> {
+        if let Some(input) = self.texts.get(text) {
+            return Ok(input);
+        }
+        notify(observer, Event::Encoding)?;
+        let tokens = self.tokenizer.encode(text)?.ids;
+        let encode = |encoder: &ClipTextModel| {
+            let states = encoder.forward(std::slice::from_ref(&tokens));
+            let states = states.map_err(RequestError::from)?;
+            read_finite(states.last_hidden_state.clone(), "text encoder", "")?;
+            Ok(TextInput::from(states))
+        };
+        let load = |wide: &Wide| Ok(wide.model().load_text_encoder(wide.target())?);
+        let encoder = &self.text_encoder;
+        let input = encoder.run(encode, |component| self.widen(component, observer, load))?;
+        self.texts.keep(text, input.clone());
+        Ok(input)
     }
 
     /// The component that overflowed, loaded in single precision, where it was not already.
@@ -184,44 +281,40 @@ impl Pipeline {
         load(wide).map(Some)
     }
 
+    /// The latents of a group of pictures, one for each of its seeds.
     fn sample(
         &self,
-        settings: &Settings,
+        group: &Group<'_>,
         text: &Prompted,
-        seed: u64,
-        picture: usize,
         observer: &mut dyn Observer,
     ) -> Result<Tensor<4>, Error> {
-        let shape = self.latent_shape(settings);
+        let batch = group.seeds.len();
+        let shape = self.latent_shape(group.settings, batch);
         let run = SamplingRun {
-            kind: settings.sampler,
-            steps: settings.steps,
+            kind: group.settings.sampler,
+            steps: group.settings.steps,
             shape,
+            init: group.init,
+        };
+        // Each picture has the noise of its own seed, whatever is drawn beside it.
+        let sources: Vec<_> = group.seeds.iter().map(|seed| Noise::new(*seed)).collect();
+        let count = shape.iter().skip(1).product();
+        let noise: Vec<_> = sources.iter().flat_map(|n| n.normal(count)).collect();
+        let step_noise = |step| {
+            let each = sources.iter().flat_map(|n| n.step_normal(step, count));
+            each.collect()
         };
         let observer = RefCell::new(observer);
         let sample = |denoiser: &Denoiser| {
             let mut observer = observer.borrow_mut();
-            let read = text.read_by(denoiser);
-            let before_step = |step| {
-                let steps = settings.steps;
-                notify(
-                    *observer,
-                    Event::Step {
-                        picture,
-                        step,
-                        steps,
-                    },
-                )?;
-                if step == 0 && self.compiles(shape) {
-                    notify(*observer, Event::Compiling { picture })?;
-                }
-                Ok(())
+            let watch = Watch {
+                pipeline: self,
+                observer: &mut **observer,
+                picture: group.first,
+                shape,
             };
-            let noise = Noise::new(seed);
-            let count = shape.iter().product();
-            let step_noise = |step| noise.step_normal(step, count);
-            let first = noise.normal(count);
-            denoiser.sample(&run, &self.manifest, &read, first, step_noise, before_step)
+            let read = text.read_by(denoiser, batch);
+            denoiser.sample(&run, self.manifest(), &read, &noise, &step_noise, watch)
         };
         let load = |wide: &Wide| Denoiser::load(wide.model(), wide.target());
         let latent = self.denoiser.run(sample, |component| {
@@ -238,12 +331,28 @@ impl Pipeline {
         })
     }
 
-    /// `[1, channels, height, width]`
-    fn latent_shape(&self, settings: &Settings) -> [usize; 4] {
-        let vae = self.manifest.components.vae.as_ref();
-        let scale = vae.map_or(8, DecoderConfig::scale);
+    /// `[batch, channels, height, width]`
+    fn latent_shape(&self, settings: &Settings, batch: usize) -> [usize; 4] {
+        let scale = self.scale();
         let channels = self.denoiser.get().channels();
-        [1, channels, settings.height / scale, settings.width / scale]
+        [
+            batch,
+            channels,
+            settings.height / scale,
+            settings.width / scale,
+        ]
+    }
+
+    /// Pixels per position of the latent, in each direction.
+    fn scale(&self) -> usize {
+        let vae = self.manifest().components.vae.as_ref();
+        vae.map_or(8, DecoderConfig::scale)
+    }
+
+    /// See [`DecoderConfig::scaling`].
+    fn scaling(&self) -> (f64, f64) {
+        let vae = self.manifest().components.vae.as_ref();
+        vae.map_or((1.0, 0.0), DecoderConfig::scaling)
     }
 
     /// Latent to `[1, 3, height, width]` in -1 to 1, checked.
@@ -254,7 +363,7 @@ impl Pipeline {
         picture: usize,
         observer: &mut dyn Observer,
     ) -> Result<(Vec<f32>, [usize; 2]), Error> {
-        let refiner = self.manifest.components.refiner.as_ref();
+        let refiner = self.manifest().components.refiner.as_ref();
         if let (true, Some(refiner), Some(config)) = (settings.refine, &self.refiner, refiner) {
             notify(observer, Event::Refining { picture })?;
             let refine = |refiner: &Refiner| {
@@ -269,8 +378,16 @@ impl Pipeline {
             latent = refiner.run(refine, |component| self.widen(component, observer, load))?;
         }
         notify(observer, Event::Decoding { picture })?;
-        let vae = self.manifest.components.vae.as_ref();
-        let (scaling, shift) = vae.map_or((1.0, 0.0), DecoderConfig::scaling);
+        self.decode(latent, observer)
+    }
+
+    /// A latent of the UNet to the values of `[1, 3, height, width]` and `[width, height]`.
+    fn decode(
+        &self,
+        latent: Tensor<4>,
+        observer: &mut dyn Observer,
+    ) -> Result<(Vec<f32>, [usize; 2]), Error> {
+        let (scaling, shift) = self.scaling();
         let latent = latent / scaling + shift;
         // The tiny decoder saturates, so it would hide an infinity.
         read_finite(latent.clone(), "decoder input", "")?;
@@ -290,8 +407,59 @@ impl Pipeline {
             negative_prompt: request.negative_prompt.clone(),
             seed,
             settings: settings.clone(),
-            model: self.manifest.name.clone(),
+            model: self.manifest().name.clone(),
         }
+    }
+}
+
+/// Pictures that are drawn together.
+struct Group<'a> {
+    settings: &'a Settings,
+    init: Option<&'a InitLatent>,
+    /// The first of them, counted from the beginning of the run.
+    first: usize,
+    seeds: Vec<u64>,
+}
+
+/// Tells an observer about the sampling of a group.
+struct Watch<'a> {
+    pipeline: &'a Pipeline,
+    observer: &'a mut dyn Observer,
+    picture: usize,
+    shape: [usize; 4],
+}
+
+impl SamplingWatch for Watch<'_> {
+    fn before_step(&mut self, step: usize, steps: usize) -> Result<(), Error> {
+        let picture = self.picture;
+        let event = Event::Step {
+            picture,
+            step,
+            steps,
+        };
+        notify(self.observer, event)?;
+        if step == 0 && self.pipeline.compiles(self.shape) {
+            notify(self.observer, Event::Compiling { picture })?;
+        }
+        Ok(())
+    }
+
+    fn after_step(&mut self, step: usize, steps: usize, denoised: &[f32]) -> Result<(), Error> {
+        let (true, Some(map)) = (self.observer.wants_previews(), self.pipeline.previews.get())
+        else {
+            return Ok(());
+        };
+        let [_, channels, height, width] = self.shape;
+        let latents = denoised.chunks(channels * height * width);
+        for (i, latent) in latents.enumerate() {
+            self.observer.preview(&Preview {
+                picture: self.picture + i,
+                step,
+                steps,
+                image: map.picture(latent, [height, width]),
+            });
+        }
+        Ok(())
     }
 }
 

@@ -1,5 +1,8 @@
 //! What a user asks for, and what that means for a given model.
 
+use std::sync::Arc;
+
+use image::{GrayImage, RgbImage};
 use plantain_nn::DecoderConfig;
 use plantain_sampling::{Sampler, SamplerKind, SamplerOptions};
 use plantain_weights::Manifest;
@@ -10,7 +13,19 @@ use crate::error::RequestError;
 /// Largest side of a picture, in pixels.
 pub const MAX_SIDE: usize = 2048;
 
+/// Strength of a run that starts from a picture, where none is given.
+const STRENGTH: f64 = 0.8;
+/// The same where a mask says which part is drawn anew: that part owes nothing to what was there.
+const MASKED_STRENGTH: f64 = 1.0;
+
 /// A text and the settings to draw it with; what is `None` comes from the model's manifest.
+///
+/// Fields can be set one by one, or in a row:
+///
+/// ```
+/// # use plantain::Request;
+/// let request = Request::new("a red fox").seed(7).count(2).steps(4).size([128, 128]);
+/// ```
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Request {
     /// What the picture shows.
@@ -21,6 +36,9 @@ pub struct Request {
     pub seed: u64,
     /// Number of pictures; 0 is taken as 1.
     pub count: usize,
+    /// Pictures that go through the UNet together, which takes more memory and on some devices less time; 0 is taken as
+    /// 1. Each is what it is by itself but for rounding.
+    pub batch: usize,
     /// Sampling steps.
     pub steps: Option<usize>,
     /// Classifier-free guidance scale; 1 or less means none.
@@ -33,6 +51,14 @@ pub struct Request {
     pub sampler: Option<SamplerKind>,
     /// Leave out the latent refiner.
     pub skip_refiner: bool,
+    /// A picture to start from. It is cropped around its centre to the shape of the run's size, then resized.
+    pub init_image: Option<Arc<RgbImage>>,
+    /// How much of `init_image` is lost, above 0 and up to 1: of so many steps this share is run. 0.8 where there is none
+    /// given, 1 with a mask.
+    pub strength: Option<f64>,
+    /// Which part of `init_image` is drawn anew: white is, black stays. It is laid over the whole of the picture, whatever
+    /// its own size.
+    pub mask: Option<Arc<GrayImage>>,
 }
 
 /// A request with the model's defaults filled in, checked against the model.
@@ -50,6 +76,17 @@ pub struct Settings {
     pub sampler: SamplerKind,
     /// Whether the latent refiner runs.
     pub refine: bool,
+    /// How the picture to start from is used, where there is one.
+    pub init: Option<InitSettings>,
+}
+
+/// How a picture to start from is used.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct InitSettings {
+    /// The share of the steps that is run, above 0 and up to 1.
+    pub strength: f64,
+    /// Whether only a part of the picture is drawn anew.
+    pub masked: bool,
 }
 
 impl Request {
@@ -58,15 +95,100 @@ impl Request {
         Self {
             prompt: prompt.into(),
             count: 1,
+            batch: 1,
             ..Self::default()
         }
+    }
+
+    /// Sets what the picture should not show.
+    #[must_use]
+    pub fn negative_prompt(mut self, text: impl Into<String>) -> Self {
+        self.negative_prompt = text.into();
+        self
+    }
+
+    /// Sets the seed of the first picture.
+    #[must_use]
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// Sets the number of pictures.
+    #[must_use]
+    pub fn count(mut self, count: usize) -> Self {
+        self.count = count;
+        self
+    }
+
+    /// Sets how many pictures go through the UNet together.
+    #[must_use]
+    pub fn batch(mut self, batch: usize) -> Self {
+        self.batch = batch;
+        self
+    }
+
+    /// Sets the sampling steps.
+    #[must_use]
+    pub fn steps(mut self, steps: usize) -> Self {
+        self.steps = Some(steps);
+        self
+    }
+
+    /// Sets the guidance scale; 1 or less means none.
+    #[must_use]
+    pub fn guidance(mut self, guidance: f64) -> Self {
+        self.guidance = Some(guidance);
+        self
+    }
+
+    /// Sets width and height in pixels.
+    #[must_use]
+    pub fn size(mut self, size: [usize; 2]) -> Self {
+        self.size = Some(size);
+        self
+    }
+
+    /// Sets the shape, instead of a size.
+    #[must_use]
+    pub fn aspect(mut self, aspect: Aspect) -> Self {
+        self.aspect = Some(aspect);
+        self
+    }
+
+    /// Sets the sampler.
+    #[must_use]
+    pub fn sampler(mut self, sampler: SamplerKind) -> Self {
+        self.sampler = Some(sampler);
+        self
+    }
+
+    /// Sets the picture to start from.
+    #[must_use]
+    pub fn init_image(mut self, image: impl Into<Arc<RgbImage>>) -> Self {
+        self.init_image = Some(image.into());
+        self
+    }
+
+    /// Sets how much of the picture to start from is lost, above 0 and up to 1.
+    #[must_use]
+    pub fn strength(mut self, strength: f64) -> Self {
+        self.strength = Some(strength);
+        self
+    }
+
+    /// Sets which part of the picture to start from is drawn anew: white is, black stays.
+    #[must_use]
+    pub fn mask(mut self, mask: impl Into<Arc<GrayImage>>) -> Self {
+        self.mask = Some(mask.into());
+        self
     }
 
     /// Fills in the defaults of `manifest` and checks the result.
     ///
     /// # Errors
-    /// When a number is out of range, the size cannot be made or contradicts the shape, or the sampler
-    /// does not suit the model.
+    /// When a number is out of range, the size cannot be made or contradicts the shape, the sampler does not suit the
+    /// model, or a picture to start from is not there, of no use to the model or left without a step.
     pub fn settings(&self, manifest: &Manifest) -> Result<Settings, RequestError> {
         let defaults = &manifest.defaults;
         if self.size.is_some()
@@ -89,6 +211,10 @@ impl Request {
         let sampler = self.sampler.unwrap_or(manifest.sampler.kind);
         let options = SamplerOptions::default();
         Sampler::new(sampler, &manifest.sampler.schedule, steps, options)?;
+        let init = self.init_settings(manifest)?;
+        if let Some(init) = init {
+            skipped_steps(steps, init.strength)?;
+        }
         Ok(Settings {
             steps,
             guidance,
@@ -96,7 +222,32 @@ impl Request {
             height,
             sampler,
             refine: !self.skip_refiner && manifest.components.refiner.is_some(),
+            init,
         })
+    }
+
+    fn init_settings(&self, manifest: &Manifest) -> Result<Option<InitSettings>, RequestError> {
+        let Some(image) = &self.init_image else {
+            let orphan = match (&self.mask, self.strength) {
+                (Some(_), _) => "a mask",
+                (None, Some(_)) => "a strength",
+                (None, None) => return Ok(None),
+            };
+            return Err(RequestError::NoInitImage { orphan });
+        };
+        if manifest.components.vae_encoder.is_none() {
+            let model = manifest.name.clone();
+            return Err(RequestError::NoEncoder { model });
+        }
+        check_picture("the picture to start from", image.dimensions())?;
+        if let Some(mask) = &self.mask {
+            check_picture("the mask", mask.dimensions())?;
+        }
+        let masked = self.mask.is_some();
+        let default = if masked { MASKED_STRENGTH } else { STRENGTH };
+        let strength = self.strength.unwrap_or(default);
+        check_strength(strength)?;
+        Ok(Some(InitSettings { strength, masked }))
     }
 
     /// Width and height, not checked: the size asked for, or that of the shape, or the model's.
@@ -178,6 +329,42 @@ pub(crate) fn check_guidance(guidance: f64) -> Result<(), RequestError> {
         name: "guidance",
         value: guidance.to_string(),
         expected: "0 to 100, where 1 or less means none",
+    })
+}
+
+fn check_picture(what: &'static str, (width, height): (u32, u32)) -> Result<(), RequestError> {
+    if width > 0 && height > 0 {
+        return Ok(());
+    }
+    Err(RequestError::NoPixels { what })
+}
+
+pub(crate) fn check_strength(strength: f64) -> Result<(), RequestError> {
+    if strength > 0.0 && strength <= 1.0 {
+        return Ok(());
+    }
+    Err(RequestError::OutOfRange {
+        name: "strength",
+        value: strength.to_string(),
+        expected: "above 0, where the picture stays as it is, and at most 1",
+    })
+}
+
+/// How many of `steps` a run of `strength` leaves out at the beginning.
+///
+/// Source: diffusers `pipelines/stable_diffusion/pipeline_stable_diffusion_img2img.py`, `get_timesteps`.
+///
+/// # Errors
+/// When none would be left.
+pub(crate) fn skipped_steps(steps: usize, strength: f64) -> Result<usize, RequestError> {
+    let taken = ((steps as f64 * strength) as usize).min(steps);
+    if taken > 0 {
+        return Ok(steps - taken);
+    }
+    Err(RequestError::NoSteps {
+        steps,
+        strength,
+        needed: (1.0 / strength).ceil() as usize,
     })
 }
 

@@ -8,23 +8,24 @@
 //! | unet | `sample`, `timestep`, `encoder_hidden_states`, `class_labels` and `timestep_cond` where the model has them | `sample` |
 //! | refiner | `latent`, optionally `sigma` | `latent` |
 //! | decoder | `latent`, as diffusers' `vae.decode` takes it | `image`, about -1 to 1 |
-//! | sampler | `noise`, `encoder_hidden_states`, `class_labels` where the model has them, `step_noise` `[steps - 1, ..]` for stochastic samplers, `negative_encoder_hidden_states` and `negative_class_labels` for guidance | `latent` (unrefined), `timesteps` |
+//! | encoder | `image`, -1 to 1 | `latent`, the mean, as diffusers' `vae.encode` gives it |
+//! | sampler | `noise`, `encoder_hidden_states`, `class_labels` where the model has them, `step_noise` `[steps - 1, ..]` for stochastic samplers, `negative_encoder_hidden_states` and `negative_class_labels` for guidance, `init_latent` `[1, ..]` scaled for the UNet, and `mask` `[1, 1, height, width]` of the latent for a part of it | `latent` (unrefined), `timesteps` |
 
 use std::fmt;
 use std::str::FromStr;
 
 use burn::tensor::{Tensor, TensorData};
-use plantain_sampling::{Sampler, SamplerKind, SamplerOptions};
+use plantain_sampling::{Sampler, SamplerKind};
+use plantain_weights::{EncoderConfig, Model, Target};
 pub use plantain_weights::{HostTensor, Tensors};
-use plantain_weights::{Model, Target};
 
-use crate::denoiser::{Denoiser, Guided, SamplingRun, TextInput};
+use crate::denoiser::{Denoiser, Guided, InitLatent, SamplingRun, TextInput};
 use crate::device::Placement;
 use crate::error::{Error, RequestError};
 use crate::host::{read, read_finite};
 use crate::pipeline::check_fit;
 use crate::prompt::PromptTokenizer;
-use crate::request::{check_guidance, embeds_guidance};
+use crate::request::{check_guidance, check_strength, embeds_guidance};
 
 /// A component that can be traced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,16 +35,18 @@ pub enum TraceComponent {
     Unet,
     Refiner,
     Decoder,
+    Encoder,
     Sampler,
 }
 
 impl TraceComponent {
     /// All of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::TextEncoder,
         Self::Unet,
         Self::Refiner,
         Self::Decoder,
+        Self::Encoder,
         Self::Sampler,
     ];
 
@@ -54,6 +57,7 @@ impl TraceComponent {
             Self::Unet => "unet",
             Self::Refiner => "refiner",
             Self::Decoder => "decoder",
+            Self::Encoder => "encoder",
             Self::Sampler => "sampler",
         }
     }
@@ -88,6 +92,8 @@ pub struct SamplerTrace {
     /// Classifier-free guidance scale; above 1 it needs negative states, or a model that can encode
     /// the empty prompt.
     pub guidance: Option<f64>,
+    /// The share of the steps that is run from `init_latent`; 1 where there is none.
+    pub strength: Option<f64>,
 }
 
 /// Runs one component of `model` on `inputs`.
@@ -111,6 +117,7 @@ pub fn trace(
         TraceComponent::Unet => unet(model, &inputs),
         TraceComponent::Refiner => refiner(model, &inputs),
         TraceComponent::Decoder => decoder(model, &inputs),
+        TraceComponent::Encoder => encoder(model, &inputs),
         TraceComponent::Sampler => sampler(model, &inputs, settings),
     }
 }
@@ -191,6 +198,19 @@ fn decoder(model: &Model, inputs: &Inputs<'_>) -> Result<Tensors, Error> {
     output("image", decoder.forward(latent))
 }
 
+fn encoder(model: &Model, inputs: &Inputs<'_>) -> Result<Tensors, Error> {
+    let image = inputs.tensor::<4>("image")?;
+    check_channels("image", image.dims(), 3)?;
+    let config = model.manifest().components.vae_encoder.as_ref();
+    let scale = config.map_or(1, EncoderConfig::scale);
+    if image.dims()[2..].iter().any(|side| side % scale != 0) {
+        let expected = format!("[batch, 3, height, width], both sides multiples of {scale}");
+        return Err(misshaped("image", &expected, &image.dims()));
+    }
+    let encoder = model.load_encoder(inputs.target)?;
+    output("latent", encoder.forward(image))
+}
+
 fn sampler(model: &Model, inputs: &Inputs<'_>, trace: SamplerTrace) -> Result<Tensors, Error> {
     check_fit(model)?;
     let manifest = model.manifest();
@@ -199,18 +219,14 @@ fn sampler(model: &Model, inputs: &Inputs<'_>, trace: SamplerTrace) -> Result<Te
     let shape = noise.dims();
     let config = manifest.components.unet.clone().unwrap_or_default();
     check_channels("noise", shape, config.in_channels)?;
+    let init = init_latent(inputs, shape, trace.strength)?;
     let run = SamplingRun {
         kind: trace.sampler.unwrap_or(manifest.sampler.kind),
         steps: trace.steps.unwrap_or(manifest.defaults.steps as usize),
         shape,
+        init: init.as_ref(),
     };
-    let plan = Sampler::new(
-        run.kind,
-        &manifest.sampler.schedule,
-        run.steps,
-        SamplerOptions::default(),
-    )
-    .map_err(RequestError::from)?;
+    let plan = run.sampler(&manifest.sampler.schedule)?;
     let count: usize = shape.iter().product();
     let step_noise = step_noise(&plan, inputs, count)?;
     let text = guided_text(model, inputs, shape[0], trace)?;
@@ -224,9 +240,9 @@ fn sampler(model: &Model, inputs: &Inputs<'_>, trace: SamplerTrace) -> Result<Te
         &run,
         manifest,
         &denoiser.read_guided(&text),
-        read(noise)?,
+        &read(noise)?,
         |step| step_noise[step * count..][..count].to_vec(),
-        |_| Ok(()),
+        (),
     )?;
     let timesteps = plan.timesteps().to_vec();
     Ok(Tensors::from([
@@ -245,6 +261,38 @@ fn sampler(model: &Model, inputs: &Inputs<'_>, trace: SamplerTrace) -> Result<Te
             },
         ),
     ]))
+}
+
+/// The latent to start from and its mask, if they are given.
+fn init_latent(
+    inputs: &Inputs<'_>,
+    [_, channels, height, width]: [usize; 4],
+    strength: Option<f64>,
+) -> Result<Option<InitLatent>, Error> {
+    let given = |name, shape: [usize; 4]| {
+        let tensor = inputs.tensors.get(name);
+        match tensor {
+            Some(tensor) if tensor.shape != shape => {
+                Err(misshaped(name, &format!("{shape:?}"), &tensor.shape))
+            }
+            given => Ok(given.map(|tensor| tensor.values.clone())),
+        }
+    };
+    let values = given("init_latent", [1, channels, height, width])?;
+    let mask = given("mask", [1, 1, height, width])?;
+    let Some(values) = values else {
+        let orphan = mask.map(|_| "a mask").or(strength.map(|_| "a strength"));
+        return orphan.map_or(Ok(None), |orphan| {
+            Err(RequestError::NoInitImage { orphan }.into())
+        });
+    };
+    let strength = strength.unwrap_or(1.0);
+    check_strength(strength)?;
+    Ok(Some(InitLatent {
+        values,
+        mask,
+        strength,
+    }))
 }
 
 /// The noise of the steps that add some, `count` values a step, checked to be enough.

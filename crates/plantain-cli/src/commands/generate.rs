@@ -90,17 +90,23 @@ fn request(args: &GenerateArgs, prompt: String) -> Result<Request, Failure> {
         }
         None => (prompt, args.negative.clone()),
     };
+    let init_image = args.init.as_deref().map(plantain::open_picture);
+    let mask = args.mask.as_deref().map(plantain::open_mask);
     Ok(Request {
         prompt,
         negative_prompt,
         seed: args.seed.unwrap_or_else(random_seed),
         count: args.count as usize,
+        batch: args.batch as usize,
         steps: args.steps,
         guidance: args.guidance,
         size: args.size.map(|size| [size.width, size.height]),
         aspect: args.aspect,
         sampler: args.sampler,
         skip_refiner: args.no_refine,
+        init_image: init_image.transpose()?.map(Into::into),
+        strength: args.strength,
+        mask: mask.transpose()?.map(Into::into),
     })
 }
 
@@ -251,6 +257,8 @@ impl Reporter {
                 "guidance": settings.guidance,
                 "sampler": settings.sampler.name(),
                 "refined": settings.refine,
+                "strength": settings.init.map(|init| init.strength),
+                "masked": settings.init.is_some_and(|init| init.masked),
                 "model": parameters.model,
                 "device": self.device,
                 "precision": self.precision,

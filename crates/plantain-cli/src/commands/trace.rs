@@ -13,10 +13,11 @@ pub(crate) fn run(args: &TraceArgs) -> Result<(), Failure> {
         sampler: args.sampler,
         steps: args.steps,
         guidance: args.guidance,
+        strength: args.strength,
     };
     if settings != SamplerTrace::default() && args.component != TraceComponent::Sampler {
         return Err(Failure::new(format!(
-            "--sampler, --steps and --guidance have no meaning for the component {}",
+            "--sampler, --steps, --guidance and --strength have no meaning for the component {}",
             args.component
         )));
     }

@@ -52,12 +52,13 @@ pub struct Examination {
     pub tolerance: Option<f64>,
 }
 
-/// What is examined, in the order in which a picture passes through it.
-const COMPONENTS: [TraceComponent; 4] = [
+/// What is examined, in the order in which a picture passes through it; last what only those drawn from a picture do.
+const COMPONENTS: [TraceComponent; 5] = [
     TraceComponent::TextEncoder,
     TraceComponent::Unet,
     TraceComponent::Refiner,
     TraceComponent::Decoder,
+    TraceComponent::Encoder,
 ];
 
 /// Runs every component of a model on the device of `device` and on that of `reference`, and compares what their blocks

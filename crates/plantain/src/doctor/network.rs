@@ -1,8 +1,8 @@
 //! The components of a model with inputs that are the same on every device.
 
 use burn::tensor::Tensor;
-use plantain_nn::{ClipTextModel, Decoder, Refiner, Tap};
-use plantain_weights::{HostTensor, Model, Target};
+use plantain_nn::{ClipTextModel, Decoder, Encoder, Refiner, Tap};
+use plantain_weights::{EncoderConfig, HostTensor, Model, Target};
 
 use crate::denoiser::{Denoiser, ReadText};
 use crate::error::{Error, RequestError};
@@ -34,6 +34,10 @@ pub(super) enum Network {
     Decoder {
         decoder: Decoder,
         latent: Tensor<4>,
+    },
+    Encoder {
+        encoder: Encoder,
+        image: Tensor<4>,
     },
 }
 
@@ -75,6 +79,16 @@ impl Network {
                 decoder: model.load_decoder(target)?,
                 latent: latent(),
             }),
+            TraceComponent::Encoder => {
+                let scale = components.vae_encoder.as_ref().map(EncoderConfig::scale);
+                let load = |scale| -> Result<Self, Error> {
+                    Ok(Self::Encoder {
+                        encoder: model.load_encoder(target)?,
+                        image: normal(0, picture_shape(shape, scale), &target.device),
+                    })
+                };
+                scale.map(load).transpose()?
+            }
             _ => None,
         })
     }
@@ -103,8 +117,14 @@ impl Network {
             Self::Decoder { decoder, latent } => {
                 on_host(decoder.forward_tapped(latent.clone(), tap))
             }
+            Self::Encoder { encoder, image } => on_host(encoder.forward_tapped(image.clone(), tap)),
         }
     }
+}
+
+/// Shape of the picture that is encoded to a latent of the given one.
+fn picture_shape([batch, _, height, width]: [usize; 4], scale: usize) -> [usize; 4] {
+    [batch, 3, height * scale, width * scale]
 }
 
 /// A tensor as it came, finite or not.
