@@ -148,10 +148,13 @@ def check_components(name, parts, plantain, latent_size, report):
         text = states.last_hidden_state
         unet = parts["unet"](sample, torch.tensor([499.0]), text).sample
         image = parts["vae"].decode(sample).sample
+        encoded = parts["vae"].encode(image.clamp(-1, 1))
+        latent = encoded.latent_dist.mean if hasattr(encoded, "latent_dist") else encoded.latents
     cases = {
         "text-encoder": ({"input_ids": ids.float()}, {"last_hidden_state": text, "pooler_output": states.pooler_output}),
         "unet": ({"sample": sample, "timestep": torch.tensor([499.0]), "encoder_hidden_states": text}, {"sample": unet}),
         "decoder": ({"latent": sample}, {"image": image}),
+        "encoder": ({"image": image.clamp(-1, 1)}, {"latent": latent}),
     }
     for component, (inputs, expected) in cases.items():
         for device in DEVICES:

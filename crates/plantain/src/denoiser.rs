@@ -201,7 +201,7 @@ impl InitLatent {
     /// Puts the picture back where the mask keeps it, with the noise that the next step expects.
     ///
     /// Source: diffusers `pipelines/stable_diffusion/pipeline_stable_diffusion_inpaint.py`.
-    fn keep(&self, done: StepDone<'_>, noise: &[f32]) -> Result<(), RequestError> {
+    fn keep(&self, done: &mut StepDone<'_>, noise: &[f32]) -> Result<(), RequestError> {
         let Some(mask) = &self.mask else {
             return Ok(());
         };
@@ -340,11 +340,11 @@ impl Denoiser {
             let sample = self.tensor(latent.to_vec(), run.shape);
             self.guided(sample, info.timestep, text)
         };
-        let after_step = |done: StepDone<'_>| {
+        let after_step = |mut done: StepDone<'_>| {
             let mut watch = watch.borrow_mut();
             watch.after_step(done.index, done.steps, done.denoised)?;
             match run.init {
-                Some(init) => Ok(init.keep(done, noise)?),
+                Some(init) => Ok(init.keep(&mut done, noise)?),
                 None => Ok(()),
             }
         };
