@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use plantain_assets::{AssetFormat, Fit};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::checks::Checks;
@@ -47,8 +47,8 @@ pub struct Campaign {
     pub steps: Option<usize>,
     /// Guidance scale; the model's default where it is left out.
     pub guidance: Option<f64>,
-    /// Sizes that the model draws well, such as `["512x512", "448x576"]`; where they are left out, its own, and with the
-    /// same number of pixels 3:2 and 2:3.
+    /// Sizes that the model draws well, such as `["512x512", "416x624"]`; where they are left out, the one that it was made
+    /// for.
     #[serde(default)]
     pub sizes: Vec<Pixels>,
     /// Table of variables, relative to this file: CSV, TSV, or one JSON object a line.
@@ -83,6 +83,9 @@ pub struct Format {
     pub fit: Fit,
     /// SVG template, relative to this file, drawn over the picture.
     pub overlay: Option<PathBuf>,
+    /// What the overlay covers at the sides, in pixels: the subject is kept out of there where the background is plain.
+    #[serde(default)]
+    pub covered: Covered,
     /// Whether a plain background becomes transparent.
     #[serde(default)]
     pub transparent: bool,
@@ -93,6 +96,20 @@ pub struct Format {
     /// Quality of a JPEG, 1 to 100.
     #[schemars(range(min = 1, max = 100))]
     pub quality: Option<u8>,
+}
+
+/// Strips along the sides of an asset, in pixels.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Covered {
+    /// At the left side.
+    pub left: u32,
+    /// At the upper side.
+    pub top: u32,
+    /// At the right side.
+    pub right: u32,
+    /// At the lower side.
+    pub bottom: u32,
 }
 
 /// The names of [`Fit`], for the schema.

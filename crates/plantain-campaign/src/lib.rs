@@ -27,7 +27,7 @@ mod template;
 
 pub use checks::{Checks, Duplicates, Score};
 pub use error::{CampaignError, Place};
-pub use file::{Campaign, CampaignFile, Format};
+pub use file::{Campaign, CampaignFile, Covered, Format};
 pub use painter::{CampaignEvent, CampaignObserver, Easel, ModelPainter, Painted, Painter};
 pub use plan::{Asset, ModelIdentity, Plan, Recipe, Shot};
 pub use report::{MANIFEST, REPORT};

@@ -1,11 +1,10 @@
-//! Sizes: as they are written, and which of those that a model draws well is nearest to one that is wanted.
+//! Sizes: as they are written, and which of several is nearest to one that is wanted.
 
 use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
-use plantain::Aspect;
-use plantain::weights::{DecoderConfig, Manifest};
+use plantain::weights::Manifest;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -78,29 +77,13 @@ impl Pixels {
     }
 }
 
-/// Sizes that the model with `manifest` draws well: its own, and two shapes not far from a square.
-pub(crate) fn good_sizes(manifest: &Manifest) -> Vec<Pixels> {
+/// The size that the model with `manifest` was made for.
+pub(crate) fn own_size(manifest: &Manifest) -> Pixels {
     let defaults = &manifest.defaults;
-    let own = [defaults.width as usize, defaults.height as usize];
-    let scale = manifest
-        .components
-        .vae
-        .as_ref()
-        .map_or(8, DecoderConfig::scale);
-    // A UNet halves the latent a few times and is best at sides that stay whole.
-    let multiple = 4 * scale;
-    let shapes = [(3, 2), (2, 3)].map(|(width, height)| Aspect::new(width, height));
-    let shaped = shapes
-        .into_iter()
-        .flatten()
-        .map(|aspect| aspect.size(own, multiple));
-    std::iter::once(own)
-        .chain(shaped)
-        .map(|[width, height]| Pixels {
-            width: width as u32,
-            height: height as u32,
-        })
-        .collect()
+    Pixels {
+        width: defaults.width,
+        height: defaults.height,
+    }
 }
 
 /// The one of `good` whose shape is nearest to that of `wanted`; the first of several.

@@ -55,23 +55,59 @@ impl FromStr for Fit {
     }
 }
 
+/// Strips along the sides of a size, in pixels.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Insets {
+    /// At the left side.
+    pub left: u32,
+    /// At the upper side.
+    pub top: u32,
+    /// At the right side.
+    pub right: u32,
+    /// At the lower side.
+    pub bottom: u32,
+}
+
+impl Insets {
+    /// Corner and size of what they leave of `size`, a pixel at least.
+    fn room(self, size: [u32; 2]) -> [[u32; 2]; 2] {
+        let (near, far) = ([self.left, self.top], [self.right, self.bottom]);
+        let corner = [0, 1].map(|axis| near[axis].min(size[axis] - 1));
+        let left = |axis: usize| (size[axis] - corner[axis]).saturating_sub(far[axis]);
+        [corner, [0, 1].map(|axis| left(axis).max(1))]
+    }
+}
+
 /// `image` in `size`, which is width and height in pixels. `measures` are those of `image`.
 ///
 /// `Extend` crops where the background is not plain, for there is nothing to continue. A picture or
 /// size without pixels gives a black picture of that size.
 pub fn fit(image: &RgbImage, measures: &Measures, size: [u32; 2], fit: Fit) -> RgbImage {
+    fit_beside(image, measures, size, Insets::default(), fit)
+}
+
+/// [`fit()`] with the picture kept out of `covered`, where only background goes; `Auto` extends for that,
+/// and what crops takes no notice of it.
+pub fn fit_beside(
+    image: &RgbImage,
+    measures: &Measures,
+    size: [u32; 2],
+    covered: Insets,
+    fit: Fit,
+) -> RgbImage {
     let [width, height] = size;
     if image.is_empty() || width == 0 || height == 0 {
         return RgbImage::new(width, height);
     }
     let window = Window::around(&measures.subject, image.dimensions().into(), size);
+    let cuts = || !window.holds(&measures.subject, image.dimensions().into());
     let extends = match fit {
-        Fit::Auto => !window.holds(&measures.subject, image.dimensions().into()),
+        Fit::Auto => covered != Insets::default() || cuts(),
         Fit::Crop => false,
         Fit::Extend => true,
     };
     let extended = (extends && measures.background.is_some())
-        .then(|| extend(image, &measures.subject, size))
+        .then(|| extend(image, &measures.subject, size, covered.room(size)))
         .flatten();
     extended.unwrap_or_else(|| resample(image, &window, size))
 }

@@ -71,6 +71,7 @@ impl<'a> AssetMaker<'a> {
         let recipe = Recipe {
             size,
             fit: own.fit,
+            covered: own.covered,
             transparent: own.transparent,
             file_type: self.file_type(format, &paths[0])?,
             quality: own.quality,

@@ -12,9 +12,9 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::error::CampaignError;
-use crate::file::CampaignFile;
+use crate::file::{CampaignFile, Covered};
 use crate::identity::{key_of, seed_of};
-use crate::size::{Pixels, good_sizes, nearest};
+use crate::size::{Pixels, nearest, own_size};
 use crate::template::{Templates, Variables};
 
 use asset::AssetMaker;
@@ -75,6 +75,8 @@ pub struct Recipe {
     pub size: Pixels,
     /// How the picture is brought into that shape.
     pub fit: Fit,
+    /// What its overlay covers at the sides.
+    pub covered: Covered,
     /// Whether a plain background becomes transparent.
     pub transparent: bool,
     /// Kind of file.
@@ -175,7 +177,7 @@ impl<'a> Planner<'a> {
             add(NEGATIVE, negative)?;
         }
         let good = if campaign.sizes.is_empty() {
-            good_sizes(model.manifest)
+            vec![own_size(model.manifest)]
         } else {
             campaign.sizes.clone()
         };

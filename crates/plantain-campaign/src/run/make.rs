@@ -7,14 +7,16 @@ use std::thread;
 use std::time::Instant;
 
 use image::{DynamicImage, RgbImage, RgbaImage};
-use plantain_assets::{Fit, Fonts, Measures, Overlay, cut_out, encode, fit, measure, shrink};
+use plantain_assets::{
+    Fonts, Insets, Measures, Overlay, cut_out, encode, fit_beside, measure, shrink,
+};
 
 use super::{Run, Wanted};
 use crate::error::{CampaignError, Place};
 use crate::identity::{key_of, sha256};
 use crate::judge::Judgement;
 use crate::painter::{CampaignEvent, CampaignObserver};
-use crate::plan::{Asset, Shot};
+use crate::plan::{Asset, Recipe, Shot};
 use crate::store::{AssetRecord, Entry, PictureRecord, Store};
 
 /// Smallest side of a picture whose background is taken away, in pixels.
@@ -167,11 +169,10 @@ fn render(run: Run<'_>, fonts: &Fonts, task: &Task<'_>, file: &[u8]) -> Result<V
         .map_err(|e| e.to_string())?
         .to_rgb8();
     let measures = &task.picture.measures;
-    let size = [recipe.size.width, recipe.size.height];
     let mut canvas = if recipe.transparent {
-        transparent(&image, measures, size, recipe.fit)?
+        transparent(&image, measures, recipe)?
     } else {
-        DynamicImage::from(fit(&image, measures, size, recipe.fit)).into_rgba8()
+        DynamicImage::from(fitted(&image, measures, recipe, 1)).into_rgba8()
     };
     if let Some(svg) = &recipe.overlay {
         let format = &run.file.campaign.format[task.asset.format];
@@ -188,16 +189,27 @@ fn render(run: Run<'_>, fonts: &Fonts, task: &Task<'_>, file: &[u8]) -> Result<V
     encode(&canvas, recipe.file_type, recipe.quality, Some(&parameters)).map_err(|e| e.to_string())
 }
 
-/// The picture in `size` without its background.
+/// The picture in the shape of the asset, `factor` times as large.
+fn fitted(image: &RgbImage, measures: &Measures, recipe: &Recipe, factor: u32) -> RgbImage {
+    let size = [recipe.size.width, recipe.size.height].map(|side| side * factor);
+    let covered = Insets {
+        left: recipe.covered.left * factor,
+        top: recipe.covered.top * factor,
+        right: recipe.covered.right * factor,
+        bottom: recipe.covered.bottom * factor,
+    };
+    fit_beside(image, measures, size, covered, recipe.fit)
+}
+
+/// The picture in the shape of the asset, without its background.
 fn transparent(
     image: &RgbImage,
     measures: &Measures,
-    size: [u32; 2],
-    way: Fit,
+    recipe: &Recipe,
 ) -> Result<RgbaImage, String> {
     // An edge is found where there are pixels enough to tell it, and then made as small as it is wanted.
-    let factor = SIDE_TO_CUT.div_ceil(size[0].min(size[1]));
-    let large = fit(image, measures, size.map(|side| side * factor), way);
+    let factor = SIDE_TO_CUT.div_ceil(recipe.size.width.min(recipe.size.height));
+    let large = fitted(image, measures, recipe, factor);
     let cut = cut_out(&large, &measure(&large));
     let cut = cut.ok_or("its background is not plain, so it cannot become transparent")?;
     Ok(shrink(&cut, factor))
