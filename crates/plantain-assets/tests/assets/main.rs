@@ -1,0 +1,4 @@
+//! From drawn pictures whose every property is known to assets.
+
+mod encoding;
+mod scenes;
