@@ -13,8 +13,12 @@ mod cut_out;
 mod encode;
 mod fit;
 mod fonts;
+mod ground;
+mod light;
 mod measure;
+mod oklab;
 mod overlay;
+mod reduced;
 mod sheet;
 
 pub use colour::{Rgb, RgbError};

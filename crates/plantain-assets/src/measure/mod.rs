@@ -1,13 +1,20 @@
 //! Cheap, deterministic looks at one picture.
 
 mod hash;
+mod luminance;
+mod palette;
 mod subject;
 
 use image::RgbImage;
 use serde::{Deserialize, Serialize};
 
 use crate::colour::Rgb;
+use crate::ground::Ground;
+use crate::light;
+use crate::oklab;
+use crate::reduced::Reduced;
 pub use hash::{HashError, PerceptualHash};
+use luminance::Luminance;
 pub use subject::Subject;
 
 /// What can be said of a picture without knowing what it shows.
@@ -42,6 +49,26 @@ pub struct Swatch {
 }
 
 /// Measures a picture of any size; one without pixels is blank.
-pub fn measure(_image: &RgbImage) -> Measures {
-    todo!()
+pub fn measure(image: &RgbImage) -> Measures {
+    let luminance = Luminance::of(image);
+    let picture = Reduced::of(image);
+    let ground = Ground::of_reduced(&picture);
+    let found = match &ground {
+        Some(ground) => subject::on_ground(&picture, ground),
+        None => subject::by_edges(&picture),
+    };
+    Measures {
+        blank: found.is_none(),
+        sharpness: rounded(luminance.sharpness()),
+        contrast: rounded(luminance.contrast()),
+        palette: palette::of(image),
+        background: ground.map(|ground| Rgb(light::srgb(oklab::to_light(ground.mean)))),
+        subject: found.unwrap_or(Subject::WHOLE).rounded(),
+        hash: PerceptualHash::of(&luminance),
+    }
+}
+
+/// To four decimals.
+fn rounded(fraction: f64) -> f64 {
+    (fraction * 1e4).round() / 1e4
 }

@@ -1,4 +1,5 @@
 //! From drawn pictures whose every property is known to assets.
 
 mod encoding;
+mod measuring;
 mod scenes;
