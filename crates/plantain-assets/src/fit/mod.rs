@@ -1,11 +1,18 @@
 //! Bringing a picture to a size.
 
+mod extend;
+mod resample;
+mod window;
+
 use std::str::FromStr;
 
 use image::RgbImage;
 use serde::{Deserialize, Serialize};
 
 use crate::measure::Measures;
+use extend::extend;
+use resample::resample;
+use window::{Window, inner_size};
 
 /// What gives way where a picture and a size differ in shape.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -50,7 +57,27 @@ impl FromStr for Fit {
 
 /// `image` in `size`, which is width and height in pixels. `measures` are those of `image`.
 ///
-/// A picture or size without pixels gives a black picture of that size.
-pub fn fit(_image: &RgbImage, _measures: &Measures, _size: [u32; 2], _fit: Fit) -> RgbImage {
-    todo!()
+/// `Extend` crops where the background is not plain, for there is nothing to continue. A picture or
+/// size without pixels gives a black picture of that size.
+pub fn fit(image: &RgbImage, measures: &Measures, size: [u32; 2], fit: Fit) -> RgbImage {
+    let [width, height] = size;
+    if image.is_empty() || width == 0 || height == 0 {
+        return RgbImage::new(width, height);
+    }
+    let window = Window::around(&measures.subject, image.dimensions().into(), size);
+    let extends = match fit {
+        Fit::Auto => !window.holds(&measures.subject, image.dimensions().into()),
+        Fit::Crop => false,
+        Fit::Extend => true,
+    };
+    let extended = (extends && measures.background.is_some())
+        .then(|| extend(image, &measures.subject, size))
+        .flatten();
+    extended.unwrap_or_else(|| resample(image, &window, size))
+}
+
+/// The whole of a picture that has pixels, as large as fits in `size`, which may not be without pixels.
+pub(crate) fn contained(image: &RgbImage, size: [u32; 2]) -> RgbImage {
+    let picture = image.dimensions().into();
+    resample(image, &Window::whole(picture), inner_size(picture, size))
 }
