@@ -1,5 +1,6 @@
 //! From drawn pictures whose every property is known to assets.
 
+mod cutting_out;
 mod encoding;
 mod fitting;
 mod measuring;
