@@ -1,7 +1,14 @@
 //! SVG drawings over pictures.
 
+mod effort;
 mod error;
+mod fitting;
+mod links;
+mod paint;
+mod reading;
+mod texts;
 
+use std::fmt;
 use std::path::Path;
 
 use image::RgbaImage;
@@ -9,16 +16,28 @@ use resvg::usvg::Tree;
 
 use crate::fonts::Fonts;
 pub use error::OverlayError;
+pub(crate) use paint::over;
+pub(crate) use reading::read;
+
+/// Furthest that the shapes of a drawing and a picture may be apart.
+const SHAPE_TOLERANCE: f32 = 0.01;
 
 /// An SVG drawing that is ready to be drawn over pictures of its shape.
 ///
 /// A text with an attribute `data-max-width` (in the units of the drawing) is set smaller until it
 /// is no wider, but not smaller than its `data-min-size`, without which its size stays. It must have
-/// an `id` and a plain number as `font-size`; parts of it that have a size of their own should have it
-/// in `em`.
-#[derive(Debug)]
+/// an `id` of its own and a plain number as `font-size`; parts of it that have a size of their own should
+/// have it in `em`.
 pub struct Overlay {
     tree: Tree,
+}
+
+/// Its size only: the tree holds fonts and pictures.
+impl fmt::Debug for Overlay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let size = self.tree.size();
+        write!(f, "Overlay({}x{})", size.width(), size.height())
+    }
 }
 
 impl Overlay {
@@ -26,18 +45,33 @@ impl Overlay {
     /// files below `folder`.
     ///
     /// # Errors
-    /// When the drawing is no SVG or has a document type, a linked picture is not there or not below
+    /// When the drawing is no SVG, has a document type or asks for too much, a linked picture is not there or not below
     /// `folder`, a text does not fit or leaves the drawing, or no font has a character or a family.
-    pub fn new(_svg: String, _folder: &Path, _fonts: &Fonts) -> Result<Self, OverlayError> {
-        todo!()
+    pub fn new(mut svg: String, folder: &Path, fonts: &Fonts) -> Result<Self, OverlayError> {
+        let tree = loop {
+            let tree = read(&svg, folder, fonts)?;
+            match fitting::shrunk(&svg, &tree)? {
+                Some(smaller) => svg = smaller,
+                None => break tree,
+            }
+        };
+        effort::check(&tree)?;
+        texts::check(&tree)?;
+        Ok(Self { tree })
     }
 
     /// Draws over `onto`, scaled to its size.
     ///
     /// # Errors
     /// When the shape of the picture differs from that of the drawing by more than one in a hundred.
-    pub fn draw(&self, _onto: &mut RgbaImage) -> Result<(), OverlayError> {
-        let _ = &self.tree;
-        todo!()
+    pub fn draw(&self, onto: &mut RgbaImage) -> Result<(), OverlayError> {
+        let overlay = [self.tree.size().width(), self.tree.size().height()];
+        let picture: [u32; 2] = onto.dimensions().into();
+        let [across, down] = [0, 1].map(|axis| picture[axis] as f32 / overlay[axis]);
+        let alike = (across / down - 1.0).abs() <= SHAPE_TOLERANCE;
+        if !alike || !over(onto, &self.tree, [across, down]) {
+            return Err(OverlayError::Shape { overlay, picture });
+        }
+        Ok(())
     }
 }

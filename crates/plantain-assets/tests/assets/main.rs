@@ -4,4 +4,7 @@ mod cutting_out;
 mod encoding;
 mod fitting;
 mod measuring;
+mod overlay_hostility;
+mod overlay_links;
+mod overlays;
 mod scenes;

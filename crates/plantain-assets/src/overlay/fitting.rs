@@ -1,0 +1,106 @@
+//! Setting texts smaller until they fit.
+
+use std::ops::Range;
+
+use resvg::usvg::roxmltree::Node;
+use resvg::usvg::{Text, Tree};
+
+use super::error::OverlayError;
+use super::reading::document;
+use super::texts::{content, drawn};
+
+/// How much wider than it may be a text may turn out, as a part of that: rounding.
+const SLACK: f32 = 1e-3;
+/// A text is set smaller by this factor at least, so that trying ends.
+const STEP: f32 = 0.97;
+
+/// A text that has a greatest width.
+struct Bounded<'a> {
+    id: &'a str,
+    /// Bytes of the SVG that say its size.
+    size_at: Range<usize>,
+    size: f32,
+    least: f32,
+    max_width: f32,
+}
+
+/// The drawing with all texts that are too wide set smaller, or nothing where all fit. `tree` is what
+/// the drawing is now. Sizes and widths are in units of the drawing.
+pub(super) fn shrunk(svg: &str, tree: &Tree) -> Result<Option<String>, OverlayError> {
+    let texts = drawn(tree.root());
+    let mut edits = Vec::new();
+    for node in document(svg)?.descendants() {
+        let Some(bounded) = bounded(node)? else {
+            continue;
+        };
+        // What has nothing to draw is not in the tree.
+        let text = texts.iter().find(|text| text.id() == bounded.id);
+        if let Some(size) = text.map_or(Ok(None), |text| smaller(&bounded, text))? {
+            edits.push((bounded.size_at, size.to_string()));
+        }
+    }
+    let mut smaller = svg.to_string();
+    // From the end, so that what is before stays where it was.
+    edits.sort_by_key(|(at, _)| std::cmp::Reverse(at.start));
+    let changed = !edits.is_empty();
+    for (at, size) in edits {
+        smaller.replace_range(at, &size);
+    }
+    Ok(changed.then_some(smaller))
+}
+
+/// The size to try next for a text, or nothing where it fits.
+fn smaller(bounded: &Bounded<'_>, text: &Text) -> Result<Option<f32>, OverlayError> {
+    let width = text.flattened().stroke_bounding_box().width();
+    if width <= bounded.max_width * (1.0 + SLACK) {
+        return Ok(None);
+    }
+    if bounded.size <= bounded.least {
+        return Err(OverlayError::TextDoesNotFit {
+            id: bounded.id.to_string(),
+            text: content(text),
+            size: bounded.size,
+            width,
+            max_width: bounded.max_width,
+        });
+    }
+    let factor = (bounded.max_width / width).min(STEP);
+    Ok(Some((bounded.size * factor).max(bounded.least)))
+}
+
+/// What an element says about its greatest width, if it says anything.
+fn bounded<'a>(node: Node<'a, '_>) -> Result<Option<Bounded<'a>>, OverlayError> {
+    if !node.has_attribute("data-max-width") {
+        return Ok(None);
+    }
+    let lacks = |lacks| OverlayError::Unfittable {
+        text: node.descendants().filter_map(|node| node.text()).collect(),
+        lacks,
+    };
+    let max_width =
+        positive(node, "data-max-width").ok_or_else(|| lacks("that is no positive number"))?;
+    let id = node.attribute("id").ok_or_else(|| lacks("lacks an id"))?;
+    let size = positive(node, "font-size")
+        .ok_or_else(|| lacks("lacks a font-size that is a plain number"))?;
+    let least = match node.attribute("data-min-size") {
+        None => size,
+        Some(_) => positive(node, "data-min-size")
+            .ok_or_else(|| lacks("has a data-min-size that is no positive number"))?,
+    };
+    let size_at = node
+        .attribute_node("font-size")
+        .map(|size| size.range_value());
+    Ok(size_at.map(|size_at| Bounded {
+        id,
+        size_at,
+        size,
+        least,
+        max_width,
+    }))
+}
+
+/// The value of an attribute that is a positive number.
+fn positive(node: Node<'_, '_>, name: &str) -> Option<f32> {
+    let number: f32 = node.attribute(name)?.trim().parse().ok()?;
+    (number.is_finite() && number > 0.0).then_some(number)
+}
