@@ -7,4 +7,6 @@ mod measuring;
 mod overlay_hostility;
 mod overlay_links;
 mod overlays;
+mod properties;
 mod scenes;
+mod sheets;
