@@ -13,6 +13,10 @@ static ENCODED: LazyLock<Vec<u8>> = LazyLock::new(|| {
     (0..=STEPS as usize).map(byte).collect()
 });
 
+/// Light of each sRGB byte in these steps.
+static STEPPED: LazyLock<[u16; 256]> =
+    LazyLock::new(|| LINEAR.map(|light| (light * STEPS).round() as u16));
+
 /// Number of steps of light between black and white.
 const STEPS: f32 = 65535.0;
 
@@ -37,6 +41,16 @@ pub(crate) fn linear_table() -> &'static [f32; 256] {
     &LINEAR
 }
 
+/// Light, 0 to 65535, of each sRGB byte.
+pub(crate) fn stepped_table() -> &'static [u16; 256] {
+    &STEPPED
+}
+
+/// sRGB byte of each light, 0 to 65535.
+pub(crate) fn encoded_table() -> &'static [u8] {
+    &ENCODED
+}
+
 /// The light of a pixel, each channel 0 to 1.
 pub(crate) fn linear(pixel: [u8; 3]) -> [f32; 3] {
     pixel.map(|byte| LINEAR[usize::from(byte)])
@@ -55,6 +69,8 @@ mod tests {
     fn every_byte_comes_back_from_its_light() {
         for byte in 0..=255 {
             assert_eq!(srgb(linear([byte; 3])), [byte; 3]);
+            let stepped = stepped_table()[usize::from(byte)];
+            assert_eq!(encoded_table()[usize::from(stepped)], byte);
         }
     }
 

@@ -1,18 +1,12 @@
 //! Resampling in linear light.
 
-use std::sync::LazyLock;
-
-use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{
-    FilterType, PixelComponentMapper, PixelType, ResizeAlg, ResizeOptions, Resizer,
-    create_srgb_mapper,
-};
+use fast_image_resize::images::TypedImage;
+use fast_image_resize::pixels::U16x3;
+use fast_image_resize::{FilterType, ImageView, ResizeAlg, ResizeOptions, Resizer};
 use image::RgbImage;
 
 use super::window::Window;
-
-/// Tables between sRGB bytes and 16 bits of light.
-static LIGHT: LazyLock<PixelComponentMapper> = LazyLock::new(create_srgb_mapper);
+use crate::light;
 
 /// The window of a picture in `size`; neither may be without pixels. Lanczos with three lobes where it
 /// grows, without its rings; where it shrinks, Catmull-Rom over as many pixels as become one.
@@ -36,15 +30,11 @@ pub(super) fn resample(image: &RgbImage, window: &Window, size: [u32; 2]) -> Rgb
             window.size[0],
             window.size[1],
         );
-    let mut resized = Image::new(width, height, PixelType::U16x3);
+    let mut resized = TypedImage::new(width, height);
     Resizer::new()
-        .resize(&light_of(image), &mut resized, &options)
+        .resize_typed(&light_of(image), &mut resized, &options)
         .expect("a window inside the picture");
-    let mut bytes = Image::new(width, height, PixelType::U8x3);
-    LIGHT
-        .backward_map(&resized, &mut bytes)
-        .expect("pictures of one size and kind");
-    let mut out = RgbImage::from_raw(width, height, bytes.into_vec()).expect("three bytes a pixel");
+    let mut out = picture_of(&resized);
     if grows {
         quiet(&mut out, image, window);
     }
@@ -59,40 +49,49 @@ fn quiet(enlarged: &mut RgbImage, image: &RgbImage, window: &Window) {
         let side = [image.width(), image.height()][axis];
         neighbours(count, side, window.corner[axis], window.size[axis])
     });
-    for (x, y, pixel) in enlarged.enumerate_pixels_mut() {
-        let ([left, right], [top, bottom]) = (across[x as usize], down[y as usize]);
-        let corners = [(left, top), (right, top), (left, bottom), (right, bottom)];
-        let corners = corners.map(|(x, y)| image.get_pixel(x, y).0);
-        for channel in 0..3 {
-            let bytes = corners.map(|corner| corner[channel]);
-            let least = bytes.into_iter().fold(255, u8::min);
-            let most = bytes.into_iter().fold(0, u8::max);
-            pixel.0[channel] = pixel.0[channel].clamp(least, most);
+    let stride = image.width() as usize * 3;
+    let rows = enlarged.chunks_exact_mut(across.len() * 3);
+    for (row, pair) in rows.zip(&down) {
+        let [above, below] = pair.map(|y| &image.as_raw()[y * stride..(y + 1) * stride]);
+        for (pixel, [left, right]) in row.chunks_exact_mut(3).zip(&across) {
+            let corners = [(above, left), (above, right), (below, left), (below, right)];
+            let corners = corners.map(|(row, x)| &row[x * 3..x * 3 + 3]);
+            for (channel, byte) in pixel.iter_mut().enumerate() {
+                let bytes = corners.map(|corner| corner[channel]);
+                let least = bytes.into_iter().fold(255, u8::min);
+                let most = bytes.into_iter().fold(0, u8::max);
+                *byte = (*byte).clamp(least, most);
+            }
         }
     }
 }
 
 /// The two pixels of a side of `side` pixels around the centre of each of `count` equal parts of a
 /// window.
-fn neighbours(count: u32, side: u32, corner: f64, size: f64) -> Vec<[u32; 2]> {
+fn neighbours(count: u32, side: u32, corner: f64, size: f64) -> Vec<[usize; 2]> {
     let last = f64::from(side - 1);
     let part = size / f64::from(count);
     (0..count)
         .map(|index| {
             let place = corner + (f64::from(index) + 0.5) * part - 0.5;
-            [place.floor(), place.floor() + 1.0].map(|pixel| pixel.clamp(0.0, last) as u32)
+            [place.floor(), place.floor() + 1.0].map(|pixel| pixel.clamp(0.0, last) as usize)
         })
         .collect()
 }
 
 /// The light of a picture's pixels, in 16 bits a channel.
-fn light_of(image: &RgbImage) -> Image<'static> {
-    let (width, height) = image.dimensions();
-    let bytes =
-        ImageRef::new(width, height, image.as_raw(), PixelType::U8x3).expect("three bytes a pixel");
-    let mut light = Image::new(width, height, PixelType::U16x3);
-    LIGHT
-        .forward_map(&bytes, &mut light)
-        .expect("pictures of one size and kind");
-    light
+fn light_of(image: &RgbImage) -> TypedImage<'static, U16x3> {
+    let stepped = light::stepped_table();
+    let pixels = image.as_raw().chunks_exact(3);
+    let pixels = pixels.map(|pixel| U16x3::new([0, 1, 2].map(|i| stepped[usize::from(pixel[i])])));
+    TypedImage::from_pixels(image.width(), image.height(), pixels.collect())
+        .expect("as many pixels as the picture has")
+}
+
+/// The picture of some light.
+fn picture_of(light: &TypedImage<'_, U16x3>) -> RgbImage {
+    let encoded = light::encoded_table();
+    let bytes = light.pixels().iter();
+    let bytes = bytes.flat_map(|pixel| pixel.0.map(|step| encoded[usize::from(step)]));
+    RgbImage::from_raw(light.width(), light.height(), bytes.collect()).expect("three bytes a pixel")
 }

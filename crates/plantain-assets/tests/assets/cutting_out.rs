@@ -100,7 +100,7 @@ fn what_the_subject_encloses_stays() {
 #[test]
 fn a_busy_background_cannot_be_cut_out() {
     let check = |x: u32, y: u32| {
-        if (x / 8 + y / 8) % 2 == 0 {
+        if (x / 8 + y / 8).is_multiple_of(2) {
             [20; 3]
         } else {
             [230; 3]

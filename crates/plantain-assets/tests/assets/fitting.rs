@@ -144,7 +144,7 @@ fn auto_crops_where_the_subject_allows_it_and_else_extends_plain_backgrounds_onl
         radius: 150.0,
     };
     let check = |x: u32, y: u32| {
-        if (x / 32 + y / 32) % 2 == 0 {
+        if (x / 32 + y / 32).is_multiple_of(2) {
             [20; 3]
         } else {
             [230; 3]
@@ -170,7 +170,7 @@ fn black_and_white_mix_to_half_the_light() {
     assert_eq!(one.get_pixel(0, 0).0, [188; 3]);
 
     let fine = RgbImage::from_fn(64, 64, |x, y| {
-        Rgb([if (x + y) % 2 == 0 { 255 } else { 0 }; 3])
+        Rgb([if (x + y).is_multiple_of(2) { 255 } else { 0 }; 3])
     });
     let grey = fit(&fine, &measure(&fine), [16, 16], Fit::Crop);
     assert!(grey.pixels().all(|pixel| pixel.0[0].abs_diff(188) <= 2));

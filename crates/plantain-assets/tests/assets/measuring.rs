@@ -59,7 +59,7 @@ fn margins_are_the_smallest_distance_to_a_side() {
 #[test]
 fn a_busy_border_is_no_background_and_edges_show_the_subject() {
     let stripes = |x: u32, y: u32| {
-        if (x / 20 + y / 20) % 2 == 0 {
+        if (x / 20 + y / 20).is_multiple_of(2) {
             [90; 3]
         } else {
             [200; 3]

@@ -47,7 +47,7 @@ pub fn noise(most: i16) -> impl Fn(u32, u32) -> [u8; 3] {
     move |x, y| {
         [0, 1, 2].map(|channel| {
             let seed =
-                x.wrapping_mul(0x9e37_79b1) ^ y.wrapping_mul(0x85eb_ca77) ^ channel * 0x1234_5677;
+                x.wrapping_mul(0x9e37_79b1) ^ y.wrapping_mul(0x85eb_ca77) ^ (channel * 0x1234_5677);
             let mut bits = seed.wrapping_mul(0xc2b2_ae3d);
             bits ^= bits >> 15;
             bits = bits.wrapping_mul(0x27d4_eb2f);
