@@ -93,7 +93,7 @@ pub struct Format {
     #[serde(rename = "type")]
     #[schemars(with = "Option<TypeName>")]
     pub file_type: Option<AssetFormat>,
-    /// Quality of a JPEG, 1 to 100.
+    /// Quality of a JPEG or WebP, 1 to 100; a WebP without one is written without loss.
     #[schemars(range(min = 1, max = 100))]
     pub quality: Option<u8>,
 }

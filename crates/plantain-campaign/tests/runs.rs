@@ -10,6 +10,7 @@ output = "{{ what }}/{{ format }}-{{ variant }}.{{ extension }}"
 prompt = "a {{ what }} in {{ colour }}"
 variants = 3
 keep = 2
+sizes = ["24x16", "16x24"]
 rows = "rows.csv"
 
 [[format]]

@@ -16,17 +16,22 @@ const REACH: f32 = 0.5;
 /// Part of the space between a side and the subject that is mirrored beyond the side.
 const MIRRORED: f64 = 0.6;
 
-/// The whole of `image` in `size`, with its background continued on either side; nothing where the
-/// background is not plain. Neither may be without pixels.
-pub(super) fn extend(image: &RgbImage, subject: &Subject, size: [u32; 2]) -> Option<RgbImage> {
-    let picture = contained(image, size);
+/// The whole of `image` in `size`, within a room of it, given as corner and size, and its background
+/// continued on all sides; nothing where the background is not plain. None may be without pixels.
+pub(super) fn extend(
+    image: &RgbImage,
+    subject: &Subject,
+    size: [u32; 2],
+    [room_corner, room]: [[u32; 2]; 2],
+) -> Option<RgbImage> {
+    let picture = contained(image, room);
     let inner: [u32; 2] = picture.dimensions().into();
     let ground = Ground::of(&picture)?;
     let centre = centre(subject);
     let corner = [0, 1].map(|axis| {
-        let free = f64::from(size[axis] - inner[axis]);
-        let shift = f64::from(size[axis]) / 2.0 - centre[axis] * f64::from(inner[axis]);
-        between(0.0, shift, free).round() as u32
+        let free = f64::from(room[axis] - inner[axis]);
+        let shift = f64::from(room[axis]) / 2.0 - centre[axis] * f64::from(inner[axis]);
+        room_corner[axis] + between(0.0, shift, free).round() as u32
     });
     let beyond = Beyond {
         mirrored: mirrored(subject, inner),

@@ -83,18 +83,31 @@ impl Insets {
 /// `Extend` crops where the background is not plain, for there is nothing to continue. A picture or
 /// size without pixels gives a black picture of that size.
 pub fn fit(image: &RgbImage, measures: &Measures, size: [u32; 2], fit: Fit) -> RgbImage {
+    fit_beside(image, measures, size, Insets::default(), fit)
+}
+
+/// [`fit()`] with the picture kept out of `covered`, where only background goes; `Auto` extends for that,
+/// and what crops takes no notice of it.
+pub fn fit_beside(
+    image: &RgbImage,
+    measures: &Measures,
+    size: [u32; 2],
+    covered: Insets,
+    fit: Fit,
+) -> RgbImage {
     let [width, height] = size;
     if image.is_empty() || width == 0 || height == 0 {
         return RgbImage::new(width, height);
     }
     let window = Window::around(&measures.subject, image.dimensions().into(), size);
+    let cuts = || !window.holds(&measures.subject, image.dimensions().into());
     let extends = match fit {
-        Fit::Auto => !window.holds(&measures.subject, image.dimensions().into()),
+        Fit::Auto => covered != Insets::default() || cuts(),
         Fit::Crop => false,
         Fit::Extend => true,
     };
     let extended = (extends && measures.background.is_some())
-        .then(|| extend(image, &measures.subject, size))
+        .then(|| extend(image, &measures.subject, size, covered.room(size)))
         .flatten();
     extended.unwrap_or_else(|| resample(image, &window, size))
 }

@@ -1,5 +1,5 @@
 use image::{Rgb, RgbImage};
-use plantain_assets::{Fit, Subject, fit, measure};
+use plantain_assets::{Fit, Insets, Subject, fit, fit_beside, measure};
 
 use crate::scenes::{Disc, GROUND, SUBJECT, apart, gradient, noise, plain, scene};
 
@@ -219,3 +219,39 @@ fn measures_that_make_no_sense_do_no_harm() {
         }
     }
 }
+
+#[test]
+fn what_is_covered_stays_clear_of_the_subject() {
+    let image = plain([200, 200], OFF_CENTRE_OF_SQUARE);
+    let measures = measure(&image);
+    for (size, covered) in [
+        ([300, 300], [0, 60, 0, 80]),
+        ([200, 400], [0, 100, 0, 50]),
+        ([400, 200], [150, 0, 0, 0]),
+        ([120, 120], [20, 20, 40, 40]),
+    ] {
+        let [left, top, right, bottom] = covered;
+        let insets = Insets {
+            left,
+            top,
+            right,
+            bottom,
+        };
+        let fitted = fit_beside(&image, &measures, size, insets, Fit::Auto);
+        assert_eq!(fitted.dimensions(), (size[0], size[1]));
+        let subject = fitted
+            .enumerate_pixels()
+            .filter(|(_, _, pixel)| apart(pixel.0, SUBJECT) < 60);
+        let places: Vec<_> = subject.map(|(x, y, _)| [x, y]).collect();
+        assert!(places.len() > 200, "{size:?}: {} pixels", places.len());
+        let clear = |[x, y]: &[u32; 2]| {
+            (left..size[0] - right).contains(x) && (top..size[1] - bottom).contains(y)
+        };
+        assert!(places.iter().all(clear), "{size:?} {covered:?}");
+    }
+}
+
+const OFF_CENTRE_OF_SQUARE: Disc = Disc {
+    centre: [120.0, 90.0],
+    radius: 60.0,
+};

@@ -119,7 +119,7 @@ impl<'a> AssetMaker<'a> {
             );
             return refuse("type", problem);
         }
-        if own.quality.is_some() && named != AssetFormat::Jpeg {
+        if own.quality.is_some() && named == AssetFormat::Png {
             return refuse(
                 "quality",
                 format!("{} is written without loss", named.name()),
