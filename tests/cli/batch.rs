@@ -149,6 +149,11 @@ fn campaigns_that_cannot_be_rendered() {
     place
         .run(&["batch", "merge", "campaign.toml", "--out", "out"])
         .refused(&["2 of 2 pictures are missing"]);
+    let campaign = String::from_utf8(place.read("campaign.toml")).unwrap();
+    place.write("campaign.toml", format!("steps = 5000\n{campaign}"));
+    place
+        .run(&["batch", "campaign.toml"])
+        .refused(&["5000 steps"]);
     place.write("campaign.toml", "nam = 1");
     place
         .run(&["batch", "campaign.toml"])

@@ -79,7 +79,7 @@ fn read_csv(path: &Path, text: &str, delimiter: u8) -> Result<Vec<Row>, Campaign
     let mut rows = Vec::new();
     for record in reader.records() {
         let record = record.map_err(|e| csv_error(path, &e))?;
-        let line = record.position().map_or(1, |position| position.line());
+        let line = record.position().map_or(1, csv::Position::line);
         let values = header.iter().zip(record.iter());
         rows.push(Row {
             line: line as usize,

@@ -161,7 +161,7 @@ impl Scheduler {
                 "{name} does not say how many shards there are; say --shard auto/N"
             )));
         };
-        let index = (index + 1).checked_sub(first).unwrap_or(0);
+        let index = (index + 1).saturating_sub(first);
         if index == 0 || index > count {
             return Err(CampaignError::Shard(format!(
                 "{name} gave this process a number that is not one of {count} shards; let its numbers count up by 1"

@@ -134,7 +134,7 @@ fn problem(error: &minijinja::Error) -> String {
 }
 
 /// `text` as part of a file's name: small letters and digits of any script, single hyphens for all else.
-fn slug(text: String) -> String {
+fn slug(text: &str) -> String {
     let mut slug = String::new();
     for c in text.to_lowercase().chars() {
         if c.is_alphanumeric() {

@@ -64,6 +64,7 @@ pub fn run(
     painter: &mut dyn Painter,
     observer: &mut dyn CampaignObserver,
 ) -> Result<Outcome, CampaignError> {
+    check_settings(run, painter)?;
     let mut store = Store::open(run.folder, shard)?;
     if shard.is_part() {
         let first = run.first_round(|shot| shard.has(shot));
@@ -92,6 +93,7 @@ pub fn merge(
     painter: &mut dyn Painter,
     observer: &mut dyn CampaignObserver,
 ) -> Result<Outcome, CampaignError> {
+    check_settings(run, painter)?;
     let mut store = Store::open(run.folder, Shard::WHOLE)?;
     for shard in shards {
         store.adopt(shard)?;
@@ -107,6 +109,16 @@ pub fn merge(
         });
     }
     finish(run, store, Missing::Redrawn(painter), observer)
+}
+
+/// What a model cannot draw at all is found out before anything is drawn.
+fn check_settings(run: Run<'_>, painter: &dyn Painter) -> Result<(), CampaignError> {
+    let checked = run
+        .plan
+        .shots
+        .iter()
+        .map(|shot| painter.settings(shot).map(drop));
+    Ok(checked.collect::<Result<(), _>>()?)
 }
 
 fn finish(
