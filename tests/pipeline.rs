@@ -387,11 +387,11 @@ fn requests_that_cannot_be_met_say_why() {
 }
 
 #[test]
-#[cfg(feature = "embedded-model")]
 fn a_model_without_an_encoder_says_how_to_get_one() {
-    let model = plantain::default_model().unwrap();
+    let mut manifest = turbo().manifest().clone();
+    manifest.components.vae_encoder = None;
     let request = Request::new("a fox").init_image(gradient(24, 16));
-    let error = request.settings(model.manifest()).unwrap_err().to_string();
+    let error = request.settings(&manifest).unwrap_err().to_string();
     assert!(
         error.contains("has no encoder") && error.contains("convert"),
         "{error}"

@@ -153,7 +153,7 @@ fn campaigns_that_cannot_be_rendered() {
     place.write("campaign.toml", format!("steps = 5000\n{campaign}"));
     place
         .run(&["batch", "campaign.toml"])
-        .refused(&["5000 steps"]);
+        .refused(&["1 to 1000 steps"]);
     place.write("campaign.toml", "nam = 1");
     place
         .run(&["batch", "campaign.toml"])
