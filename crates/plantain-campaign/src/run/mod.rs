@@ -43,14 +43,6 @@ pub struct Outcome {
     pub lacking: Vec<String>,
 }
 
-/// How the pictures come about that a run lacks.
-enum Missing<'a> {
-    /// They are drawn.
-    Drawn(&'a mut dyn Painter),
-    /// Shards were to draw the first round; only what judging asks for is drawn here.
-    Redrawn(&'a mut dyn Painter),
-}
-
 /// Renders the campaign, or of a part of it the first round of pictures: those can only be judged together.
 ///
 /// What an earlier run left in the folder is taken over where nothing that went into it has changed.
@@ -80,7 +72,7 @@ pub fn run(
             lacking: failed.collect(),
         });
     }
-    finish(run, store, Missing::Drawn(painter), observer)
+    finish(run, store, painter, observer)
 }
 
 /// Joins what shards have drawn, each in a folder of its own or all in that of `run`, and finishes the campaign.
@@ -108,7 +100,7 @@ pub fn merge(
             first: run.plan.shots[one.shot].of.clone(),
         });
     }
-    finish(run, store, Missing::Redrawn(painter), observer)
+    finish(run, store, painter, observer)
 }
 
 /// What a model cannot draw at all is found out before anything is drawn.
@@ -124,17 +116,11 @@ fn check_settings(run: Run<'_>, painter: &dyn Painter) -> Result<(), CampaignErr
 fn finish(
     run: Run<'_>,
     mut store: Store,
-    missing: Missing<'_>,
+    painter: &mut dyn Painter,
     observer: &mut dyn CampaignObserver,
 ) -> Result<Outcome, CampaignError> {
     let mut wanted = run.first_round(|_| true);
-    let (painter, mut drawn) = match missing {
-        Missing::Drawn(painter) => {
-            let drawn = draw::draw(run, &mut store, &wanted, painter, observer)?;
-            (painter, drawn)
-        }
-        Missing::Redrawn(painter) => (painter, 0),
-    };
+    let mut drawn = draw::draw(run, &mut store, &wanted, painter, observer)?;
     let mut rounds = vec![1; run.plan.shots.len()];
     let judgement = loop {
         let judgement = run.judge(store.known(), &wanted);
