@@ -3,12 +3,14 @@
 #[path = "support/gpu.rs"]
 mod gpu;
 
-use plantain::{DeviceChoice, Picture, Pipeline, Placement, PrecisionChoice, Request, Unobserved};
+use plantain::{
+    DeviceChoice, DeviceOptions, ModelSource, Picture, Pipeline, PrecisionChoice, Request,
+    Unobserved,
+};
 
 fn draw(device: DeviceChoice, precision: PrecisionChoice) -> Picture {
-    let model = plantain::default_model().unwrap();
-    let placement = Placement { device, precision };
-    let pipeline = Pipeline::load(&model, placement, &mut Unobserved).unwrap();
+    let options = DeviceOptions { device, precision };
+    let pipeline = Pipeline::load(ModelSource::BuiltIn, options).unwrap();
     let request = Request {
         seed: 7,
         ..Request::new("a red fox, 3d render, on a teal background")

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use plantain::doctor::{Examination, Report, Side, UNDISTURBED, Verdict, examine};
 use plantain::weights::{read_tensors, write_tensors};
-use plantain::{DeviceChoice, Model, Placement, PrecisionChoice};
+use plantain::{DeviceChoice, DeviceOptions, Model, PrecisionChoice};
 use tempfile::TempDir;
 
 fn fixture(name: &str) -> PathBuf {
@@ -13,19 +13,19 @@ fn fixture(name: &str) -> PathBuf {
         .join(name)
 }
 
-fn on(device: DeviceChoice, precision: PrecisionChoice) -> Placement {
-    Placement { device, precision }
+fn on(device: DeviceChoice, precision: PrecisionChoice) -> DeviceOptions {
+    DeviceOptions { device, precision }
 }
 
-const NDARRAY: Placement = Placement {
+const NDARRAY: DeviceOptions = DeviceOptions {
     device: DeviceChoice::NdArray,
     precision: PrecisionChoice::F32,
 };
 
-fn check(device: &Model, placement: Placement, reference: &Model) -> Report {
+fn check(device: &Model, options: DeviceOptions, reference: &Model) -> Report {
     let device = Side {
         model: device,
-        placement,
+        options,
     };
     let settings = Examination {
         size: Some([64, 64]),
@@ -130,7 +130,7 @@ fn models_with_other_blocks_are_refused() {
     let two = Model::open(&fixture("sd2")).unwrap();
     let device = Side {
         model: &two,
-        placement: NDARRAY,
+        options: NDARRAY,
     };
     let error = examine(device, Side::reference(&one), Examination::default()).unwrap_err();
     assert!(error.to_string().contains("same blocks"), "{error}");

@@ -9,23 +9,28 @@ use std::thread;
 use plantain::sampling::Noise;
 use plantain::trace::{HostTensor, SamplerTrace, Tensors, TraceComponent, trace};
 use plantain::{
-    Cancellation, DeviceChoice, Error, Event, GrayImage, Model, Observer, Picture, Pipeline,
-    Placement, PrecisionChoice, Preview, Request, RgbImage, SamplerKind, Unobserved,
+    Cancellation, DeviceChoice, DeviceOptions, Error, Event, GrayImage, Model, ModelSource,
+    Observer, Picture, Pipeline, PrecisionChoice, Preview, Request, RgbImage, SamplerKind,
+    Unobserved,
 };
 
-const PLACEMENT: Placement = Placement {
+const OPTIONS: DeviceOptions = DeviceOptions {
     device: DeviceChoice::Flex,
     precision: PrecisionChoice::F32,
 };
 
-fn model(name: &str) -> Model {
+fn folder(name: &str) -> PathBuf {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fixtures/weights");
-    Model::open(&Path::new(folder).join(name)).unwrap()
+    Path::new(folder).join(name)
+}
+
+fn model(name: &str) -> Model {
+    Model::open(&folder(name)).unwrap()
 }
 
 /// A model of 24x16 pixels, with a latent of half of that and four channels.
 fn turbo() -> Pipeline {
-    Pipeline::load(&model("turbo"), PLACEMENT, &mut Unobserved).unwrap()
+    Pipeline::load(model("turbo"), OPTIONS).unwrap()
 }
 
 fn draw(pipeline: &Pipeline, request: &Request) -> Vec<Picture> {
@@ -61,6 +66,32 @@ fn left_half(width: u32, height: u32) -> Arc<GrayImage> {
     Arc::new(GrayImage::from_fn(width, height, |x, _| {
         image::Luma([grey(x)])
     }))
+}
+
+#[test]
+fn a_model_is_the_same_wherever_it_comes_from() {
+    let request = Request::new("a red fox");
+    let opened = draw(&turbo(), &request);
+    let read = Pipeline::load(folder("turbo"), OPTIONS).unwrap();
+    assert_eq!(draw(&read, &request)[0].image, opened[0].image);
+    let error = Pipeline::load(Path::new("/nowhere"), OPTIONS).unwrap_err();
+    assert!(matches!(error, Error::Read(_)), "{error}");
+}
+
+#[test]
+fn an_observer_sees_the_model_being_loaded_and_may_stop_it() {
+    let mut seen = Vec::new();
+    let mut observer = |event| {
+        seen.push(event);
+        match seen.len() {
+            2 => ControlFlow::Break(()),
+            _ => ControlFlow::Continue(()),
+        }
+    };
+    let error = Pipeline::load_observed(model("turbo"), OPTIONS, &mut observer).unwrap_err();
+    assert!(matches!(error, Error::Cancelled), "{error}");
+    let loading = |component| Event::Loading { component };
+    assert_eq!(seen, [loading("text encoder"), loading("UNet")]);
 }
 
 #[test]
@@ -162,8 +193,7 @@ fn previews_come_after_each_step_for_each_picture() {
 #[test]
 #[cfg(feature = "embedded-model")]
 fn the_last_preview_resembles_the_picture() {
-    let model = plantain::default_model().unwrap();
-    let pipeline = Pipeline::load(&model, PLACEMENT, &mut Unobserved).unwrap();
+    let pipeline = Pipeline::load(ModelSource::BuiltIn, OPTIONS).unwrap();
     let request = Request::new("a red fox, 3d render, on a teal background");
     let mut watcher = Watcher::default();
     let pictures = pipeline.generate(&request.seed(7).steps(4), &mut watcher);
@@ -237,7 +267,7 @@ fn traced(init: &RgbImage, mask: Option<Vec<f32>>, seed: u64, settings: SamplerT
     const SCALING: f32 = 0.18215;
     let model = model("turbo");
     let run = |component, inputs: Tensors, settings| {
-        trace(&model, component, &inputs, PLACEMENT, settings).unwrap()
+        trace(&model, component, &inputs, OPTIONS, settings).unwrap()
     };
     let tensor = |shape: &[usize], values| HostTensor {
         shape: shape.to_vec(),

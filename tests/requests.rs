@@ -4,19 +4,18 @@ use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
 use plantain::{
-    Aspect, DeviceChoice, GrayImage, Model, Pipeline, Placement, PrecisionChoice, Request,
-    RgbImage, SamplerKind, Unobserved,
+    Aspect, DeviceChoice, DeviceOptions, GrayImage, Pipeline, PrecisionChoice, Request, RgbImage,
+    SamplerKind, Unobserved,
 };
 use proptest::prelude::*;
 
 static PIPELINE: LazyLock<Pipeline> = LazyLock::new(|| {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fixtures/weights");
-    let model = Model::open(&Path::new(folder).join("turbo")).unwrap();
-    let placement = Placement {
+    let options = DeviceOptions {
         device: DeviceChoice::Flex,
         precision: PrecisionChoice::F32,
     };
-    Pipeline::load(&model, placement, &mut Unobserved).unwrap()
+    Pipeline::load(Path::new(folder).join("turbo"), options).unwrap()
 });
 
 /// Mostly numbers that make sense, now and then any.

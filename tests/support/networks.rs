@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use plantain::trace::{HostTensor, Tensors};
 use plantain::weights::read_tensors;
-use plantain::{DeviceChoice, Model, Placement, PrecisionChoice};
+use plantain::{DeviceChoice, DeviceOptions, Model, PrecisionChoice};
 
 use crate::gpu;
 
@@ -18,9 +18,9 @@ pub(crate) fn devices() -> impl Iterator<Item = DeviceChoice> {
 }
 
 /// Single precision on `device`.
-pub(crate) fn on(device: DeviceChoice) -> Placement {
+pub(crate) fn on(device: DeviceChoice) -> DeviceOptions {
     let precision = PrecisionChoice::F32;
-    Placement { device, precision }
+    DeviceOptions { device, precision }
 }
 
 /// The folder of a model.

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::ops::{ControlFlow, Range};
 
-use plantain::{Error, Event, Model, Picture, Pipeline, Placement, Request, Settings};
+use plantain::{DeviceOptions, Error, Event, Model, Picture, Pipeline, Request, Settings};
 
 use crate::file::Campaign;
 use crate::plan::Shot;
@@ -51,7 +51,7 @@ pub struct Painted {
 #[derive(Debug)]
 pub struct ModelPainter {
     model: Model,
-    placement: Placement,
+    options: DeviceOptions,
     steps: Option<usize>,
     guidance: Option<f64>,
     pipeline: Option<Pipeline>,
@@ -59,10 +59,10 @@ pub struct ModelPainter {
 
 impl ModelPainter {
     /// Draws for `campaign` with `model`.
-    pub fn new(campaign: &Campaign, model: Model, placement: Placement) -> Self {
+    pub fn new(campaign: &Campaign, model: Model, options: DeviceOptions) -> Self {
         Self {
             model,
-            placement,
+            options,
             steps: campaign.steps,
             guidance: campaign.guidance,
             pipeline: None,
@@ -103,7 +103,7 @@ impl Painter for ModelPainter {
         };
         let pipeline = match self.pipeline.take() {
             Some(pipeline) => pipeline,
-            None => Pipeline::load(&self.model, self.placement, &mut observer)?,
+            None => Pipeline::load_observed(&self.model, self.options, &mut observer)?,
         };
         let pipeline = self.pipeline.insert(pipeline);
         pipeline.generate_each(&request, &mut observer, |picture| {

@@ -8,7 +8,9 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
-use plantain::{Cancellation, Error, Format, Pipeline, Placement, Request, Unobserved};
+use plantain::{
+    Cancellation, DeviceOptions, Error, Format, ModelSource, Pipeline, Request, Unobserved,
+};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let seconds = std::env::args()
@@ -21,8 +23,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         switch.cancel();
     });
 
-    let model = plantain::default_model()?;
-    let pipeline = Pipeline::load(&model, Placement::default(), &mut Unobserved)?;
+    let pipeline = Pipeline::load(ModelSource::BuiltIn, DeviceOptions::default())?;
     for thing in ["fox", "cactus", "rocket"] {
         let prompt = format!("a {thing}, flat illustration, on a yellow background");
         let request = Request::new(prompt).seed(1).count(4).batch(2);

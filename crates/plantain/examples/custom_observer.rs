@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use plantain::{
-    Event, Format, Observer, Pipeline, Placement, Preview, Request, RgbImage, Unobserved,
+    DeviceOptions, Event, Format, ModelSource, Observer, Pipeline, Preview, Request, RgbImage,
 };
 
 /// Prints what happens, and previews as blocks of colour.
@@ -50,8 +50,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let prompt = std::env::args()
         .nth(1)
         .unwrap_or("a blue teapot, cartoon".into());
-    let model = plantain::default_model()?;
-    let pipeline = Pipeline::load(&model, Placement::default(), &mut Unobserved)?;
+    let pipeline = Pipeline::load(ModelSource::BuiltIn, DeviceOptions::default())?;
     let pictures = pipeline.generate(&Request::new(prompt).seed(1), &mut Terminal)?;
     let path = Path::new("observed.png");
     pictures[0].save(path, Format::Png)?;

@@ -4,15 +4,14 @@
 
 use std::path::PathBuf;
 
-use plantain::{Format, Pipeline, Placement, Request, Unobserved};
+use plantain::{DeviceOptions, Format, ModelSource, Pipeline, Request, Unobserved};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut args = std::env::args().skip(1);
     let prompt = args.next().unwrap_or("a red fox, 3d render".into());
     let path = PathBuf::from(args.next().unwrap_or("minimal.png".into()));
 
-    let model = plantain::default_model()?;
-    let pipeline = Pipeline::load(&model, Placement::default(), &mut Unobserved)?;
+    let pipeline = Pipeline::load(ModelSource::BuiltIn, DeviceOptions::default())?;
     let request = Request::new(prompt).seed(1);
     for picture in pipeline.generate(&request, &mut Unobserved)? {
         picture.save(&path, Format::Png)?;

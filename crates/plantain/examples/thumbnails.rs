@@ -10,15 +10,14 @@ use std::net::{TcpListener, TcpStream};
 use std::thread;
 use std::time::Duration;
 
-use plantain::{Format, Pipeline, Placement, Request, Unobserved};
+use plantain::{DeviceOptions, Format, ModelSource, Pipeline, Request, Unobserved};
 
 /// Longest first line of a request that is read, in bytes.
 const LONGEST: u64 = 4096;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let address = std::env::args().nth(1).unwrap_or("127.0.0.1:8017".into());
-    let model = plantain::default_model()?;
-    let pipeline = Pipeline::load(&model, Placement::default(), &mut Unobserved)?;
+    let pipeline = Pipeline::load(ModelSource::BuiltIn, DeviceOptions::default())?;
     let listener = TcpListener::bind(&address)?;
     println!("listening on http://{}", listener.local_addr()?);
     thread::scope(|scope| {

@@ -10,7 +10,7 @@ use plantain_sampling::Noise;
 use plantain_weights::{Model, Target};
 
 use crate::denoiser::{Denoiser, Guided, SamplingRun, SamplingWatch};
-use crate::device::{Placement, precision_name};
+use crate::device::{DeviceOptions, precision_name};
 use crate::difference::{max_abs, psnr};
 use crate::error::{Error, RequestError};
 use crate::host::read_finite;
@@ -163,10 +163,10 @@ impl Bench {
     /// When the model has no such component, its tensors do not fit, or the size does not.
     pub fn load(
         model: &Model,
-        placement: Placement,
+        options: DeviceOptions,
         settings: &BenchSettings,
     ) -> Result<Self, Error> {
-        let target = placement.target()?;
+        let target = options.target()?;
         let began = Instant::now();
         let run = match settings.part {
             Part::TextEncoder => text_encoder(model, &target)?,

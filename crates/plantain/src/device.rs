@@ -300,14 +300,14 @@ impl FromStr for PrecisionChoice {
 
 /// Where and in what precision a model runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub struct Placement {
+pub struct DeviceOptions {
     /// The device.
     pub device: DeviceChoice,
     /// The precision.
     pub precision: PrecisionChoice,
 }
 
-impl Placement {
+impl DeviceOptions {
     /// Opens the device.
     pub(crate) fn target(self) -> Result<Target, DeviceError> {
         let opened = self.device.open()?;
@@ -360,11 +360,11 @@ mod tests {
 
     #[test]
     fn a_cpu_does_not_compute_in_f16() {
-        let placement = Placement {
+        let options = DeviceOptions {
             device: DeviceChoice::Flex,
             precision: PrecisionChoice::F16,
         };
-        let error = placement.target().unwrap_err().to_string();
+        let error = options.target().unwrap_err().to_string();
         assert_eq!(
             error,
             "flex does not compute in f16; choose f32, bf16 or int8"

@@ -2,10 +2,9 @@
 //!
 //! ```no_run
 //! use std::path::Path;
-//! use plantain::{Format, Placement, Pipeline, Request, Unobserved};
+//! use plantain::{DeviceOptions, Format, ModelSource, Pipeline, Request, Unobserved};
 //!
-//! let model = plantain::default_model()?;
-//! let pipeline = Pipeline::load(&model, Placement::default(), &mut Unobserved)?;
+//! let pipeline = Pipeline::load(ModelSource::BuiltIn, DeviceOptions::default())?;
 //! let pictures = pipeline.generate(&Request::new("a red fox, 3d render"), &mut Unobserved)?;
 //! pictures[0].save(Path::new("fox.png"), Format::Png)?;
 //! # Ok::<(), plantain::Error>(())
@@ -37,6 +36,7 @@ mod preview;
 mod prompt;
 mod reference;
 mod request;
+mod source;
 pub mod style;
 mod texts;
 pub mod trace;
@@ -45,7 +45,7 @@ mod widening;
 pub use aspect::{Aspect, AspectError};
 pub use cancel::{Cancellable, Cancellation};
 pub use device::{
-    DeviceChoice, DeviceError, GraphicsApi, Placement, PrecisionChoice, UnknownDevice,
+    DeviceChoice, DeviceError, DeviceOptions, GraphicsApi, PrecisionChoice, UnknownDevice,
     UnknownPrecision,
 };
 pub use error::{Error, RequestError};
@@ -67,13 +67,6 @@ pub use plantain_weights::Model;
 pub use preview::Preview;
 pub use reference::REFERENCE;
 pub use request::{InitSettings, MAX_SIDE, Request, Settings};
-
-/// The model that is part of this library.
-///
-/// # Errors
-/// When the library was built around a damaged file.
+pub use source::ModelSource;
 #[cfg(feature = "embedded-model")]
-pub fn default_model() -> Result<Model, plantain_weights::ReadError> {
-    static BYTES: &[u8] = include_bytes!("../../../weights/plantain-2-lite.safetensors");
-    Model::from_static(BYTES, "the built-in model")
-}
+pub use source::default_model;

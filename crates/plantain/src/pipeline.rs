@@ -13,16 +13,17 @@ use plantain_weights::{Manifest, Model, Target};
 use crate::denoiser::{
     Denoiser, Guided, InitLatent, Prompted, SamplingRun, SamplingWatch, TextInput,
 };
-use crate::device::{DeviceChoice, Placement, precision_name};
+use crate::device::{DeviceChoice, DeviceOptions, precision_name};
 use crate::error::{Error, RequestError};
 use crate::host::read_finite;
 use crate::initial::InitImage;
 use crate::metadata::Parameters;
-use crate::observer::{Event, Observer};
+use crate::observer::{Event, Observer, Unobserved};
 use crate::picture::Picture;
 use crate::preview::{LatentToRgb, Preview};
 use crate::prompt::PromptTokenizer;
 use crate::request::{InitSettings, Request, Settings, embeds_guidance};
+use crate::source::ModelSource;
 use crate::texts::RecentTexts;
 use crate::widening::{Wide, Widening};
 
@@ -50,30 +51,39 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
-    /// Loads every component of `model` but the encoder of pictures, which most runs do not need.
+    /// Loads every component of a model but the encoder of pictures, which most runs do not need.
     ///
     /// # Errors
-    /// When the model lacks a component or a tokenizer, or its tensors do not fit.
-    pub fn load(
-        model: &Model,
-        placement: Placement,
+    /// When the model cannot be opened, lacks a component or a tokenizer, or its tensors do not fit, or the device cannot
+    /// be had.
+    pub fn load(source: impl Into<ModelSource>, options: DeviceOptions) -> Result<Self, Error> {
+        Self::load_observed(source, options, &mut Unobserved)
+    }
+
+    /// [`Self::load`], watched.
+    ///
+    /// # Errors
+    /// As [`Self::load`], and when the observer stops it.
+    pub fn load_observed(
+        source: impl Into<ModelSource>,
+        options: DeviceOptions,
         observer: &mut dyn Observer,
     ) -> Result<Self, Error> {
-        let target = placement.target()?;
-        let tokenizer = PromptTokenizer::new(model)?;
-        check_fit(model)?;
+        let model = source.into().open()?;
+        let target = options.target()?;
+        let tokenizer = PromptTokenizer::new(&model)?;
+        check_fit(&model)?;
         let mut loading = |component| notify(observer, Event::Loading { component });
         loading("text encoder")?;
         let text_encoder = model.load_text_encoder(&target)?;
         loading("UNet")?;
-        let denoiser = Denoiser::load(model, &target)?;
+        let denoiser = Denoiser::load(&model, &target)?;
         loading("refiner")?;
         let refiner = model.load_refiner(&target)?;
         loading("decoder")?;
         let decoder = model.load_decoder(&target)?;
         Ok(Self {
-            model: model.clone(),
-            device: placement.device.resolve(),
+            device: options.device.resolve(),
             precision: precision_name(&target),
             tokenizer,
             text_encoder: Widening::new(text_encoder),
@@ -83,9 +93,10 @@ impl Pipeline {
             encoder: OnceLock::new(),
             previews: OnceLock::new(),
             texts: RecentTexts::default(),
-            wide: Wide::of(model, &target),
+            wide: Wide::of(&model, &target),
             compiled: matches!(target.packing, Some(Packing::Device(..))).then(Mutex::default),
             target,
+            model,
         })
     }
 

@@ -1,16 +1,16 @@
-//! What devices are measured against and with: one placement, and inputs that are the same everywhere.
+//! What devices are measured against and with: one device, and inputs that are the same everywhere.
 
 use burn::tensor::{Device, Tensor, TensorData};
 use plantain_nn::DecoderConfig;
 use plantain_sampling::Noise;
 use plantain_weights::Model;
 
-use crate::device::{DeviceChoice, Placement, PrecisionChoice};
+use crate::device::{DeviceChoice, DeviceOptions, PrecisionChoice};
 use crate::error::{Error, RequestError};
 
-/// What other placements are compared with: single precision on the CPU. Its networks agree with diffusers to about
+/// What other devices and precisions are compared with: single precision on the CPU. Its networks agree with diffusers to about
 /// 1e-6 of their outputs.
-pub const REFERENCE: Placement = Placement {
+pub const REFERENCE: DeviceOptions = DeviceOptions {
     device: DeviceChoice::Flex,
     precision: PrecisionChoice::F32,
 };

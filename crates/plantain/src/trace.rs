@@ -20,7 +20,7 @@ use plantain_weights::{EncoderConfig, Model, Target};
 pub use plantain_weights::{HostTensor, Tensors};
 
 use crate::denoiser::{Denoiser, Guided, InitLatent, SamplingRun, TextInput};
-use crate::device::Placement;
+use crate::device::DeviceOptions;
 use crate::error::{Error, RequestError};
 use crate::host::{read, read_finite};
 use crate::pipeline::check_fit;
@@ -104,10 +104,10 @@ pub fn trace(
     model: &Model,
     component: TraceComponent,
     inputs: &Tensors,
-    placement: Placement,
+    options: DeviceOptions,
     settings: SamplerTrace,
 ) -> Result<Tensors, Error> {
-    let target = placement.target()?;
+    let target = options.target()?;
     let inputs = Inputs {
         tensors: inputs,
         target: &target,

@@ -2,11 +2,10 @@
 
 use std::path::Path;
 
-use plantain::{Format, Pipeline, Placement, Request, Unobserved};
+use plantain::{Format, ModelSource, DeviceOptions, Pipeline, Request, Unobserved};
 
 fn main() -> Result<(), plantain::Error> {
-    let model = plantain::default_model()?;
-    let pipeline = Pipeline::load(&model, Placement::default(), &mut Unobserved)?;
+    let pipeline = Pipeline::load(ModelSource::BuiltIn, DeviceOptions::default())?;
     let request = Request::new("a red fox, 3d render").seed(7).steps(1);
     let pictures = pipeline.generate(&request, &mut Unobserved)?;
     pictures[0].save(Path::new("stranger.png"), Format::Png)

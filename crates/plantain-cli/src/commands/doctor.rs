@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use plantain::Placement;
+use plantain::DeviceOptions;
 use plantain::doctor::{BlockReport, ComponentReport, Examination, Report, Side, Verdict, examine};
 
 use crate::args::DoctorArgs;
@@ -18,7 +18,7 @@ pub(crate) fn run(args: &DoctorArgs) -> Result<ExitCode, Failure> {
     let model = open_model(args.model.as_deref())?;
     let device = Side {
         model: &model,
-        placement: Placement {
+        options: DeviceOptions {
             device: args.on.device,
             precision: args.precision,
         },

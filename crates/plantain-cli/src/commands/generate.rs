@@ -4,7 +4,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use plantain::{Format, Model, Picture, Pipeline, Placement, Request, style};
+use plantain::{DeviceOptions, Format, Model, Picture, Pipeline, Request, style};
 use serde_json::json;
 
 use crate::args::GenerateArgs;
@@ -48,11 +48,11 @@ fn draw(
 ) -> Result<(), Failure> {
     use_threads(args.threads);
     choose_runtime(args.on.fusion);
-    let placement = Placement {
+    let options = DeviceOptions {
         device: args.on.device,
         precision: args.precision,
     };
-    let pipeline = Pipeline::load(model, placement, progress)?;
+    let pipeline = Pipeline::load_observed(model, options, progress)?;
     if !args.quiet {
         warn(&pipeline, request, progress)?;
     }

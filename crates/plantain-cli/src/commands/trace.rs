@@ -1,6 +1,6 @@
 //! `plantain trace`
 
-use plantain::Placement;
+use plantain::DeviceOptions;
 use plantain::trace::{SamplerTrace, TraceComponent, trace};
 use plantain::weights::{read_tensors, write_tensors};
 
@@ -27,11 +27,11 @@ pub(crate) fn run(args: &TraceArgs) -> Result<(), Failure> {
     let model = open_model(args.model.as_deref())?;
     warn_of_unused(&model);
     choose_runtime(args.on.fusion);
-    let placement = Placement {
+    let options = DeviceOptions {
         device: args.on.device,
         precision: args.precision,
     };
-    let outputs = trace(&model, args.component, &inputs, placement, settings)?;
+    let outputs = trace(&model, args.component, &inputs, options, settings)?;
     write_tensors(&args.output, &outputs).map_err(|error| {
         let path = args.output.display();
         Failure::new(format!("cannot write {path}: {error}"))

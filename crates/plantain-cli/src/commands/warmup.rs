@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use plantain::{DeviceChoice, Pipeline, Placement, Request, Unobserved};
+use plantain::{DeviceChoice, DeviceOptions, Pipeline, Request, Unobserved};
 
 use crate::args::WarmupArgs;
 use crate::commands::{choose_runtime, open_model};
@@ -17,12 +17,12 @@ pub(crate) fn run(args: &WarmupArgs) -> Result<(), Failure> {
         return out::line(format_args!("{device} has nothing to compile"));
     }
     let model = open_model(args.model.as_deref())?;
-    let placement = Placement {
+    let options = DeviceOptions {
         device,
         precision: args.precision,
     };
     interrupt::install();
-    let pipeline = Pipeline::load(&model, placement, &mut Unobserved)?;
+    let pipeline = Pipeline::load(model, options)?;
     let request = Request {
         size: args.size.map(|size| [size.width, size.height]),
         steps: Some(1),

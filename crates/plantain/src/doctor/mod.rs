@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use plantain_weights::{Model, Target};
 
-use crate::device::Placement;
+use crate::device::DeviceOptions;
 use crate::error::{Error, RequestError};
 use crate::reference::{REFERENCE, latent_shape};
 use crate::trace::TraceComponent;
@@ -29,8 +29,8 @@ use watch::{Seen, Watch, milliseconds_since};
 pub struct Side<'a> {
     /// The model.
     pub model: &'a Model,
-    /// Where it runs.
-    pub placement: Placement,
+    /// Where and in what precision it runs.
+    pub options: DeviceOptions,
 }
 
 impl<'a> Side<'a> {
@@ -38,7 +38,7 @@ impl<'a> Side<'a> {
     pub fn reference(model: &'a Model) -> Self {
         Self {
             model,
-            placement: REFERENCE,
+            options: REFERENCE,
         }
     }
 }
@@ -72,8 +72,8 @@ pub fn examine(
     settings: Examination,
 ) -> Result<Report, Error> {
     let shape = latent_shape(reference.model, settings.size)?;
-    let target = device.placement.target()?;
-    let expected = (reference.model, &reference.placement.target()?);
+    let target = device.options.target()?;
+    let expected = (reference.model, &reference.options.target()?);
     let mut components = Vec::new();
     for component in COMPONENTS {
         let blocks = examine_component(component, shape, (device.model, &target), expected)?;

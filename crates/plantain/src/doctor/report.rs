@@ -117,7 +117,7 @@ impl Report {
         settings: Examination,
         components: Vec<ComponentReport>,
     ) -> Self {
-        let device = side.placement.device.resolve();
+        let device = side.options.device.resolve();
         let precision = precision_name(target);
         let tolerance = settings.tolerance.unwrap_or_else(|| tolerance(precision));
         let first = first_divergence(&components, tolerance);

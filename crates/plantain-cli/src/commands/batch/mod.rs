@@ -6,7 +6,7 @@ mod progress;
 use std::path::Path;
 use std::process::ExitCode;
 
-use plantain::{Model, Placement};
+use plantain::{DeviceOptions, Model};
 use plantain_campaign::{
     CampaignFile, MANIFEST, ModelIdentity, ModelPainter, Outcome, Plan, REPORT, Run, Shard,
     ShardChoice, merge, run as render, schema,
@@ -60,11 +60,11 @@ impl Prepared {
     }
 
     fn painter(&self, args: &RenderArgs) -> ModelPainter {
-        let placement = Placement {
+        let options = DeviceOptions {
             device: args.on.device,
             precision: args.precision,
         };
-        ModelPainter::new(&self.file.campaign, self.model.clone(), placement)
+        ModelPainter::new(&self.file.campaign, self.model.clone(), options)
     }
 
     fn run<'a>(&'a self, args: &'a RenderArgs) -> Run<'a> {

@@ -4,7 +4,7 @@ use std::io;
 use std::thread::available_parallelism;
 
 use plantain::bench::{Bench, BenchSettings, Part};
-use plantain::{DeviceChoice, Model, Placement};
+use plantain::{DeviceChoice, DeviceOptions, Model};
 
 use super::machine::{Ticks, peak_megabytes};
 use super::row::Row;
@@ -54,7 +54,7 @@ struct Subject {
 
 impl Subject {
     fn load(args: &BenchArgs, combination: Combination) -> Result<Self, Failure> {
-        let placement = Placement {
+        let options = DeviceOptions {
             device: combination.device,
             precision: combination.precision,
         };
@@ -69,7 +69,7 @@ impl Subject {
             device: combination.device.resolve(),
             settings,
             threads: args.threads.map_or(cores, |threads| threads as usize),
-            bench: Bench::load(&model, placement, &settings)?,
+            bench: Bench::load(&model, options, &settings)?,
             model,
             ticks: Some(Ticks::default()),
         })
