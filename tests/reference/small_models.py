@@ -65,12 +65,12 @@ def text_encoder(vocabulary, **options):
     )
 
 
-def autoencoder(levels, layers):
+def autoencoder():
     return AutoencoderKL(
-        block_out_channels=(32,) * levels,
-        down_block_types=("DownEncoderBlock2D",) * levels,
-        up_block_types=("UpDecoderBlock2D",) * levels,
-        layers_per_block=layers,
+        block_out_channels=(32,) * 4,
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+        layers_per_block=2,
         latent_channels=4,
     )
 
@@ -79,21 +79,20 @@ def clip(vocabulary):
     return text_encoder(vocabulary, num_hidden_layers=2, hidden_act="quick_gelu")
 
 
-# Each: text encoder of a vocabulary, UNet, autoencoder, what the UNet predicts, size of the latents it is tried on.
+# Each: text encoder of a vocabulary, UNet, what it predicts, size of the latents it is tried on; the first has the autoencoder.
 MODELS = {
     # The blocks of SD 1.x.
     "sd1": {
         "text_encoder": clip,
         "unet": lambda: unet((32,) * 4, 2, (True, True, True, False), attention_head_dim=8),
-        "vae": lambda: autoencoder(4, 2),
+        "vae": autoencoder,
         "prediction": "epsilon",
-        "size": (16, 16),
+        "size": (16, 8),
     },
     # SD 2.x: linear projections; the text encoder is OpenCLIP's without its last layer.
     "sd2": {
         "text_encoder": lambda vocabulary: text_encoder(vocabulary, num_hidden_layers=3, hidden_act="gelu"),
         "unet": lambda: unet((32,) * 2, 2, (True, False), attention_head_dim=[1, 1], use_linear_projection=True),
-        "vae": lambda: autoencoder(2, 1),
         "prediction": "v_prediction",
         "size": (8, 12),
     },
