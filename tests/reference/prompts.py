@@ -2,15 +2,18 @@
 
     python tests/reference/prompts.py --webui stable-diffusion-webui-forge --lpw lpw_stable_diffusion.py
 
-`--webui` is a folder with `backend/text_processing` of lllyasviel/stable-diffusion-webui-forge, where AUTOMATIC1111's code for
-prompts stands by itself; `--lpw` is `examples/community/lpw_stable_diffusion.py` of huggingface/diffusers.
+`--webui` is a folder with `backend/text_processing` of lllyasviel/stable-diffusion-webui-forge, where AUTOMATIC1111's code
+for prompts stands by itself; `--lpw` is `examples/community/lpw_stable_diffusion.py` of huggingface/diffusers. They agree
+where a prompt fits into one chunk without BREAK. Where it does not, the webui keeps the mean of each chunk, moves up to 20
+tokens after the last comma of a full chunk to the next, and ends a chunk at BREAK, but for one within brackets, which it
+takes for words of negative weight; lpw keeps the mean of all chunks together, and knows neither.
 
     parsed.json          texts and weights that each of the two finds in a prompt
     model/               the text encoder and tokenizer that are asked
     states.safetensors   for prompt i of `states.json`:
-      webui.<i>.*          token ids and weights of each chunk, and states; each chunk keeps its mean
+      webui.<i>.*          token ids and weights of each chunk, and states
       webui-pad-0.<i>.*    the same where 0 pads after the end of the text, as in SD 2.x
-      lpw.<i>.states       diffusers' states: the mean is kept over all chunks, and BREAK is a word
+      lpw.<i>.states       diffusers' states
       lpw-joined.<i>.states  without start and end between chunks (`no_boseos_middle`)
     embeddings/          the same two vectors as four kinds of files, and one vector
     embeddings.safetensors  states of `embeddings.json`'s prompts, in which the webui's code and diffusers agree
@@ -44,7 +47,8 @@ PARSED = [
     # Plain.
     "", " ", "a cat", "a cat, sitting", "3:4", "a:b", ":", "::", "ratio 16:9 photo",
     # Round brackets.
-    "(cat)", "a (cat)", "a ((cat))", "(((cat)))", "(a (big) cat)", "()", "(())", "( )", "(a)(b)", "(a) (b)", "(unnecessary)(parens)",
+    "(cat)", "a (cat)", "a ((cat))", "(((cat)))", "(a (big) cat)", "()", "(())", "( )", "(a)(b)", "(a) (b)",
+    "(unnecessary)(parens)",
     # Square brackets.
     "[cat]", "a [[cat]]", "[]", "[a (b) c]", "(a [b] c)", "([a])", "[(a)]", "[a:1.5]", "[a:b:0.5]",
     # Numbers.
