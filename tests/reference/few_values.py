@@ -26,7 +26,7 @@ def fill(module, generator):
     """Gives every parameter of `module` new values, also those that start as zero or one."""
     with torch.no_grad():
         for name, parameter in module.named_parameters():
-            if "embedding.weight" in name or name == "class_embedding":
+            if "embedding.weight" in name:
                 values = 0.5 * pick(LEVELS, parameter.shape, generator)
             elif parameter.dim() > 1:
                 values = weights(parameter.shape, generator)

@@ -2,9 +2,9 @@
 
     python tests/reference/loras.py
 
-`expected/<name>.safetensors` holds what the networks answer after diffusers' `load_lora_weights` and `fuse_lora` at each scale,
-in float32; `expected/inputs.safetensors` what they are asked, and their answers without adapter. Each fused weight is also
-compared with `weight + scale * alpha / rank * up @ down`, or what DoRA makes of it.
+`expected/<name>.safetensors` holds what the networks answer after diffusers' `load_lora_weights` and `fuse_lora` at each
+scale, in float32; `expected/inputs.safetensors` what they are asked, and their answers without adapter. Each fused weight is
+also compared with `weight + scale * alpha / rank * up @ down`, or what DoRA makes of it.
 
     peft                 as diffusers 0.35 and later save what peft trained: alpha stands in the metadata
     diffusers            as its training scripts save it; alpha is the rank
@@ -14,8 +14,8 @@ compared with `weight + scale * alpha / rank * up @ down`, or what DoRA makes of
     partly               a few of kohya's with others that the model has no place for
     dora                 with peft's magnitude vectors; in the UNet only, as diffusers loses those of the text encoder
 
-The rest are to be refused, and nothing is expected of them: `foreign` has no module of the model, `dora-kohya` is LyCORIS' DoRA,
-`tucker`, `loha` and `lokr` are LyCORIS' other products.
+The rest are to be refused, and nothing is expected of them: `foreign` has no module of the model, `dora-kohya` is LyCORIS'
+DoRA, `tucker`, `loha` and `lokr` are LyCORIS' other products.
 
 Written with diffusers 0.42.1, peft 0.21.2, transformers 5.23.0 and torch 2.15.0.
 """
@@ -170,8 +170,8 @@ def ask(parts, inputs):
 def fused(parts, file, scale):
     parts = copy.deepcopy(parts)
     pipeline = StableDiffusionPipeline(
-        **parts, vae=None, tokenizer=None, scheduler=DDIMScheduler(clip_sample=False, steps_offset=1), safety_checker=None, feature_extractor=None,
-        requires_safety_checker=False,
+        **parts, scheduler=DDIMScheduler(clip_sample=False, steps_offset=1), vae=None, tokenizer=None, safety_checker=None,
+        feature_extractor=None, requires_safety_checker=False,
     )
     pipeline.load_lora_weights(str(file.parent), weight_name=file.name)
     pipeline.fuse_lora(lora_scale=scale)
@@ -201,7 +201,9 @@ def expect(name, parts, inputs, made):
 
 def write_accepted(parts, inputs, generator):
     attention = modules(parts, ATTENTION + TEXT_ATTENTION)
-    transformers = modules(parts, (*ATTENTION, "proj_in", "proj_out", "net.0.proj", "net.2", *TEXT_ATTENTION, "fc1", "fc2"))
+    transformers = modules(
+        parts, (*ATTENTION, "proj_in", "proj_out", "net.0.proj", "net.2", *TEXT_ATTENTION, "fc1", "fc2")
+    )
     written = {}
 
     written["peft"] = made = adapters(parts, attention, 4, 2, generator)

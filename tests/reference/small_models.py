@@ -79,7 +79,8 @@ def clip(vocabulary):
     return text_encoder(vocabulary, num_hidden_layers=2, hidden_act="quick_gelu")
 
 
-# Each: text encoder of a vocabulary, UNet, what it predicts, size of the latents it is tried on; the first has the autoencoder.
+# Each: text encoder of a vocabulary, UNet, what it predicts, size of the latents it is tried on. The first alone has an
+# autoencoder.
 MODELS = {
     # The blocks of SD 1.x.
     "sd1": {
