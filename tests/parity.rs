@@ -105,7 +105,13 @@ fn int8_weights_match_torch() {
         dtype: TargetType::Int8,
         ..ConvertOptions::default()
     };
-    convert(&fixture("own16"), &package, &options, &|| false).unwrap();
+    convert(
+        &Model::open(&fixture("own16")).unwrap(),
+        &package,
+        &options,
+        &|| false,
+    )
+    .unwrap();
     own.0.model = Model::open(&package).unwrap();
     own.check_outputs(TraceComponent::TextEncoder, "int8");
     own.check_outputs(TraceComponent::Unet, "int8");

@@ -1,9 +1,11 @@
 //! What is typed on the command line, and its checks that need no model.
 
+mod convert;
+
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand};
 use clap_complete::Shell;
 use plantain::bench::Part;
 use plantain::trace::TraceComponent;
@@ -11,6 +13,7 @@ use plantain::{Aspect, DeviceChoice, Format, PrecisionChoice, SamplerKind};
 use plantain_campaign::ShardChoice;
 
 use crate::version;
+pub(crate) use convert::{AdaptArgs, ConvertArgs, PruneArgs};
 
 /// Text in, picture out: offline, private, on the CPU or any graphics processor.
 #[derive(Debug, Parser)]
@@ -34,10 +37,12 @@ pub(crate) enum Command {
     Batch(Box<BatchArgs>),
     /// Show how a picture was made, as the command that makes it again
     Info(InfoArgs),
-    /// Convert a diffusers folder into one model file
-    Convert(ConvertArgs),
+    /// Make one model file of a checkpoint or a diffusers folder
+    Convert(Box<ConvertArgs>),
     /// Show what a model is made of
     Inspect(InspectArgs),
+    /// Remove blocks of a model's UNet, to be trained again
+    Prune(PruneArgs),
     /// Run one component of a model on given tensors, to check it against a reference
     Trace(TraceArgs),
     /// Time the parts of a model on this machine
@@ -145,9 +150,12 @@ pub(crate) struct GenerateArgs {
     #[arg(long, value_name = "NAME")]
     pub(crate) style: Option<String>,
 
-    /// Model file or diffusers folder [default: the built-in model]
+    /// Model file, checkpoint or diffusers folder [default: the built-in model]
     #[arg(long, value_name = "PATH")]
     pub(crate) model: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) adapt: AdaptArgs,
 
     #[command(flatten)]
     pub(crate) on: DeviceArgs,
@@ -163,6 +171,14 @@ pub(crate) struct GenerateArgs {
     /// Leave out the latent refiner
     #[arg(long)]
     pub(crate) no_refine: bool,
+
+    /// Decode in overlapping tiles, which takes less memory [default: where the picture would not fit otherwise]
+    #[arg(long)]
+    pub(crate) tiled: bool,
+
+    /// Most memory to plan for, in megabytes [default: what is free]
+    #[arg(long, value_name = "MB", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) memory: Option<u64>,
 
     /// File format: png, jpeg, webp [default: by the extension of the output, else png]
     #[arg(long, value_name = "NAME")]
@@ -234,7 +250,7 @@ pub(crate) struct RenderArgs {
     #[arg(short, long, value_name = "DIR", default_value = "out")]
     pub(crate) out: PathBuf,
 
-    /// Model file or diffusers folder [default: the campaign's, or the built-in model]
+    /// Model file, checkpoint or diffusers folder [default: the campaign's, or the built-in model]
     #[arg(long, value_name = "PATH")]
     pub(crate) model: Option<PathBuf>,
 
@@ -273,50 +289,9 @@ pub(crate) struct InfoArgs {
 }
 
 /// Type of the numbers in a converted model.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub(crate) enum Dtype {
-    /// 32 bits
-    F32,
-    /// 16 bits, up to 65504
-    F16,
-    /// 16 bits, the range of f32
-    Bf16,
-    /// Large weights as 8-bit integers with a scale per channel, the rest as f16
-    Int8,
-}
-
-#[derive(Debug, clap::Args)]
-pub(crate) struct ConvertArgs {
-    /// A diffusers folder, or a model file to write anew
-    pub(crate) source: PathBuf,
-
-    /// The model file to write, such as model.safetensors
-    pub(crate) destination: PathBuf,
-
-    /// Type of the numbers [default: as in the source]
-    #[arg(long)]
-    pub(crate) dtype: Option<Dtype>,
-
-    /// Leave out tensors that do not fit instead of refusing
-    #[arg(long)]
-    pub(crate) allow_partial: bool,
-
-    /// Name of the model [default: the source's]
-    #[arg(long)]
-    pub(crate) name: Option<String>,
-
-    /// Licence of the weights [default: the source's]
-    #[arg(long)]
-    pub(crate) license: Option<String>,
-
-    /// A sentence about the model [default: the source's]
-    #[arg(long)]
-    pub(crate) description: Option<String>,
-}
-
 #[derive(Debug, clap::Args)]
 pub(crate) struct InspectArgs {
-    /// Model file or diffusers folder [default: the built-in model]
+    /// Model file, checkpoint or diffusers folder [default: the built-in model]
     pub(crate) model: Option<PathBuf>,
 
     /// Picture size to estimate the memory for [default: the model's]
@@ -330,7 +305,7 @@ pub(crate) struct InspectArgs {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct TraceArgs {
-    /// Model file or diffusers folder [default: the built-in model]
+    /// Model file, checkpoint or diffusers folder [default: the built-in model]
     #[arg(long, value_name = "PATH")]
     pub(crate) model: Option<PathBuf>,
 
@@ -373,7 +348,7 @@ pub(crate) struct TraceArgs {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct BenchArgs {
-    /// Model file or diffusers folder [default: the built-in model]
+    /// Model file, checkpoint or diffusers folder [default: the built-in model]
     #[arg(long, value_name = "PATH")]
     pub(crate) model: Option<PathBuf>,
 
@@ -457,7 +432,7 @@ pub(crate) struct BenchArgs {
                   the examination fails."
 )]
 pub(crate) struct DoctorArgs {
-    /// Model file or diffusers folder [default: the built-in model]
+    /// Model file, checkpoint or diffusers folder [default: the built-in model]
     #[arg(long, value_name = "PATH")]
     pub(crate) model: Option<PathBuf>,
 
@@ -491,7 +466,7 @@ fn tolerance(text: &str) -> Result<f64, String> {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct WarmupArgs {
-    /// Model file or diffusers folder [default: the built-in model]
+    /// Model file, checkpoint or diffusers folder [default: the built-in model]
     #[arg(long, value_name = "PATH")]
     pub(crate) model: Option<PathBuf>,
 

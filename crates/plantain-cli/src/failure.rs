@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::process::ExitCode;
 
-use plantain::weights::{ConvertError, LoadError, ReadError};
+use plantain::weights::{ConvertError, EmbeddingError, LoadError, LoraError, ReadError};
 use plantain::{Error, InfoError, OpenError, RequestError};
 use plantain_campaign::CampaignError;
 
@@ -111,7 +111,19 @@ impl From<Error> for Failure {
 impl From<ReadError> for Failure {
     fn from(error: ReadError) -> Self {
         Self::new(error.to_string())
-            .help("--model takes a file made by `plantain convert`, or a diffusers folder")
+            .help("--model takes a file made by `plantain convert`, a checkpoint of Stable Diffusion's kind, or a diffusers folder")
+    }
+}
+
+impl From<EmbeddingError> for Failure {
+    fn from(error: EmbeddingError) -> Self {
+        Self::new(error.to_string())
+    }
+}
+
+impl From<LoraError> for Failure {
+    fn from(error: LoraError) -> Self {
+        Self::new(error.to_string())
     }
 }
 

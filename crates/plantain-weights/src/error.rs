@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use plantain_formats::FormatError;
 use plantain_nn::ConfigError;
 
 use crate::import::ConvertReport;
@@ -33,33 +34,13 @@ pub enum ReadError {
         /// The path.
         path: PathBuf,
     },
-    /// Another kind of file.
-    #[error("{origin} is {found}, not safetensors; {advice}")]
-    Foreign {
-        /// File, or a name for bytes in memory.
-        origin: String,
-        /// What it looks like.
-        found: &'static str,
-        /// What to do.
-        advice: &'static str,
-    },
-    /// The safetensors header contradicts itself or the file's length.
-    #[error("{origin} is damaged: {reason}; download or convert it again")]
-    Damaged {
+    /// The file is damaged, or of another kind.
+    #[error("{origin} {source}")]
+    Format {
         /// File, or a name for bytes in memory.
         origin: String,
         /// What is wrong.
-        reason: String,
-    },
-    /// The entry of one tensor contradicts itself or the file's length.
-    #[error("{origin} is damaged at tensor `{tensor}`: {reason}; download or convert it again")]
-    DamagedTensor {
-        /// File, or a name for bytes in memory.
-        origin: String,
-        /// Tensor name as in the file.
-        tensor: String,
-        /// What is wrong.
-        reason: String,
+        source: FormatError,
     },
     /// A tensor whose type holds no numbers that this program reads.
     #[error("{origin}: `{tensor}` is stored as {dtype}; store it as F32")]
@@ -71,13 +52,21 @@ pub enum ReadError {
         /// Type found.
         dtype: String,
     },
-    /// Safetensors without the manifest of a package.
+    /// Tensors that are neither a package nor a checkpoint of a whole model.
     #[error(
-        "{origin} holds tensors, but no model manifest; give the whole diffusers folder, or convert that with `plantain convert`"
+        "{origin} holds tensors, but neither a model manifest nor a whole checkpoint; give the diffusers folder or the checkpoint that it belongs to"
     )]
     NotAPackage {
         /// File, or a name for bytes in memory.
         origin: String,
+    },
+    /// A checkpoint that lacks a tensor which tells what its networks are like.
+    #[error("{}: `{name}` is missing, so this is no whole checkpoint; download it again", path.display())]
+    Incomplete {
+        /// File.
+        path: PathBuf,
+        /// Name of the tensor.
+        name: String,
     },
     /// The package comes from a newer version of this program.
     #[error(

@@ -26,6 +26,9 @@ impl Model {
             add(name.as_bytes());
             add(tensor.type_name().as_bytes());
             add(tensor.bytes());
+            for addition in self.tensors().additions(name) {
+                add(&addition);
+            }
             self.tensors().forget(name);
         }
         let digest = hash.finalize();

@@ -4,7 +4,7 @@ use std::fmt;
 
 use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
-use safetensors::tensor::Dtype;
+use plantain_formats::ElementType;
 use serde::{Deserialize, Serialize};
 
 /// Types that weights may be stored as.
@@ -37,11 +37,20 @@ impl FloatType {
         }
     }
 
-    pub(crate) fn of(dtype: Dtype) -> Option<Self> {
+    pub(crate) fn of(dtype: ElementType) -> Option<Self> {
         match dtype {
-            Dtype::F32 => Some(Self::F32),
-            Dtype::F16 => Some(Self::F16),
-            Dtype::BF16 => Some(Self::Bf16),
+            ElementType::F32 => Some(Self::F32),
+            ElementType::F16 => Some(Self::F16),
+            ElementType::Bf16 => Some(Self::Bf16),
+            _ => None,
+        }
+    }
+
+    /// The type that numbers stored as `dtype` are kept as: blocks of quantised numbers have scales in `F16`.
+    pub(crate) fn keeping(dtype: ElementType) -> Option<Self> {
+        match dtype {
+            ElementType::F64 => Some(Self::F32),
+            dtype if dtype.is_float() => Some(Self::of(dtype).unwrap_or(Self::F16)),
             _ => None,
         }
     }

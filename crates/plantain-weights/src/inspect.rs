@@ -27,14 +27,21 @@ pub struct ComponentSummary {
 pub struct MemoryEstimate {
     /// All components as `f32`, but for the encoder of pictures.
     pub weights: u64,
-    /// The largest set of intermediate values alive at once.
-    pub activations: u64,
+    /// The largest set of intermediate values alive at once in the UNet.
+    pub sampling: u64,
+    /// The same in the decoder.
+    pub decoding: u64,
 }
 
 impl MemoryEstimate {
-    /// Both together.
+    /// The largest set of intermediate values alive at once.
+    pub fn activations(&self) -> u64 {
+        self.sampling.max(self.decoding)
+    }
+
+    /// Weights and intermediate values.
     pub fn total(&self) -> u64 {
-        self.weights.saturating_add(self.activations)
+        self.weights.saturating_add(self.activations())
     }
 }
 
@@ -76,7 +83,7 @@ impl Model {
     /// guidance, count each picture twice).
     ///
     /// Weights: 4 bytes per parameter of the source, but for the encoder of pictures, which is loaded when a picture is first
-    /// drawn from another. Activations: the larger of
+    /// drawn from another. Intermediate values:
     ///
     /// - UNet: the skip connections (each level's channels x area, once per residual block and
     ///   downsampling) and, at the most demanding level, 14 maps of its width where it has
@@ -104,8 +111,29 @@ impl Model {
             .map_or(0.0, |vae| decoder_values(vae, pixels));
         MemoryEstimate {
             weights: 4 * parameters,
-            activations: (4.0 * f64::from(batch) * unet.max(decoder)) as u64,
+            sampling: (4.0 * f64::from(batch) * unet) as u64,
+            // Pictures are decoded one at a time.
+            decoding: (4.0 * decoder) as u64,
         }
+    }
+}
+
+impl Model {
+    /// Floating-point operations of one evaluation of the UNet for one picture of the model's own size; 0 without a UNet. See
+    /// [`UNetConfig::flops`].
+    pub fn unet_flops(&self) -> u64 {
+        let manifest = self.manifest();
+        let components = &manifest.components;
+        let scale = components.vae.as_ref().map_or(8, DecoderConfig::scale);
+        let text = components.text_encoder.as_ref();
+        let tokens = text.map_or(77, |text| text.max_position_embeddings);
+        let side = |pixels: u32| pixels as usize / scale;
+        let (width, height) = (
+            side(manifest.defaults.width),
+            side(manifest.defaults.height),
+        );
+        let unet = components.unet.as_ref();
+        unet.map_or(0, |unet| unet.flops(height, width, tokens))
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
+use plantain_formats::ElementType;
 use rayon::prelude::*;
-use safetensors::tensor::Dtype;
 
 use crate::error::ScaleProblem;
 use crate::float::{FloatType, is_finite};
@@ -25,7 +25,7 @@ const SUFFIX: &str = "_scale";
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct StoredScales<'a> {
     pub(crate) shape: &'a [usize],
-    pub(crate) dtype: Dtype,
+    pub(crate) dtype: ElementType,
     pub(crate) bytes: &'a [u8],
 }
 
@@ -38,7 +38,7 @@ impl StoredScales<'_> {
         }
         let stored = FloatType::of(self.dtype).filter(|stored| *stored != FloatType::Bf16);
         let stored = stored.ok_or_else(|| ScaleProblem::NotFloat {
-            dtype: self.dtype.to_string(),
+            dtype: self.dtype.name().to_string(),
         })?;
         let mut scales = vec![0.0; rows];
         stored.decode(self.bytes, &mut scales);
@@ -189,7 +189,7 @@ mod tests {
             }
             // What is written is read, and stays what it is when it is rounded once more.
             let bytes: Vec<u8> = int8.scales.iter().flat_map(|s| s.to_le_bytes()).collect();
-            let (shape, dtype) = (&[rows][..], Dtype::F32);
+            let (shape, dtype) = (&[rows][..], ElementType::F32);
             let stored = StoredScales { shape, dtype, bytes: &bytes };
             let (values, scales) = (int8.values.clone(), int8.scales.clone());
             let integers = int8.into_bytes();

@@ -1,10 +1,11 @@
-//! Name maps as data: what diffusers and transformers call a tensor, and its stable name here.
+//! Name maps as data: what diffusers, transformers and latent diffusion's own code call a tensor, and its stable name here.
 //!
 //! Stable names are the module paths of `plantain-nn`, which equal the source's names but for these
 //! tables.
 
 use plantain_nn::{DecoderConfig, EncoderConfig, TinyDecoderConfig, TinyEncoderConfig};
 
+use crate::container::Stored;
 use crate::manifest::{Component, Components};
 
 /// How the tensor names of one component of a source become stable ones.
@@ -13,13 +14,15 @@ pub(crate) struct KeyMap {
     /// Dropped from the start of a name, where present.
     prefix: &'static str,
     /// Starts of names that no network here needs, and that are no mistake.
-    unneeded: &'static [&'static str],
+    unneeded: Vec<String>,
     /// Starts of names, replaced first: `(source, stable)`.
     starts: Vec<(String, String)>,
     /// Parts of names, replaced in order: `(source, stable)`.
     parts: &'static [(&'static str, &'static str)],
     /// Matrices that some sources store as 1x1 convolutions: `[C, C, 1, 1]` becomes `[C, C]`.
     matrices: &'static [&'static str],
+    /// Ends of names of tensors that are three on top of each other, and the ends of these.
+    fused: &'static [(&'static str, [&'static str; 3])],
 }
 
 const UNET_PARTS: &[(&str, &str)] = &[
@@ -47,6 +50,57 @@ const VAE_MATRICES: &[&str] = &[
 /// 1x1 convolutions where `use_linear_projection` is off; they compute the same as a linear layer.
 const UNET_MATRICES: &[&str] = &[".proj_in.weight", ".proj_out.weight"];
 
+/// Within the blocks of latent diffusion's UNet, and then what diffusers' own transformers need.
+const LDM_UNET_PARTS: &[(&str, &str)] = &[
+    (".in_layers.0.", ".norm1."),
+    (".in_layers.2.", ".conv1."),
+    (".emb_layers.1.", ".time_emb_proj."),
+    (".out_layers.0.", ".norm2."),
+    (".out_layers.3.", ".conv2."),
+    (".skip_connection.", ".conv_shortcut."),
+    (".to_out.0.", ".to_out."),
+    (".ff.net.0.proj.", ".ff.proj."),
+    (".ff.net.2.", ".ff.out."),
+];
+
+/// Within latent diffusion's autoencoder.
+const LDM_VAE_PARTS: &[(&str, &str)] = &[
+    (".nin_shortcut.", ".conv_shortcut."),
+    ("coder.norm_out.", "coder.conv_norm_out."),
+    (".attentions.0.norm.", ".attentions.0.group_norm."),
+    (".attentions.0.q.", ".attentions.0.to_q."),
+    (".attentions.0.k.", ".attentions.0.to_k."),
+    (".attentions.0.v.", ".attentions.0.to_v."),
+    (".attentions.0.proj_out.", ".attentions.0.to_out."),
+];
+
+const OPEN_CLIP_PARTS: &[(&str, &str)] = &[
+    (".ln_1.", ".layer_norm1."),
+    (".ln_2.", ".layer_norm2."),
+    (".attn.out_proj.", ".self_attn.out_proj."),
+    (".mlp.c_fc.", ".mlp.fc1."),
+    (".mlp.c_proj.", ".mlp.fc2."),
+];
+
+const OPEN_CLIP_FUSED: &[(&str, [&str; 3])] = &[
+    (
+        ".attn.in_proj_weight",
+        [
+            ".self_attn.q_proj.weight",
+            ".self_attn.k_proj.weight",
+            ".self_attn.v_proj.weight",
+        ],
+    ),
+    (
+        ".attn.in_proj_bias",
+        [
+            ".self_attn.q_proj.bias",
+            ".self_attn.k_proj.bias",
+            ".self_attn.v_proj.bias",
+        ],
+    ),
+];
+
 const TEXT_UNNEEDED: &[&str] = &["embeddings.position_ids", "text_projection."];
 /// Starts of the names of each half of an autoencoder, which the other half passes over.
 const ENCODER_STARTS: &[&str] = &["encoder.", "quant_conv."];
@@ -61,53 +115,175 @@ pub(crate) fn is_of_encoder(name: &str) -> bool {
 impl KeyMap {
     /// The map for `component` of a diffusers folder; those of an autoencoder's halves depend on their configurations.
     pub(crate) fn diffusers(component: Component, configs: &Components) -> Self {
-        let plain = Self {
-            prefix: "",
-            unneeded: &[],
-            starts: Vec::new(),
-            parts: &[],
-            matrices: &[],
-        };
         match component {
-            Component::TextEncoder => Self {
-                prefix: "text_model.",
-                unneeded: TEXT_UNNEEDED,
-                ..plain
-            },
+            Component::TextEncoder => Self::clip(),
             Component::Unet => Self {
                 parts: UNET_PARTS,
                 matrices: UNET_MATRICES,
-                ..plain
+                ..Self::plain()
             },
             Component::Vae => Self {
-                unneeded: ENCODER_STARTS,
+                unneeded: strings(ENCODER_STARTS),
                 starts: match &configs.vae {
-                    Some(DecoderConfig::AutoencoderTiny(config)) => tiny_decoder(config),
+                    Some(DecoderConfig::AutoencoderTiny(config)) => {
+                        tiny_decoder(config, "decoder.layers.", 0)
+                    }
                     _ => Vec::new(),
                 },
                 parts: VAE_PARTS,
                 matrices: VAE_MATRICES,
-                ..plain
+                ..Self::plain()
             },
             Component::VaeEncoder => Self {
-                unneeded: DECODER_STARTS,
+                unneeded: strings(DECODER_STARTS),
                 starts: match &configs.vae_encoder {
                     Some(EncoderConfig::AutoencoderTiny(config)) => tiny_encoder(config),
                     _ => Vec::new(),
                 },
                 parts: VAE_PARTS,
                 matrices: VAE_MATRICES,
-                ..plain
+                ..Self::plain()
             },
-            Component::Refiner => plain,
+            Component::Refiner => Self::plain(),
         }
+    }
+
+    fn plain() -> Self {
+        Self {
+            prefix: "",
+            unneeded: Vec::new(),
+            starts: Vec::new(),
+            parts: &[],
+            matrices: &[],
+            fused: &[],
+        }
+    }
+
+    /// The map for transformers' `CLIPTextModel`.
+    pub(crate) fn clip() -> Self {
+        Self {
+            prefix: "text_model.",
+            unneeded: strings(TEXT_UNNEEDED),
+            ..Self::plain()
+        }
+    }
+
+    /// The map for OpenCLIP's text encoder, of which the first `layers` layers are kept.
+    pub(crate) fn open_clip(layers: usize) -> Self {
+        let mut unneeded = strings(&["text_projection", "logit_scale", "attn_mask"]);
+        unneeded.push(format!("transformer.resblocks.{layers}."));
+        let starts = [
+            ("token_embedding.", "embeddings.token_embedding."),
+            (
+                "positional_embedding",
+                "embeddings.position_embedding.weight",
+            ),
+            ("transformer.resblocks.", "encoder.layers."),
+            ("ln_final.", "final_layer_norm."),
+        ];
+        Self {
+            unneeded,
+            starts: starts
+                .map(|(from, to)| (from.to_string(), to.to_string()))
+                .to_vec(),
+            parts: OPEN_CLIP_PARTS,
+            fused: OPEN_CLIP_FUSED,
+            ..Self::plain()
+        }
+    }
+
+    /// The map for latent diffusion's UNet, whose blocks `starts` calls as diffusers does.
+    pub(crate) fn ldm_unet(starts: Vec<(String, String)>) -> Self {
+        Self {
+            starts,
+            parts: LDM_UNET_PARTS,
+            matrices: UNET_MATRICES,
+            ..Self::plain()
+        }
+    }
+
+    /// The map for latent diffusion's decoder of `levels` levels with `blocks` residual blocks each. It numbers its levels
+    /// from the finest, diffusers from the coarsest.
+    pub(crate) fn ldm_decoder(levels: usize, blocks: usize) -> Self {
+        let mut starts = middle("decoder");
+        for level in 0..levels {
+            let from = format!("decoder.up.{level}");
+            let to = format!("decoder.up_blocks.{}", levels - 1 - level);
+            starts.extend(resnets(&from, &to, blocks));
+            starts.push((format!("{from}.upsample."), format!("{to}.upsamplers.0.")));
+        }
+        Self {
+            unneeded: strings(ENCODER_STARTS),
+            ..Self::ldm_autoencoder(starts)
+        }
+    }
+
+    /// The map for latent diffusion's encoder of `levels` levels with `blocks` residual blocks each.
+    pub(crate) fn ldm_encoder(levels: usize, blocks: usize) -> Self {
+        let mut starts = middle("encoder");
+        for level in 0..levels {
+            let from = format!("encoder.down.{level}");
+            let to = format!("encoder.down_blocks.{level}");
+            starts.extend(resnets(&from, &to, blocks));
+            starts.push((
+                format!("{from}.downsample."),
+                format!("{to}.downsamplers.0."),
+            ));
+        }
+        Self {
+            unneeded: strings(DECODER_STARTS),
+            ..Self::ldm_autoencoder(starts)
+        }
+    }
+
+    /// The map for a tiny decoder whose layers are numbered from `first` after `start`.
+    pub(crate) fn tiny_decoder(config: &TinyDecoderConfig, start: &str, first: usize) -> Self {
+        Self {
+            unneeded: strings(ENCODER_STARTS),
+            starts: tiny_decoder(config, start, first),
+            ..Self::plain()
+        }
+    }
+
+    /// The map for diffusers' tiny encoder.
+    pub(crate) fn tiny_encoder(config: &TinyEncoderConfig) -> Self {
+        Self {
+            unneeded: strings(DECODER_STARTS),
+            starts: tiny_encoder(config),
+            ..Self::plain()
+        }
+    }
+
+    fn ldm_autoencoder(starts: Vec<(String, String)>) -> Self {
+        Self {
+            starts,
+            parts: LDM_VAE_PARTS,
+            matrices: VAE_MATRICES,
+            ..Self::plain()
+        }
+    }
+
+    /// Where the source's tensor `name` goes: its stable names, which are three for a fused tensor, in the order in which they
+    /// lie in it; none when no network here needs it.
+    pub(crate) fn targets(&self, name: &str) -> Vec<String> {
+        for (from, to) in self.fused {
+            if let Some(start) = name.strip_suffix(from) {
+                let names = to.iter().map(|end| self.stable(&format!("{start}{end}")));
+                return names.flatten().collect();
+            }
+        }
+        self.stable(name).into_iter().collect()
     }
 
     /// The stable name (without the component's prefix) of the source's `name`, or `None` when no
     /// network here needs that tensor. An unknown name is kept.
     pub(crate) fn stable(&self, name: &str) -> Option<String> {
         let name = name.strip_prefix(self.prefix).unwrap_or(name);
-        if self.unneeded.iter().any(|start| name.starts_with(start)) {
+        if self
+            .unneeded
+            .iter()
+            .any(|start| name.starts_with(start.as_str()))
+        {
             return None;
         }
         let start = self.starts.iter().find(|(from, _)| name.starts_with(from));
@@ -122,30 +298,97 @@ impl KeyMap {
         )
     }
 
-    /// The shape that the tensor with the stable name `name` has here, given its shape in the source.
-    pub(crate) fn shape(&self, name: &str, mut shape: Vec<usize>) -> Vec<usize> {
+    /// `stored` with the shape that the tensor with the stable name `name` has here.
+    pub(crate) fn reshaped(&self, name: &str, mut stored: Stored) -> Stored {
         let matrix = self.matrices.iter().any(|end| name.ends_with(end));
-        if matrix && let [_, _, 1, 1] = shape[..] {
-            shape.truncate(2);
+        if matrix && let [_, _, 1, 1] = stored.shape[..] {
+            stored.shape.truncate(2);
+            if let Some(strides) = &mut stored.strides {
+                strides.truncate(2);
+            }
         }
-        shape
+        stored
     }
 }
 
+/// What diffusers calls the module that the weight with the stable name `stable` (with the prefix of `component`) belongs to;
+/// a second name where older files have another one.
+pub(crate) fn module_names(component: Component, stable: &str) -> Vec<String> {
+    let name = stable.strip_prefix(component.name()).unwrap_or(stable);
+    let name = name.trim_start_matches('.');
+    let module = |name: &str| name.strip_suffix(".weight").unwrap_or(name).to_string();
+    match component {
+        Component::Unet => {
+            let parts = UNET_PARTS.iter();
+            let theirs = parts.fold(name.to_string(), |name, (from, to)| name.replace(to, from));
+            vec![module(&theirs), module(name)]
+        }
+        Component::TextEncoder => {
+            // Attention processors of 2023 called the projections as the UNet's.
+            let projections = [("_proj", ""), ("self_attn.", "self_attn.to_")];
+            let old = projections
+                .iter()
+                .fold(module(name), |name, (from, to)| name.replace(from, to));
+            [module(name), old]
+                .into_iter()
+                .flat_map(|name| [format!("text_model.{name}"), name])
+                .collect()
+        }
+        _ => vec![module(name)],
+    }
+}
+
+fn strings(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| (*name).to_string()).collect()
+}
+
+/// The middle of one half of latent diffusion's autoencoder.
+fn middle(half: &str) -> Vec<(String, String)> {
+    let parts = [
+        ("block_1", "resnets.0"),
+        ("attn_1", "attentions.0"),
+        ("block_2", "resnets.1"),
+    ];
+    parts
+        .map(|(from, to)| {
+            (
+                format!("{half}.mid.{from}."),
+                format!("{half}.mid_block.{to}."),
+            )
+        })
+        .to_vec()
+}
+
+/// The residual blocks of a level of latent diffusion's autoencoder.
+fn resnets(from: &str, to: &str, blocks: usize) -> impl Iterator<Item = (String, String)> {
+    (0..blocks).map(move |block| {
+        (
+            format!("{from}.block.{block}."),
+            format!("{to}.resnets.{block}."),
+        )
+    })
+}
+
 /// `AutoencoderTiny` numbers the layers of its decoder in a row: a convolution and its activation,
-/// then per stage the blocks, an upsampling (but for the last stage) and a convolution.
-fn tiny_decoder(config: &TinyDecoderConfig) -> Vec<(String, String)> {
-    let mut map = vec![layer("decoder", 0, "", "conv_in")];
+/// then per stage the blocks, an upsampling (but for the last stage) and a convolution. The first is number `first`, and all
+/// names begin with `start`.
+fn tiny_decoder(config: &TinyDecoderConfig, start: &str, first: usize) -> Vec<(String, String)> {
+    let layer = |index: usize, within: &str, to: &str| {
+        (
+            format!("{start}{}.{within}", first + index),
+            format!("decoder.{to}."),
+        )
+    };
+    let mut map = vec![layer(0, "", "conv_in")];
     let mut index = 2;
     let last = config.num_decoder_blocks.len().saturating_sub(1);
     for (stage, &blocks) in config.num_decoder_blocks.iter().enumerate() {
-        map.extend(tiny_blocks("decoder", index, stage, blocks));
+        map.extend(tiny_blocks(index, stage, blocks, layer));
         index += blocks;
         if stage == last {
-            map.push(layer("decoder", index, "", "conv_out"));
+            map.push(layer(index, "", "conv_out"));
         } else {
-            let conv = format!("stages.{stage}.conv");
-            map.push(layer("decoder", index + 1, "", &conv));
+            map.push(layer(index + 1, "", &format!("stages.{stage}.conv")));
         }
         index += 2;
     }
@@ -155,6 +398,12 @@ fn tiny_decoder(config: &TinyDecoderConfig) -> Vec<(String, String)> {
 /// So it does with those of its encoder, which has no activations between them: per stage a convolution and the blocks,
 /// and a last convolution.
 fn tiny_encoder(config: &TinyEncoderConfig) -> Vec<(String, String)> {
+    let layer = |index: usize, within: &str, to: &str| {
+        (
+            format!("encoder.layers.{index}.{within}"),
+            format!("encoder.{to}."),
+        )
+    };
     let mut map = Vec::new();
     let mut index = 0;
     for (stage, &blocks) in config.num_encoder_blocks.iter().enumerate() {
@@ -162,34 +411,27 @@ fn tiny_encoder(config: &TinyEncoderConfig) -> Vec<(String, String)> {
             0 => "conv_in".to_string(),
             _ => format!("stages.{stage}.conv"),
         };
-        map.push(layer("encoder", index, "", &conv));
-        map.extend(tiny_blocks("encoder", index + 1, stage, blocks));
+        map.push(layer(index, "", &conv));
+        map.extend(tiny_blocks(index + 1, stage, blocks, layer));
         index += 1 + blocks;
     }
-    map.push(layer("encoder", index, "", "conv_out"));
+    map.push(layer(index, "", "conv_out"));
     map
 }
 
-/// The blocks of a stage, numbered from `index`.
+/// The blocks of a stage, numbered from `index`, as `layer` names them.
 fn tiny_blocks(
-    half: &str,
     index: usize,
     stage: usize,
     blocks: usize,
+    layer: impl Fn(usize, &str, &str) -> (String, String) + Copy,
 ) -> impl Iterator<Item = (String, String)> {
     (0..blocks).flat_map(move |block| {
         [(1, 0), (2, 2), (3, 4)].map(|(conv, position)| {
             let to = format!("stages.{stage}.blocks.{block}.conv{conv}");
-            layer(half, index + block, &format!("conv.{position}."), &to)
+            layer(index + block, &format!("conv.{position}."), &to)
         })
     })
-}
-
-fn layer(half: &str, index: usize, within: &str, to: &str) -> (String, String) {
-    (
-        format!("{half}.layers.{index}.{within}"),
-        format!("{half}.{to}."),
-    )
 }
 
 #[cfg(test)]
@@ -203,6 +445,17 @@ mod tests {
         }
     }
 
+    /// The shape that a tensor of shape `shape` gets.
+    fn shape(map: &KeyMap, name: &str, shape: &[usize]) -> Vec<usize> {
+        let stored = Stored {
+            dtype: plantain_formats::ElementType::F16,
+            shape: shape.to_vec(),
+            strides: None,
+            range: 0..0,
+        };
+        map.reshaped(name, stored).shape
+    }
+
     fn assert_maps(map: &KeyMap, pairs: &[(&str, Option<&str>)]) {
         for (source, stable) in pairs {
             assert_eq!(map.stable(source).as_deref(), *stable, "{source}");
@@ -214,9 +467,9 @@ mod tests {
         let block = "down_blocks.0.attentions.1.transformer_blocks.0";
         let map = KeyMap::diffusers(Component::Unet, &Components::default());
         let projection = "down_blocks.0.attentions.1.proj_in.weight";
-        assert_eq!(map.shape(projection, vec![8, 8, 1, 1]), [8, 8]);
+        assert_eq!(shape(&map, projection, &[8, 8, 1, 1]), [8, 8]);
         let shortcut = "down_blocks.0.resnets.0.conv_shortcut.weight";
-        assert_eq!(map.shape(shortcut, vec![8, 4, 1, 1]), [8, 4, 1, 1]);
+        assert_eq!(shape(&map, shortcut, &[8, 4, 1, 1]), [8, 4, 1, 1]);
         for (source, stable) in [
             ("attn1.to_out.0.weight", "attn1.to_out.weight"),
             ("ff.net.0.proj.bias", "ff.proj.bias"),
@@ -259,15 +512,15 @@ mod tests {
             let source = format!("{attention}.{}.weight", old.0);
             let stable = format!("{attention}.{}.weight", old.1);
             assert_maps(&map, &[(&source, Some(&stable))]);
-            assert_eq!(map.shape(&stable, vec![8, 8, 1, 1]), [8, 8]);
-            assert_eq!(map.shape(&stable, vec![8, 8]), [8, 8]);
+            assert_eq!(shape(&map, &stable, &[8, 8, 1, 1]), [8, 8]);
+            assert_eq!(shape(&map, &stable, &[8, 8]), [8, 8]);
         }
         assert_maps(
             &map,
             &[("encoder.conv_in.weight", None), ("quant_conv.bias", None)],
         );
         assert_eq!(
-            map.shape("post_quant_conv.weight", vec![4, 4, 1, 1]),
+            shape(&map, "post_quant_conv.weight", &[4, 4, 1, 1]),
             [4, 4, 1, 1]
         );
     }
@@ -350,7 +603,7 @@ mod tests {
             let source = format!("{attention}.{old}.weight");
             let stable = format!("{attention}.{new}.weight");
             assert_maps(&map, &[(&source, Some(&stable))]);
-            assert_eq!(map.shape(&stable, vec![8, 8, 1, 1]), [8, 8]);
+            assert_eq!(shape(&map, &stable, &[8, 8, 1, 1]), [8, 8]);
         }
         let downsampler = "encoder.down_blocks.0.downsamplers.0.conv.bias";
         assert_maps(

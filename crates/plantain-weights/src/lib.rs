@@ -18,7 +18,9 @@
 //! know it draws from texts as before, and mentions its tensors as unused.
 
 mod atomic;
+mod change;
 mod container;
+mod embedding;
 mod error;
 mod fingerprint;
 mod float;
@@ -27,23 +29,30 @@ mod inspect;
 mod int8;
 mod keys;
 mod load;
+mod lora;
 mod manifest;
 mod package;
 mod plain;
+mod prune;
+mod recipe;
 mod tensors;
 mod write;
 
 pub use atomic::write_atomically;
+pub use embedding::EmbeddingError;
 pub use error::{ConvertError, LoadError, ReadError, ScaleProblem, TensorProblem};
 pub use float::FloatType;
 pub use import::{ConvertOptions, ConvertReport, TargetType, convert};
 pub use inspect::{ComponentSummary, MemoryEstimate};
 pub use load::{ExpectedTensor, expected_tensors, load_module};
+pub use lora::{LoraError, LoraReport};
 pub use manifest::{
-    Component, Components, Defaults, FORMAT_VERSION, Manifest, Provenance, SamplerInfo, SourceFile,
-    TokenizerInfo,
+    AddedEmbedding, Component, Components, Defaults, FORMAT_VERSION, Manifest, Provenance,
+    SamplerInfo, SourceFile, TokenizerInfo,
 };
 pub use package::{MANIFEST_KEY, Model, TOKENIZER_KEY, Target};
 pub use plain::{HostTensor, Tensors, read_tensors, write_tensors};
 pub use plantain_nn::{DecoderConfig, EncoderConfig};
+pub use prune::{PruneError, PrunePlan};
+pub use recipe::{Recipe, UnknownRecipe, recipes};
 pub use tensors::{TensorRef, TensorSource};

@@ -205,6 +205,20 @@ pub struct TokenizerInfo {
     pub pad_token_id: u32,
     /// Length of a full sequence in tokens, start and end included.
     pub max_length: usize,
+    /// Words that were added as vectors (textual inversion, arXiv:2208.01618).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub embeddings: Vec<AddedEmbedding>,
+}
+
+/// A word that stands for vectors of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AddedEmbedding {
+    /// The word, as prompts have it.
+    pub word: String,
+    /// The token that it is, and the first row of the token embedding that is its own.
+    pub first_id: u32,
+    /// How many rows in a row it stands for.
+    pub vectors: u32,
 }
 
 /// How to sample.
@@ -264,6 +278,9 @@ pub struct Manifest {
     /// A sentence or two for people.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
+    /// Name of the recipe that sampler and defaults are from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recipe: Option<String>,
     /// The networks.
     pub components: Components,
     /// Present where the package has a tokenizer.

@@ -52,12 +52,38 @@ pub struct Model {
     pub(crate) tokenizer: Option<String>,
     pub(crate) tensors: Arc<TensorSource>,
     /// Every file that was read; none for bytes in memory.
-    pub(crate) files: Vec<PathBuf>,
+    pub(crate) files: Vec<ModelFile>,
+}
+
+/// A file that a model was read from.
+#[derive(Debug, Clone)]
+pub(crate) struct ModelFile {
+    pub(crate) path: PathBuf,
+    /// What the package to be made of it calls it, with `/` between its parts; `None` for a package, which tells itself where
+    /// it came from.
+    pub(crate) name: Option<String>,
+}
+
+impl ModelFile {
+    /// The file `path` of a source in the folder `root`.
+    pub(crate) fn within(root: &Path, path: PathBuf) -> Self {
+        let within = path.strip_prefix(root).ok();
+        let within = within.or_else(|| path.file_name().map(Path::new));
+        let parts = within.unwrap_or(&path).iter();
+        let parts: Vec<_> = parts.map(|part| part.to_string_lossy()).collect();
+        Self {
+            name: Some(parts.join("/")),
+            path,
+        }
+    }
 }
 
 impl Model {
-    /// Opens a package file or a diffusers folder. The files are mapped into memory; only their
-    /// headers are read.
+    /// Opens a package, a diffusers folder, or a checkpoint in one file (safetensors, PyTorch or GGUF) of a model of the Stable
+    /// Diffusion 1 or 2 kind. The files are mapped into memory; only their headers are read.
+    ///
+    /// The tokenizer of a checkpoint in one file is in the folder `tokenizer` beside it; without that it is CLIP's, where its
+    /// vocabulary is of that size.
     ///
     /// # Errors
     /// When the path is neither, its contents are damaged, or the model is one that this program
@@ -68,7 +94,14 @@ impl Model {
             return import::open_diffusers(path);
         }
         let file = Container::open(path)?;
-        Self::from_container(file, &path.display().to_string(), vec![path.to_path_buf()])
+        if !file.metadata.contains_key(MANIFEST_KEY) {
+            return import::open_checkpoint(file, path);
+        }
+        let package = ModelFile {
+            path: path.to_path_buf(),
+            name: None,
+        };
+        Self::from_container(file, &path.display().to_string(), vec![package])
     }
 
     /// Opens a package that is part of the program; errors call it `origin`.
@@ -83,7 +116,7 @@ impl Model {
     fn from_container(
         mut file: Container,
         origin: &str,
-        files: Vec<PathBuf>,
+        files: Vec<ModelFile>,
     ) -> Result<Self, ReadError> {
         let manifest = read_manifest(&file, origin)?;
         let tokenizer = file.metadata.remove(TOKENIZER_KEY);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
-use safetensors::tensor::Dtype;
+use plantain_formats::ElementType;
 
 use crate::container::Container;
 use crate::error::ReadError;
@@ -36,7 +36,7 @@ pub fn read_tensors(path: &Path) -> Result<Tensors, ReadError> {
         let values = values.ok_or_else(|| ReadError::TensorType {
             origin: path.display().to_string(),
             tensor: name.clone(),
-            dtype: stored.dtype.to_string(),
+            dtype: stored.dtype.name().to_string(),
         })?;
         let shape = stored.shape.clone();
         Ok((name.clone(), HostTensor { shape, values }))
@@ -44,14 +44,14 @@ pub fn read_tensors(path: &Path) -> Result<Tensors, ReadError> {
     tensors.collect()
 }
 
-fn numbers(dtype: Dtype, bytes: &[u8]) -> Option<Vec<f32>> {
+fn numbers(dtype: ElementType, bytes: &[u8]) -> Option<Vec<f32>> {
     fn each<const N: usize>(bytes: &[u8], number: impl Fn([u8; N]) -> f32) -> Vec<f32> {
         bytes.as_chunks().0.iter().map(|b| number(*b)).collect()
     }
     match dtype {
-        Dtype::F64 => Some(each(bytes, |b| f64::from_le_bytes(b) as f32)),
-        Dtype::I32 => Some(each(bytes, |b| i32::from_le_bytes(b) as f32)),
-        Dtype::I64 => Some(each(bytes, |b| i64::from_le_bytes(b) as f32)),
+        ElementType::F64 => Some(each(bytes, |b| f64::from_le_bytes(b) as f32)),
+        ElementType::I32 => Some(each(bytes, |b| i32::from_le_bytes(b) as f32)),
+        ElementType::I64 => Some(each(bytes, |b| i64::from_le_bytes(b) as f32)),
         dtype => FloatType::of(dtype).map(|stored| {
             let mut values = vec![0.0; bytes.len() / stored.size()];
             stored.decode(bytes, &mut values);
@@ -92,7 +92,7 @@ pub fn write_tensors(path: &Path, tensors: &Tensors) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use safetensors::tensor::TensorView;
+    use safetensors::tensor::{Dtype, TensorView};
 
     use super::*;
 

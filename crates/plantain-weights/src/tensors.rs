@@ -2,14 +2,17 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use plantain_formats::ElementType;
 use rayon::prelude::*;
-use safetensors::tensor::Dtype;
 
+use crate::change::Change;
 use crate::container::{Container, Stored};
 use crate::error::{ReadError, ScaleProblem, TensorProblem};
 use crate::float::{CHUNK, FloatType, is_finite};
 use crate::int8::{self, Int8Weight, StoredScales};
+use crate::manifest::Component;
 
 /// Why the numbers of a tensor cannot be had.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,10 +45,23 @@ impl ValueError {
 pub struct TensorRef<'a> {
     /// Its shape, as the modules of `plantain-nn` have it.
     pub shape: &'a [usize],
-    dtype: Dtype,
+    dtype: ElementType,
     bytes: &'a [u8],
+    /// Where it is not stored row-major.
+    strides: Option<&'a [usize]>,
     /// Where it is stored as integers and its scales are there.
     scales: Option<StoredScales<'a>>,
+    /// What is added to its numbers.
+    changes: &'a [Change],
+    /// Rows that follow those that are stored.
+    more: &'a [Rows],
+}
+
+/// Rows of numbers in a file of their own.
+#[derive(Debug, Clone)]
+struct Rows {
+    file: Arc<Container>,
+    stored: Stored,
 }
 
 impl<'a> TensorRef<'a> {
@@ -53,15 +69,35 @@ impl<'a> TensorRef<'a> {
     pub(crate) fn of_f32(shape: &'a [usize], bytes: &'a [u8]) -> Self {
         Self {
             shape,
-            dtype: Dtype::F32,
+            dtype: ElementType::F32,
             bytes,
+            strides: None,
             scales: None,
+            changes: &[],
+            more: &[],
         }
     }
 
-    /// Type it is stored as; `None` when it is not a float type.
+    /// A tensor that lies in `bytes` as `stored` says.
+    pub(crate) fn stored(stored: &'a Stored, bytes: &'a [u8]) -> Self {
+        Self {
+            dtype: stored.dtype,
+            strides: stored.strides.as_deref(),
+            ..Self::of_f32(&stored.shape, bytes)
+        }
+    }
+
+    /// The float type that keeps its numbers: the one that it is stored as, or for a type that packages do not have the nearest;
+    /// `None` when it holds no floats.
     pub fn float_type(&self) -> Option<FloatType> {
-        FloatType::of(self.dtype)
+        FloatType::keeping(self.dtype)
+    }
+
+    /// The float type that its bytes are numbers of, just as they lie there.
+    fn plain_type(&self) -> Option<FloatType> {
+        let own = self.changes.is_empty() && self.more.is_empty();
+        let plain = self.strides.is_none() && own;
+        FloatType::of(self.dtype).filter(|_| plain)
     }
 
     /// Whether it is a weight stored as 8-bit integers, which need scales beside them.
@@ -69,9 +105,9 @@ impl<'a> TensorRef<'a> {
         is_int8(self.dtype, self.shape)
     }
 
-    /// Name of the type it is stored as, as in safetensors headers.
+    /// Name of the type it is stored as, as in the headers of its file.
     pub fn type_name(&self) -> String {
-        self.dtype.to_string()
+        self.dtype.name().to_string()
     }
 
     /// How many numbers it holds.
@@ -79,51 +115,69 @@ impl<'a> TensorRef<'a> {
         self.shape.iter().product()
     }
 
-    /// Its bytes in the file, little-endian, row-major.
+    /// Its bytes as they lie in the file, before anything is added to its numbers.
     pub fn bytes(&self) -> &'a [u8] {
         self.bytes
     }
 
     /// Whether it holds finite numbers, without keeping them.
     pub(crate) fn check(self) -> Result<(), ValueError> {
-        let Some(stored) = self.float_type() else {
-            return self.to_f32().map(|_| ());
+        let Some(stored) = self.plain_type() else {
+            return self.to_f32().map(drop);
         };
         let chunks = self.bytes.par_chunks(CHUNK * stored.size());
         let finite = chunks.all(|bytes| stored.all_finite(bytes));
-        if finite {
-            Ok(())
-        } else {
-            Err(ValueError::NonFinite)
-        }
+        finite.then_some(()).ok_or(ValueError::NonFinite)
     }
 
     /// Its numbers, converted in parallel.
     pub(crate) fn to_f32(self) -> Result<Vec<f32>, ValueError> {
-        let Some(stored) = self.float_type() else {
-            let values = self.stored_int8()?.to_f32();
-            return if is_finite(&values) {
-                Ok(values)
-            } else {
-                Err(ValueError::NonFinite)
-            };
+        let mut values = match self.float_type() {
+            None => self.stored_int8()?.to_f32(),
+            Some(_) => self.decoded(),
         };
-        let size = stored.size();
-        let mut values = vec![0.0; self.bytes.len() / size];
-        let finite = values
-            .par_chunks_mut(CHUNK)
-            .zip(self.bytes.par_chunks(CHUNK * size))
-            .map(|(values, bytes)| {
-                stored.decode(bytes, values);
-                is_finite(values)
-            })
-            .reduce(|| true, |a, b| a & b);
+        for rows in self.more {
+            values.extend(Self::stored(&rows.stored, rows.file.data(&rows.stored)).decoded());
+        }
+        for change in self.changes {
+            change.add_to(&mut values);
+        }
+        let finite = values.par_chunks(CHUNK).all(is_finite);
         finite.then_some(values).ok_or(ValueError::NonFinite)
+    }
+
+    /// The numbers that are stored.
+    pub(crate) fn decoded(self) -> Vec<f32> {
+        let (elements, size) = self.dtype.block();
+        let bytes = match self.strides {
+            None => Cow::Borrowed(self.bytes),
+            Some(strides) => {
+                let stored = Stored {
+                    dtype: self.dtype,
+                    shape: self.shape.to_vec(),
+                    strides: Some(strides.to_vec()),
+                    range: 0..self.bytes.len(),
+                };
+                Cow::Owned(stored.gather(self.bytes).into_owned())
+            }
+        };
+        let mut values = vec![0.0; bytes.len() / size * elements];
+        let chunk = CHUNK / elements;
+        values
+            .par_chunks_mut(chunk * elements)
+            .zip(bytes.par_chunks(chunk * size))
+            .for_each(|(values, bytes)| match FloatType::of(self.dtype) {
+                Some(stored) => stored.decode(bytes, values),
+                None => {
+                    self.dtype.decode(bytes, values);
+                }
+            });
+        values
     }
 
     /// Its integers and scales: as they are stored, or the nearest to its numbers.
     pub(crate) fn to_int8(self) -> Result<Int8Weight<'a>, ValueError> {
-        if self.is_int8() {
+        if self.is_int8() && self.changes.is_empty() {
             return self.stored_int8();
         }
         let rows = self.shape.first().copied().unwrap_or(1);
@@ -140,10 +194,10 @@ impl<'a> TensorRef<'a> {
 
     /// Its numbers as bytes of type `target`.
     pub(crate) fn encoded(self, target: FloatType) -> Result<Cow<'a, [u8]>, ValueError> {
-        let values = self.to_f32()?;
-        if self.float_type() == Some(target) {
-            return Ok(Cow::Borrowed(self.bytes));
+        if self.plain_type() == Some(target) {
+            return self.check().map(|()| Cow::Borrowed(self.bytes));
         }
+        let values = self.to_f32()?;
         let mut bytes = vec![0; values.len() * target.size()];
         let fits = bytes
             .par_chunks_mut(CHUNK * target.size())
@@ -165,8 +219,8 @@ impl<'a> TensorRef<'a> {
 }
 
 /// Integers with a scale per output channel: only weights have output channels.
-fn is_int8(dtype: Dtype, shape: &[usize]) -> bool {
-    dtype == Dtype::I8 && shape.len() >= 2
+fn is_int8(dtype: ElementType, shape: &[usize]) -> bool {
+    dtype == ElementType::I8 && shape.len() >= 2
 }
 
 /// A tensor to be added to a [`TensorSource`].
@@ -179,18 +233,19 @@ pub(crate) struct NamedTensor {
     pub(crate) stored: Stored,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Entry {
-    file: usize,
+    file: Arc<Container>,
     original: String,
     stored: Stored,
+    changes: Vec<Change>,
+    more: Vec<Rows>,
 }
 
 /// The tensors of a model under their stable names, in one file or several.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct TensorSource {
     origin: String,
-    files: Vec<Container>,
     entries: BTreeMap<String, Entry>,
 }
 
@@ -199,7 +254,6 @@ impl TensorSource {
     pub(crate) fn new(origin: String) -> Self {
         Self {
             origin,
-            files: Vec::new(),
             entries: BTreeMap::new(),
         }
     }
@@ -210,11 +264,14 @@ impl TensorSource {
         file: Container,
         tensors: Vec<NamedTensor>,
     ) -> Result<(), ReadError> {
+        let file = Arc::new(file);
         for tensor in tensors {
             let entry = Entry {
-                file: self.files.len(),
+                file: Arc::clone(&file),
                 original: tensor.original,
                 stored: tensor.stored,
+                changes: Vec::new(),
+                more: Vec::new(),
             };
             if let Some(first) = self.entries.get(&tensor.name) {
                 return Err(ReadError::Ambiguous {
@@ -226,8 +283,55 @@ impl TensorSource {
             }
             self.entries.insert(tensor.name, entry);
         }
-        self.files.push(file);
         Ok(())
+    }
+
+    /// Adds `change` to the numbers of the tensor with the stable name `name`; whether there is one.
+    pub(crate) fn change(&mut self, name: &str, change: Change) -> bool {
+        let entry = self.entries.get_mut(name);
+        entry.map(|entry| entry.changes.push(change)).is_some()
+    }
+
+    /// Adds the rows `stored` of `file` to the matrix with the stable name `name`; whether there is one that is stored row by row.
+    pub(crate) fn append(&mut self, name: &str, file: &Arc<Container>, stored: &Stored) -> bool {
+        let entry = self.entries.get_mut(name);
+        let Some(entry) = entry.filter(|entry| entry.stored.strides.is_none()) else {
+            return false;
+        };
+        let (Some(rows), Some(more)) = (entry.stored.shape.first_mut(), stored.shape.first())
+        else {
+            return false;
+        };
+        *rows += more;
+        entry.more.push(Rows {
+            file: Arc::clone(file),
+            stored: stored.clone(),
+        });
+        true
+    }
+
+    /// Takes the tensors of `component` away.
+    pub(crate) fn remove(&mut self, component: Component) {
+        let start = format!("{component}.");
+        self.entries.retain(|name, _| !name.starts_with(&start));
+    }
+
+    /// Gives every tensor the name that `renamed` says, and takes those away that it says nothing of.
+    pub(crate) fn rename(&mut self, renamed: impl Fn(&str) -> Option<String>) {
+        let entries = std::mem::take(&mut self.entries).into_iter();
+        let entries = entries.filter_map(|(name, entry)| Some((renamed(&name)?, entry)));
+        self.entries = entries.collect();
+    }
+
+    /// What makes the numbers of the tensor with the stable name `name` others than those that are stored.
+    pub(crate) fn additions(&self, name: &str) -> Vec<Vec<u8>> {
+        let Some(entry) = self.entries.get(name) else {
+            return Vec::new();
+        };
+        let rows = entry.more.iter();
+        let rows = rows.map(|rows| rows.file.data(&rows.stored).to_vec());
+        let changes = entry.changes.iter().flat_map(Change::identity);
+        rows.chain(changes).collect()
     }
 
     /// The file or folder, or a name for bytes in memory.
@@ -250,7 +354,7 @@ impl TensorSource {
     /// read and will hardly be read again.
     pub(crate) fn forget(&self, name: &str) {
         if let Some(entry) = self.entries.get(name) {
-            self.files[entry.file].forget(&entry.stored);
+            entry.file.forget(&entry.stored);
         }
     }
 
@@ -284,24 +388,20 @@ impl TensorSource {
     }
 
     fn view<'a>(&'a self, name: &str, entry: &'a Entry) -> TensorRef<'a> {
-        let Stored { dtype, shape, .. } = &entry.stored;
-        let scales = is_int8(*dtype, shape)
+        let stored = &entry.stored;
+        let scales = is_int8(stored.dtype, &stored.shape)
             .then(|| self.entries.get(&int8::scales_name(name)))
             .flatten();
         TensorRef {
-            shape,
-            dtype: *dtype,
-            bytes: self.bytes(entry),
             scales: scales.map(|scales| StoredScales {
                 shape: &scales.stored.shape,
                 dtype: scales.stored.dtype,
-                bytes: self.bytes(scales),
+                bytes: scales.file.data(&scales.stored),
             }),
+            changes: &entry.changes,
+            more: &entry.more,
+            ..TensorRef::stored(stored, entry.file.data(stored))
         }
-    }
-
-    fn bytes(&self, entry: &Entry) -> &[u8] {
-        self.files[entry.file].data(&entry.stored)
     }
 }
 
@@ -316,11 +416,10 @@ mod tests {
             values[2 * CHUNK + 5] = bad;
             let mut bytes = vec![0; values.len() * 2];
             FloatType::F16.encode(&values, &mut bytes);
+            let shape = [values.len()];
             let tensor = TensorRef {
-                shape: &[values.len()],
-                dtype: Dtype::F16,
-                bytes: &bytes,
-                scales: None,
+                dtype: ElementType::F16,
+                ..TensorRef::of_f32(&shape, &bytes)
             };
             assert_eq!(tensor.to_f32(), Err(ValueError::NonFinite));
         }

@@ -22,7 +22,7 @@ const UNET_FILE: &str = "unet/diffusion_pytorch_model.fp16.safetensors";
 fn converted(source: &Path, options: &ConvertOptions) -> (TempDir, ConvertReport, Model) {
     let folder = TempDir::new().unwrap();
     let package = folder.path().join("model.safetensors");
-    let report = convert(source, &package, options, &|| false).unwrap();
+    let report = convert(&Model::open(source).unwrap(), &package, options, &|| false).unwrap();
     let model = Model::open(&package).unwrap();
     (folder, report, model)
 }
@@ -30,7 +30,13 @@ fn converted(source: &Path, options: &ConvertOptions) -> (TempDir, ConvertReport
 fn refused(source: &Path) -> Vec<TensorProblem> {
     let folder = TempDir::new().unwrap();
     let package = folder.path().join("model.safetensors");
-    let error = convert(source, &package, &ConvertOptions::default(), &|| false).unwrap_err();
+    let error = convert(
+        &Model::open(source).unwrap(),
+        &package,
+        &ConvertOptions::default(),
+        &|| false,
+    )
+    .unwrap_err();
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     match error {
         ConvertError::Refused(report) => report.problems,
@@ -452,7 +458,13 @@ fn the_source_is_not_overwritten() {
     let folder = copy_of("modern");
     let path = folder.path().join(UNET_FILE);
     let before = fs::read(&path).unwrap();
-    let error = convert(folder.path(), &path, &ConvertOptions::default(), &|| false).unwrap_err();
+    let error = convert(
+        &Model::open(folder.path()).unwrap(),
+        &path,
+        &ConvertOptions::default(),
+        &|| false,
+    )
+    .unwrap_err();
     assert!(matches!(error, ConvertError::OverSource { .. }), "{error}");
     assert!(before == fs::read(&path).unwrap());
 }
@@ -463,11 +475,23 @@ fn a_failed_write_leaves_nothing() {
     let occupied = folder.path().join("model.safetensors");
     fs::create_dir_all(occupied.join("something")).unwrap();
     let options = ConvertOptions::default();
-    let error = convert(&fixture("modern"), &occupied, &options, &|| false).unwrap_err();
+    let error = convert(
+        &Model::open(&fixture("modern")).unwrap(),
+        &occupied,
+        &options,
+        &|| false,
+    )
+    .unwrap_err();
     assert!(matches!(error, ConvertError::Write { .. }), "{error}");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     let nowhere = folder.path().join("nowhere/model.safetensors");
-    let error = convert(&fixture("modern"), &nowhere, &options, &|| false).unwrap_err();
+    let error = convert(
+        &Model::open(&fixture("modern")).unwrap(),
+        &nowhere,
+        &options,
+        &|| false,
+    )
+    .unwrap_err();
     assert!(error.to_string().contains("nowhere"), "{error}");
 }
 
@@ -545,12 +569,12 @@ fn summary_counts_parameters_and_estimates_memory() {
     assert_eq!(small.weights, 4 * parameters);
     // The UNet at 8x8: skips 8*64 + 8*64 + 8*16 + 16*16, and 14 maps of 16 channels.
     assert_eq!(
-        small.activations,
+        small.sampling,
         4 * (8 * 64 + 8 * 64 + 8 * 16 + 16 * 16 + 14 * 16 * 64)
     );
     assert_eq!(
-        model.estimated_memory(32, 16, 2).activations,
-        4 * small.activations
+        model.estimated_memory(32, 16, 2).sampling,
+        4 * small.sampling
     );
     assert_eq!(
         model.estimated_memory(u32::MAX, u32::MAX, u32::MAX).total(),

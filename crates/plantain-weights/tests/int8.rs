@@ -26,7 +26,7 @@ fn convert_to(source: &Path, dtype: TargetType) -> (TempDir, PathBuf) {
         dtype,
         ..ConvertOptions::default()
     };
-    convert(source, &package, &options, &|| false).unwrap();
+    convert(&Model::open(source).unwrap(), &package, &options, &|| false).unwrap();
     (folder, package)
 }
 
@@ -212,7 +212,13 @@ fn assert_refused(folder: &TempDir, package: &Path, says: &[&str]) {
         assert!(message.contains(part), "{message:?} does not say {part:?}");
     }
     let again = folder.path().join("again.safetensors");
-    let error = convert(package, &again, &ConvertOptions::default(), &|| false).unwrap_err();
+    let error = convert(
+        &Model::open(package).unwrap(),
+        &again,
+        &ConvertOptions::default(),
+        &|| false,
+    )
+    .unwrap_err();
     assert!(error.to_string().contains(WEIGHT), "{error}");
     assert!(!again.exists());
 }
@@ -327,9 +333,12 @@ fn scales_that_nothing_needs() {
         header["conv_in.weight_scale"] = common::entry("F32", &[0], end, end);
     });
     let package = folder.path().join("model.safetensors");
-    let error = convert(folder.path(), &package, &ConvertOptions::default(), &|| {
-        false
-    });
+    let error = convert(
+        &Model::open(folder.path()).unwrap(),
+        &package,
+        &ConvertOptions::default(),
+        &|| false,
+    );
     let error = error.unwrap_err().to_string();
     let unused = TensorProblem::Unused {
         name: "unet/conv_in.weight_scale".into(),

@@ -22,7 +22,13 @@ static PACKAGES: LazyLock<[Vec<u8>; 2]> = LazyLock::new(|| {
             dtype,
             ..ConvertOptions::default()
         };
-        convert(&fixture("modern"), &path, &options, &|| false).unwrap();
+        convert(
+            &Model::open(&fixture("modern")).unwrap(),
+            &path,
+            &options,
+            &|| false,
+        )
+        .unwrap();
         fs::read(path).unwrap()
     })
 });

@@ -3,9 +3,7 @@
 use std::cell::RefCell;
 
 use burn::tensor::{Device, Tensor, TensorData};
-use plantain_nn::{
-    Conditioning, Tap, TextContext, TextStates, UNet2DConditionModel, guidance_scale_embedding,
-};
+use plantain_nn::{Conditioning, Tap, TextContext, UNet2DConditionModel, guidance_scale_embedding};
 use plantain_sampling::{
     SampleError, Sampler, SamplerKind, SamplerOptions, ScheduleConfig, StepDone, StepInfo, guide,
     sample_from,
@@ -16,35 +14,7 @@ use crate::error::{Error, RequestError};
 use crate::host::read;
 use crate::reference::normal;
 use crate::request::skipped_steps;
-
-/// The text side of one evaluation.
-#[derive(Debug, Clone)]
-pub(crate) struct TextInput {
-    /// `[batch, tokens, width]`
-    pub(crate) states: Tensor<3>,
-    /// `[batch, width]`, for models that take it.
-    pub(crate) pooled: Option<Tensor<2>>,
-}
-
-impl From<TextStates> for TextInput {
-    fn from(states: TextStates) -> Self {
-        Self {
-            states: states.last_hidden_state,
-            pooled: Some(states.pooler_output),
-        }
-    }
-}
-
-impl TextInput {
-    /// The same text for each of `batch` pictures.
-    fn repeated(&self, batch: usize) -> Self {
-        let pooled = self.pooled.clone();
-        Self {
-            states: self.states.clone().repeat_dim(0, batch),
-            pooled: pooled.map(|pooled| pooled.repeat_dim(0, batch)),
-        }
-    }
-}
+use crate::text_input::TextInput;
 
 /// A prompt with its way of being guided.
 #[derive(Debug, Clone)]

@@ -27,6 +27,7 @@ mod error;
 mod gpu;
 mod host;
 mod initial;
+mod memory;
 mod metadata;
 mod observer;
 mod open;
@@ -38,7 +39,9 @@ mod reference;
 mod request;
 mod source;
 pub mod style;
+mod text_input;
 mod texts;
+mod tiling;
 pub mod trace;
 mod widening;
 
@@ -52,6 +55,7 @@ pub use error::{Error, RequestError};
 #[cfg(feature = "wgpu")]
 pub use gpu::{Adapter, AdapterKind, adapters};
 pub use image::{GrayImage, RgbImage};
+pub use memory::{MemoryPlan, OutOfMemory, available_memory};
 pub use metadata::{PNG_KEYWORD, Parameters, ParseError};
 pub use observer::{Event, Observer, Unobserved};
 pub use open::{OpenError, open_mask, open_picture};

@@ -51,6 +51,8 @@ const NEGATIVE: &str = "Negative prompt: ";
 const STRENGTH: &str = "Denoising strength";
 /// Key that is there where only a part of that picture was drawn anew.
 const MASK: &str = "Mask";
+/// Key that is there where the picture was decoded in tiles.
+const TILES: &str = "VAE tiles";
 
 impl fmt::Display for Parameters {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -76,6 +78,9 @@ impl fmt::Display for Parameters {
             if init.masked {
                 write!(f, ", {MASK}: on")?;
             }
+        }
+        if settings.tiled {
+            write!(f, ", {TILES}: on")?;
         }
         write!(
             f,
@@ -114,6 +119,7 @@ impl Parameters {
                 height: height.parse().map_err(|_| unknown("Size", size))?,
                 sampler: number::<SamplerKind>(last, "Sampler")?,
                 refine: value(last, "Refiner").is_ok_and(|refiner| refiner == "on"),
+                tiled: value(last, TILES).is_ok_and(|tiles| tiles == "on"),
                 init: init_settings(last)?,
             },
             model: value(last, "Model")?.to_string(),
@@ -150,6 +156,9 @@ impl Parameters {
         }
         if !settings.refine {
             line.push_str(" --no-refine");
+        }
+        if settings.tiled {
+            line.push_str(" --tiled");
         }
         if hyphen {
             let _ = write!(line, " -- {}", quote(&self.prompt));
@@ -215,6 +224,7 @@ mod tests {
                 height: 64,
                 sampler: SamplerKind::FlowEuler,
                 refine: false,
+                tiled: false,
                 init: None,
             },
             model: "plantain-2-lite".into(),
@@ -235,6 +245,8 @@ mod tests {
             Ok(expected.clone())
         );
         expected.prompt.clear();
+        expected.settings.tiled = true;
+        assert!(expected.command_line().contains(" --no-refine --tiled  #"));
         assert_eq!(
             Parameters::parse(&expected.to_string()),
             Ok(expected.clone())

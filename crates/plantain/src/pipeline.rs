@@ -10,9 +10,7 @@ use plantain_nn::{ClipTextModel, Decoder, DecoderConfig, Encoder, Packing, Refin
 use plantain_sampling::Noise;
 use plantain_weights::{Manifest, Model, Target};
 
-use crate::denoiser::{
-    Denoiser, Guided, InitLatent, Prompted, SamplingRun, SamplingWatch, TextInput,
-};
+use crate::denoiser::{Denoiser, Guided, InitLatent, Prompted, SamplingRun, SamplingWatch};
 use crate::device::{DeviceChoice, DeviceOptions, precision_name};
 use crate::error::{Error, RequestError};
 use crate::host::read_finite;
@@ -24,7 +22,9 @@ use crate::preview::{LatentToRgb, Preview};
 use crate::prompt::PromptTokenizer;
 use crate::request::{InitSettings, Request, Settings, embeds_guidance};
 use crate::source::ModelSource;
+use crate::text_input::TextInput;
 use crate::texts::RecentTexts;
+use crate::tiling::{TILE, Tiling};
 use crate::widening::{Wide, Widening};
 
 /// A model loaded onto a device, ready to draw, from several threads if need be.
@@ -115,12 +115,12 @@ impl Pipeline {
         self.precision
     }
 
-    /// How many tokens of `prompt` do not fit the text encoder and will be dropped.
+    /// The end of `prompt` that is more than the model takes and will be ignored; empty where all of it fits.
     ///
     /// # Errors
     /// When the tokenizer fails.
-    pub fn dropped_tokens(&self, prompt: &str) -> Result<usize, Error> {
-        Ok(self.tokenizer.encode(prompt)?.dropped)
+    pub fn cut_text(&self, prompt: &str) -> Result<String, Error> {
+        Ok(self.tokenizer.read(prompt, 1)?.cut)
     }
 
     /// Draws the pictures of a request, as many at a time as it says; each goes to `finished` as soon as it
@@ -232,7 +232,7 @@ impl Pipeline {
             let channels = self.denoiser.get().channels();
             let map = LatentToRgb::fit(channels, self.scale(), |latent, shape| {
                 let latent = self.denoiser.get().tensor(latent, shape);
-                Ok(self.decode(latent, observer)?.0)
+                Ok(self.decode(latent, false, observer)?.0)
             })?;
             self.previews.get_or_init(|| map);
         }
@@ -245,36 +245,47 @@ impl Pipeline {
         settings: &Settings,
         observer: &mut dyn Observer,
     ) -> Result<Guided, Error> {
-        let prompt = self.encoded(&request.prompt, observer)?;
-        if embeds_guidance(self.manifest()) {
+        let embeds = embeds_guidance(self.manifest());
+        let guided = settings.guidance > 1.0 && !embeds;
+        let negative = guided.then_some(request.negative_prompt.as_str());
+        // Both go through the network together, so they have to be of one length.
+        let chunks = self.chunks(&request.prompt)?;
+        let chunks = chunks.max(negative.map_or(Ok(1), |text| self.chunks(text))?);
+        let prompt = self.encoded(&request.prompt, chunks, observer)?;
+        if embeds {
             let denoiser = self.denoiser.get();
             return Ok(denoiser.embedded(prompt, settings.guidance));
         }
-        let negative = if settings.guidance <= 1.0 {
-            None
-        } else {
-            Some(self.encoded(&request.negative_prompt, observer)?)
-        };
-        Ok(Guided::new(prompt, negative, settings.guidance))
+        let negative = negative.map(|text| self.encoded(text, chunks, observer));
+        Ok(Guided::new(
+            prompt,
+            negative.transpose()?,
+            settings.guidance,
+        ))
     }
 
-    /// A text as the UNet takes it: as it was encoded lately, or encoded now.
-    fn encoded(&self, text: &str, observer: &mut dyn Observer) -> Result<TextInput, Error> {
-        if let Some(input) = self.texts.get(text) {
+    /// Chunks of tokens that `text` fills.
+    fn chunks(&self, text: &str) -> Result<usize, Error> {
+        Ok(self.tokenizer.read(text, 1)?.chunks.len())
+    }
+
+    /// A text as the UNet takes it, of at least `chunks` chunks: as it was encoded lately, or encoded now.
+    fn encoded(
+        &self,
+        text: &str,
+        chunks: usize,
+        observer: &mut dyn Observer,
+    ) -> Result<TextInput, Error> {
+        if let Some(input) = self.texts.get(text, chunks) {
             return Ok(input);
         }
         notify(observer, Event::Encoding)?;
-        let tokens = self.tokenizer.encode(text)?.ids;
-        let encode = |encoder: &ClipTextModel| {
-            let states = encoder.forward(std::slice::from_ref(&tokens));
-            let states = states.map_err(RequestError::from)?;
-            read_finite(states.last_hidden_state.clone(), "text encoder", "")?;
-            Ok(TextInput::from(states))
-        };
+        let tokens = self.tokenizer.read(text, chunks)?;
+        let encode = |encoder: &ClipTextModel| TextInput::encode(encoder, &tokens);
         let load = |wide: &Wide| Ok(wide.model().load_text_encoder(wide.target())?);
         let encoder = &self.text_encoder;
         let input = encoder.run(encode, |component| self.widen(component, observer, load))?;
-        self.texts.keep(text, input.clone());
+        self.texts.keep(text, chunks, input.clone());
         Ok(input)
     }
 
@@ -389,13 +400,14 @@ impl Pipeline {
             latent = refiner.run(refine, |component| self.widen(component, observer, load))?;
         }
         notify(observer, Event::Decoding { picture })?;
-        self.decode(latent, observer)
+        self.decode(latent, settings.tiled, observer)
     }
 
     /// A latent of the UNet to the values of `[1, 3, height, width]` and `[width, height]`.
     fn decode(
         &self,
         latent: Tensor<4>,
+        tiled: bool,
         observer: &mut dyn Observer,
     ) -> Result<(Vec<f32>, [usize; 2]), Error> {
         let (scaling, shift) = self.scaling();
@@ -403,6 +415,9 @@ impl Pipeline {
         // The tiny decoder saturates, so it would hide an infinity.
         read_finite(latent.clone(), "decoder input", "")?;
         let decode = |decoder: &Decoder| {
+            if tiled {
+                return Tiling::new(TILE, self.scale()).decode(decoder, &latent);
+            }
             let image = decoder.forward(latent.clone());
             let [_, _, height, width] = image.dims();
             Ok((read_finite(image, "decoder", "")?, [width, height]))

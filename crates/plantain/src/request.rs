@@ -51,6 +51,9 @@ pub struct Request {
     pub sampler: Option<SamplerKind>,
     /// Leave out the latent refiner.
     pub skip_refiner: bool,
+    /// Decode in overlapping tiles of 64 positions of the latent a side (512 pixels for most models), which takes less memory for
+    /// large pictures. See [`MemoryPlan`](crate::MemoryPlan).
+    pub tiled: bool,
     /// A picture to start from. It is cropped around its centre to the shape of the run's size, then resized.
     pub init_image: Option<Arc<RgbImage>>,
     /// How much of `init_image` is lost, above 0 and up to 1: of so many steps this share is run. 0.8 where there is none
@@ -76,6 +79,8 @@ pub struct Settings {
     pub sampler: SamplerKind,
     /// Whether the latent refiner runs.
     pub refine: bool,
+    /// Whether the picture is decoded in tiles.
+    pub tiled: bool,
     /// How the picture to start from is used, where there is one.
     pub init: Option<InitSettings>,
 }
@@ -125,6 +130,18 @@ impl Request {
     #[must_use]
     pub fn batch(mut self, batch: usize) -> Self {
         self.batch = batch;
+        self
+    }
+
+    /// Sets whether the picture is decoded in tiles.
+    ///
+    /// ```
+    /// let request = plantain::Request::new("a harbour at dusk").size([1024, 1024]).tiled(true);
+    /// assert!(request.tiled);
+    /// ```
+    #[must_use]
+    pub fn tiled(mut self, tiled: bool) -> Self {
+        self.tiled = tiled;
         self
     }
 
@@ -222,6 +239,7 @@ impl Request {
             height,
             sampler,
             refine: !self.skip_refiner && manifest.components.refiner.is_some(),
+            tiled: self.tiled,
             init,
         })
     }

@@ -19,13 +19,14 @@ use plantain_sampling::{Sampler, SamplerKind};
 use plantain_weights::{EncoderConfig, Model, Target};
 pub use plantain_weights::{HostTensor, Tensors};
 
-use crate::denoiser::{Denoiser, Guided, InitLatent, SamplingRun, TextInput};
+use crate::denoiser::{Denoiser, Guided, InitLatent, SamplingRun};
 use crate::device::DeviceOptions;
 use crate::error::{Error, RequestError};
 use crate::host::{read, read_finite};
 use crate::pipeline::check_fit;
 use crate::prompt::PromptTokenizer;
 use crate::request::{check_guidance, check_strength, embeds_guidance};
+use crate::text_input::TextInput;
 
 /// A component that can be traced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -360,7 +361,7 @@ fn empty_prompt(model: &Model, target: &Target, batch: usize) -> Result<TextInpu
             ))
         })?;
     let encoder = model.load_text_encoder(target)?;
-    let states = encoder.forward(&vec![tokens.ids; batch]);
+    let states = encoder.forward(&vec![tokens; batch]);
     Ok(states.map_err(RequestError::from)?.into())
 }
 

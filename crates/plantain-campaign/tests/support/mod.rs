@@ -150,6 +150,7 @@ impl Painter for Drawer {
             height: shot.size.height as usize,
             sampler: SamplerKind::Euler,
             refine: false,
+            tiled: false,
             init: None,
         })
     }

@@ -1,35 +1,60 @@
 //! `plantain convert`
 
-use plantain::weights::{ConvertError, ConvertOptions, TargetType, convert};
+use std::path::Path;
 
-use crate::args::{ConvertArgs, Dtype};
+use plantain::Model;
+use plantain::weights::{
+    ConvertError, ConvertOptions, ConvertReport, Recipe, TargetType, convert, recipes,
+};
+
+use crate::args::ConvertArgs;
+use crate::commands::adapt::adapt;
 use crate::commands::inspect::megabytes;
 use crate::failure::Failure;
 use crate::interrupt;
 use crate::out;
 
 pub(crate) fn run(args: ConvertArgs) -> Result<(), Failure> {
+    if args.recipes {
+        return list_recipes();
+    }
+    interrupt::install();
+    let mut model = adapt(Model::open(&args.source)?, &args.adapt)?;
+    if let Some(prediction_type) = args.prediction {
+        model = model.with_prediction(prediction_type);
+    }
     let options = ConvertOptions {
-        dtype: match args.dtype {
-            None => TargetType::Keep,
-            Some(Dtype::F32) => TargetType::F32,
-            Some(Dtype::F16) => TargetType::F16,
-            Some(Dtype::Bf16) => TargetType::Bf16,
-            Some(Dtype::Int8) => TargetType::Int8,
-        },
+        dtype: args.dtype.map_or(TargetType::Keep, Into::into),
         allow_partial: args.allow_partial,
         name: args.name,
         license: args.license,
         description: args.description,
     };
-    interrupt::install();
-    let report = convert(
-        &args.source,
-        &args.destination,
-        &options,
-        &interrupt::requested,
-    );
-    let report = match report {
+    let report = write(&model, &args.destination, &options)?;
+    if report.manifest.tokenizer.is_none() {
+        out::note("note: the source has no tokenizer; the model can be traced, but not prompted");
+    }
+    let manifest = &report.manifest;
+    let recipe = manifest.recipe.as_ref();
+    out::line(format_args!(
+        "{}: {} tensors, {:.1} M parameters, {}; sampled by {} in {} steps{}",
+        args.destination.display(),
+        report.tensors,
+        report.parameters as f64 / 1e6,
+        megabytes(report.bytes),
+        manifest.sampler.kind,
+        manifest.defaults.steps,
+        recipe.map_or_else(String::new, |recipe| format!(" (recipe {recipe})"))
+    ))
+}
+
+/// Writes the package, and lists what does not fit.
+pub(super) fn write(
+    model: &Model,
+    destination: &Path,
+    options: &ConvertOptions,
+) -> Result<ConvertReport, Failure> {
+    let report = match convert(model, destination, options, &interrupt::requested) {
         Err(ConvertError::Refused(report)) => {
             for problem in &report.problems {
                 out::note(problem);
@@ -41,14 +66,24 @@ pub(crate) fn run(args: ConvertArgs) -> Result<(), Failure> {
     for problem in &report.problems {
         out::note(format_args!("left out: {problem}"));
     }
-    if report.manifest.tokenizer.is_none() {
-        out::note("note: the source has no tokenizer; the model can be traced, but not prompted");
+    Ok(report)
+}
+
+fn list_recipes() -> Result<(), Failure> {
+    for recipe in recipes() {
+        let Recipe {
+            name,
+            about,
+            sampler,
+            steps,
+            guidance,
+            ..
+        } = recipe;
+        out::line(format_args!("{name:15} {about}"))?;
+        out::line(format_args!(
+            "{:15} {sampler}, {steps} steps, guidance {guidance} ({})",
+            "", recipe.source
+        ))?;
     }
-    out::line(format_args!(
-        "{}: {} tensors, {:.1} M parameters, {}",
-        args.destination.display(),
-        report.tensors,
-        report.parameters as f64 / 1e6,
-        megabytes(report.bytes)
-    ))
+    Ok(())
 }

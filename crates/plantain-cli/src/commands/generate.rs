@@ -4,10 +4,14 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use plantain::{DeviceOptions, Format, Model, Picture, Pipeline, Request, style};
+use plantain::{
+    DeviceChoice, DeviceOptions, Format, MemoryPlan, Model, Picture, Pipeline, Request, Settings,
+    available_memory, style,
+};
 use serde_json::json;
 
 use crate::args::GenerateArgs;
+use crate::commands::adapt::adapt;
 use crate::commands::{choose_runtime, open_model, use_threads, warn_of_unused};
 use crate::failure::Failure;
 use crate::interrupt;
@@ -23,23 +27,37 @@ pub(crate) fn run(args: &GenerateArgs) -> Result<(), Failure> {
     // Not before: while a prompt is typed, Ctrl-C ends the program at once.
     interrupt::install();
     let started = Instant::now();
-    let model = open_model(args.model.as_deref())?;
-    let request = request(args, prompt)?;
-    request
-        .settings(model.manifest())
-        .map_err(plantain::Error::from)?;
+    let model = adapt(open_model(args.model.as_deref())?, &args.adapt)?;
+    let mut request = request(args, prompt)?;
+    let settings = request.settings(model.manifest());
+    let settings = settings.map_err(plantain::Error::from)?;
+    let plan = plan(args, &model, &settings)?;
+    request.tiled |= plan.is_some_and(|plan| plan.tiled);
+    let options = DeviceOptions {
+        device: args.on.device,
+        precision: plan.map_or(args.precision, |plan| plan.precision),
+    };
     if !args.quiet && args.model.is_some() {
         warn_of_unused(&model);
     }
 
     let mut progress = Progress::new(request.count, args.quiet || args.json);
-    let outcome = draw(args, &model, &request, &output, &mut progress, started);
+    let outcome = draw(
+        args,
+        options,
+        &model,
+        &request,
+        &output,
+        &mut progress,
+        started,
+    );
     progress.finish();
     outcome
 }
 
 fn draw(
     args: &GenerateArgs,
+    options: DeviceOptions,
     model: &Model,
     request: &Request,
     output: &Output,
@@ -48,10 +66,6 @@ fn draw(
 ) -> Result<(), Failure> {
     use_threads(args.threads);
     choose_runtime(args.on.fusion);
-    let options = DeviceOptions {
-        device: args.on.device,
-        precision: args.precision,
-    };
     let pipeline = Pipeline::load_observed(model, options, progress)?;
     if !args.quiet {
         warn(&pipeline, request, progress)?;
@@ -81,6 +95,39 @@ fn draw(
     }
 }
 
+/// How the run is fitted into memory, where that is the CPU's and the system tells how much there is.
+fn plan(
+    args: &GenerateArgs,
+    model: &Model,
+    settings: &Settings,
+) -> Result<Option<MemoryPlan>, Failure> {
+    let asked = args
+        .memory
+        .map(|megabytes| megabytes.saturating_mul(1_000_000));
+    let Some(available) = asked.or_else(available_memory) else {
+        return Ok(None);
+    };
+    if !DeviceChoice::CPU.contains(&args.on.device.resolve()) {
+        return Ok(None);
+    }
+    let size = [settings.width, settings.height];
+    let plan = MemoryPlan::new(model, size, args.precision, available)
+        .map_err(|error| Failure::new(error.to_string()))?;
+    let megabytes = available / 1_000_000;
+    if !args.quiet && plan.precision != args.precision {
+        let precision = plan.precision.name();
+        out::note(format_args!(
+            "note: to fit into {megabytes} MB of memory, weights are kept in {precision}"
+        ));
+    }
+    if !args.quiet && plan.tiled && !args.tiled {
+        out::note(format_args!(
+            "note: to fit into {megabytes} MB of memory, the picture is decoded in tiles"
+        ));
+    }
+    Ok(Some(plan))
+}
+
 fn request(args: &GenerateArgs, prompt: String) -> Result<Request, Failure> {
     let (prompt, negative_prompt) = match &args.style {
         Some(name) => {
@@ -104,6 +151,7 @@ fn request(args: &GenerateArgs, prompt: String) -> Result<Request, Failure> {
         aspect: args.aspect,
         sampler: args.sampler,
         skip_refiner: args.no_refine,
+        tiled: args.tiled,
         init_image: init_image.transpose()?.map(Into::into),
         strength: args.strength,
         mask: mask.transpose()?.map(Into::into),
@@ -145,10 +193,10 @@ fn warn(pipeline: &Pipeline, request: &Request, progress: &Progress) -> Result<(
         ("negative prompt", &request.negative_prompt),
     ];
     for (what, text) in texts {
-        let dropped = pipeline.dropped_tokens(text)?;
-        if dropped > 0 {
+        let cut = pipeline.cut_text(text)?;
+        if !cut.is_empty() {
             progress.line(&format!(
-                "warning: the {what} is too long for this model; its last {dropped} tokens are ignored"
+                "warning: the {what} is too long for this model; its end is ignored: `{cut}`"
             ));
         }
     }

@@ -36,7 +36,7 @@ pub(crate) fn run(args: &InspectArgs) -> Result<(), Failure> {
         "memory at {width}x{height}: about {} ({} weights as f32, {} intermediate values)",
         megabytes(memory.total()),
         megabytes(memory.weights),
-        megabytes(memory.activations)
+        megabytes(memory.activations())
     ))
 }
 
@@ -65,6 +65,15 @@ fn describe(model: &Model) -> Result<(), Failure> {
         )),
         None => out::line("no tokenizer: cannot be prompted"),
     }?;
+    for added in manifest.tokenizer.iter().flat_map(|info| &info.embeddings) {
+        let (word, vectors) = (&added.word, added.vectors);
+        out::line(format_args!(
+            "the word `{word}` is an embedding of {vectors} vectors"
+        ))?;
+    }
+    if let Some(recipe) = &manifest.recipe {
+        out::line(format_args!("sampled by the recipe {recipe}"))?;
+    }
     let provenance = &manifest.provenance;
     out::line(format_args!(
         "from a {} layout, {} files{}",

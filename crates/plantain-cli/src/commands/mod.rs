@@ -1,5 +1,6 @@
 //! One file per command.
 
+mod adapt;
 pub(crate) mod batch;
 pub(crate) mod bench;
 pub(crate) mod completions;
@@ -9,6 +10,7 @@ pub(crate) mod doctor;
 pub(crate) mod generate;
 pub(crate) mod info;
 pub(crate) mod inspect;
+pub(crate) mod prune;
 pub(crate) mod styles;
 mod table;
 pub(crate) mod trace;

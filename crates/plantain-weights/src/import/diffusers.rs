@@ -10,15 +10,16 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::files::{find_weights, read_json};
-use super::{scheduler, tokenizer};
+use super::{add_named, scheduler, tokenizer};
 use crate::container::Container;
 use crate::error::ReadError;
 use crate::keys::{KeyMap, is_of_encoder};
 use crate::manifest::{
     Component, Components, Defaults, FORMAT_VERSION, Manifest, Provenance, SamplerInfo,
 };
-use crate::package::Model;
-use crate::tensors::{NamedTensor, TensorSource};
+use crate::package::{Model, ModelFile};
+use crate::recipe::Recipe;
+use crate::tensors::TensorSource;
 
 /// Parts of other model families; without them the rest of such a model is useless.
 const OTHER_FAMILIES: [(&str, &str); 5] = [
@@ -66,8 +67,11 @@ pub(super) fn open(root: &Path) -> Result<Model, ReadError> {
         .text_encoder
         .as_ref()
         .map_or(77, |c| c.max_position_embeddings);
-    let (tokenizer, tokenizer_info) = tokenizer::read(&root.join("tokenizer"), longest)?.unzip();
+    let folder = root.join("tokenizer");
+    let (tokenizer, tokenizer_info) = tokenizer::read(&folder, longest)?.unzip();
+    files.extend(tokenizer::files(&folder));
     files.extend(small_files(root));
+    let files = files.into_iter().map(|path| ModelFile::within(root, path));
     Ok(Model {
         manifest: Manifest {
             tokenizer: tokenizer_info,
@@ -75,7 +79,7 @@ pub(super) fn open(root: &Path) -> Result<Model, ReadError> {
         },
         tokenizer,
         tensors: Arc::new(tensors),
-        files,
+        files: files.collect(),
     })
 }
 
@@ -161,22 +165,13 @@ fn read_tensors(
         let keys = key_maps(component, configs);
         let weights = find_weights(&root.join(folder))?;
         for path in &weights.files {
-            let mut file = Container::open(path)?;
-            let named = std::mem::take(&mut file.tensors)
-                .into_iter()
-                .filter_map(|(original, mut stored)| {
-                    let (component, name, keys) = keys.iter().find_map(|(component, keys)| {
-                        Some((component, keys.stable(&original)?, keys))
-                    })?;
-                    stored.shape = keys.shape(&name, stored.shape);
-                    Some(NamedTensor {
-                        name: format!("{}.{name}", component.name()),
-                        original: format!("{folder}/{original}"),
-                        stored,
-                    })
+            let file = Container::open(path)?;
+            add_named(&mut tensors, file, &format!("{folder}/"), |original| {
+                keys.iter().find_map(|(component, keys)| {
+                    let names = keys.targets(original);
+                    (!names.is_empty()).then_some((*component, keys, names))
                 })
-                .collect();
-            tensors.add(file, named)?;
+            })?;
         }
         read.extend(weights.files);
         read.extend(weights.index);
@@ -198,18 +193,14 @@ fn small_files(root: &Path) -> impl Iterator<Item = PathBuf> {
         "model_index.json",
         "model.json",
         "scheduler/scheduler_config.json",
-        "tokenizer/tokenizer.json",
-        "tokenizer/vocab.json",
-        "tokenizer/merges.txt",
-        "tokenizer/tokenizer_config.json",
-        "tokenizer/special_tokens_map.json",
     ]
     .map(|file| root.join(file))
     .into_iter()
     .filter(|path| path.exists())
 }
 
-/// The manifest, but for the tokenizer.
+/// The manifest, but for the tokenizer: what the scheduler suggests, then the recipe of a model with a known name, then what
+/// the card says.
 fn manifest(root: &Path, components: Components) -> Result<Manifest, ReadError> {
     let card = root.join("model.json");
     let card = if card.exists() {
@@ -217,24 +208,45 @@ fn manifest(root: &Path, components: Components) -> Result<Manifest, ReadError> 
     } else {
         ModelCard::default()
     };
-    let mut sampler = scheduler::read(&root.join("scheduler"))?;
-    if let Some(kind) = card.sampler {
-        sampler.kind = kind;
-    }
-    Ok(Manifest {
+    let sampler = scheduler::read(&root.join("scheduler"))?;
+    let mut manifest = Manifest {
         format: FORMAT_VERSION,
         name: card.name.clone().unwrap_or_else(|| folder_name(root)),
         license: card.license.clone(),
         description: card.description.clone(),
+        recipe: None,
         tokenizer: None,
-        defaults: defaults(&card, &sampler, &components),
+        defaults: defaults(&sampler, &components),
         components,
         sampler,
         provenance: Provenance {
             layout: "diffusers".to_string(),
             ..Provenance::default()
         },
-    })
+    };
+    let names = [Some(manifest.name.clone()), published_name(root)];
+    if let Some(recipe) = names
+        .iter()
+        .flatten()
+        .find_map(|name| Recipe::recognised(name))
+    {
+        recipe.apply(&mut manifest);
+    }
+    if let Some(kind) = card.sampler {
+        manifest.sampler.kind = kind;
+    }
+    let stated = &mut manifest.defaults;
+    stated.steps = card.steps.unwrap_or(stated.steps);
+    stated.guidance = card.guidance.unwrap_or(stated.guidance);
+    stated.width = card.width.unwrap_or(stated.width);
+    stated.height = card.height.unwrap_or(stated.height);
+    Ok(manifest)
+}
+
+/// What the model was called where it was published, which diffusers may have written down.
+fn published_name(root: &Path) -> Option<String> {
+    let index: Map<String, Value> = read_json(&root.join("model_index.json")).ok()?;
+    index.get("_name_or_path")?.as_str().map(str::to_string)
 }
 
 fn folder_name(root: &Path) -> String {
@@ -244,8 +256,8 @@ fn folder_name(root: &Path) -> String {
         .map_or_else(|| "model".to_string(), |n| n.to_string_lossy().into_owned())
 }
 
-/// What the card says, then what the scheduler suggests, and the size that the UNet was trained at.
-fn defaults(card: &ModelCard, sampler: &SamplerInfo, components: &Components) -> Defaults {
+/// What the scheduler suggests, and the size that the UNet was trained at.
+fn defaults(sampler: &SamplerInfo, components: &Components) -> Defaults {
     let (steps, guidance) = scheduler::defaults(sampler, components);
     let scale = components.vae.as_ref().map_or(8, DecoderConfig::scale);
     let size = components
@@ -259,9 +271,9 @@ fn defaults(card: &ModelCard, sampler: &SamplerInfo, components: &Components) ->
     }
     .map(|side| u32::try_from(side.saturating_mul(scale)).unwrap_or(u32::MAX));
     Defaults {
-        steps: card.steps.unwrap_or(steps),
-        guidance: card.guidance.unwrap_or(guidance),
-        width: card.width.unwrap_or(width),
-        height: card.height.unwrap_or(height),
+        steps,
+        guidance,
+        width,
+        height,
     }
 }

@@ -41,10 +41,12 @@ pub(super) struct WeightFiles {
 
 /// Names of weight files, the most precise first (source: diffusers `utils/constants.py`).
 const STEMS: [&str; 2] = ["diffusion_pytorch_model", "model"];
+/// The same of before safetensors.
+const TORCH_STEMS: [&str; 2] = ["diffusion_pytorch_model", "pytorch_model"];
 const VARIANTS: [&str; 4] = ["", ".fp32", ".bf16", ".fp16"];
 /// Weights of before the averaging over steps: worse, so only when there is nothing else.
 const LAST_VARIANT: &str = ".non_ema";
-/// Formats that may run code when read, or that hold no weights of this program's kind.
+/// Formats that hold no weights of this program's kind, or whose name tells too little of what they hold.
 const OTHER_FORMATS: [&str; 7] = ["bin", "ckpt", "pt", "pth", "msgpack", "onnx", "gguf"];
 
 /// Finds the weight files in the folder of a component.
@@ -69,7 +71,19 @@ pub(super) fn find_weights(folder: &Path) -> Result<WeightFiles, ReadError> {
             }
         }
     }
-    only_safetensors(folder)
+    torch_weights(folder).map_or_else(|| only_safetensors(folder), Ok)
+}
+
+/// The file of PyTorch's own format, in repositories that have no safetensors.
+fn torch_weights(folder: &Path) -> Option<WeightFiles> {
+    let names = VARIANTS
+        .iter()
+        .flat_map(|variant| TORCH_STEMS.map(|stem| folder.join(format!("{stem}{variant}.bin"))));
+    let found = names.into_iter().find(|path| path.exists());
+    found.map(|path| WeightFiles {
+        files: vec![path],
+        index: None,
+    })
 }
 
 fn read_index(folder: &Path, index: PathBuf) -> Result<WeightFiles, ReadError> {

@@ -1,25 +1,29 @@
 //! Import: any supported source becomes one package file.
 
+mod autoencoder;
 mod check;
 mod diffusers;
 mod files;
 mod scheduler;
+mod single_file;
 mod tokenizer;
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use plantain_kernels::MappedFile;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::container::{Container, split};
 use crate::error::{ConvertError, ReadError, TensorProblem};
 use crate::float::FloatType;
 use crate::int8;
-use crate::manifest::{FORMAT_VERSION, Manifest, Provenance, SourceFile};
-use crate::package::{MANIFEST_KEY, Model, TOKENIZER_KEY};
-use crate::tensors::TensorRef;
+use crate::keys::KeyMap;
+use crate::manifest::{Component, FORMAT_VERSION, Manifest, Provenance, SourceFile};
+use crate::package::{MANIFEST_KEY, Model, ModelFile, TOKENIZER_KEY};
+use crate::tensors::{NamedTensor, TensorRef, TensorSource};
 use crate::write::{OutputTensor, Part, write_safetensors};
 
 pub(crate) use tokenizer::check as check_tokenizer;
@@ -27,6 +31,50 @@ pub(crate) use tokenizer::check as check_tokenizer;
 /// Opens the diffusers folder `root` in place.
 pub(crate) fn open_diffusers(root: &Path) -> Result<Model, ReadError> {
     diffusers::open(root)
+}
+
+/// Opens `file`, which is at `path` and no package, in place.
+pub(crate) fn open_checkpoint(file: Container, path: &Path) -> Result<Model, ReadError> {
+    if single_file::is_checkpoint(&file) {
+        return single_file::open(file, path);
+    }
+    let origin = path.display().to_string();
+    Err(ReadError::NotAPackage { origin })
+}
+
+/// Where a tensor of a source goes: the component, the map that knows it, and its stable names within the component.
+type Targets<'k> = Option<(Component, &'k KeyMap, Vec<String>)>;
+
+/// Adds the tensors of `file` to `tensors` under the names that `targets` gives them; errors put `folder` before their own.
+fn add_named<'k>(
+    tensors: &mut TensorSource,
+    mut file: Container,
+    folder: &str,
+    targets: impl Fn(&str) -> Targets<'k>,
+) -> Result<(), ReadError> {
+    let mut named = Vec::new();
+    for (original, stored) in std::mem::take(&mut file.tensors) {
+        let Some((component, keys, names)) = targets(&original) else {
+            continue;
+        };
+        let count = names.len();
+        for (index, name) in names.into_iter().enumerate() {
+            // One that cannot be split stays whole, and is found to be of the wrong shape.
+            let part = split(&stored, index, count).unwrap_or_else(|| stored.clone());
+            named.push(NamedTensor {
+                stored: keys.reshaped(&name, part),
+                name: format!("{component}.{name}"),
+                original: format!("{folder}{original}"),
+            });
+        }
+    }
+    tensors.add(file, named)
+}
+
+/// The name of the file at `path` without its extension.
+fn file_stem(path: &Path) -> String {
+    let stem = path.file_stem();
+    stem.map_or_else(|| "model".to_string(), |n| n.to_string_lossy().into_owned())
 }
 
 /// Type of the numbers in a converted package.
@@ -108,30 +156,28 @@ pub struct ConvertReport {
     pub problems: Vec<TensorProblem>,
 }
 
-/// Converts the model at `source` (a diffusers folder, or a package to be written anew) into the
-/// package `destination`.
+/// Writes `model` as the package `destination`.
 ///
 /// Weights are converted and written one tensor at a time, to a temporary file beside the
-/// destination, which is renamed when it is complete. Equal sources give equal packages.
+/// destination, which is renamed when it is complete. Equal models give equal packages.
 ///
 /// `cancelled` is asked before each tensor is written; when it says so, nothing stays behind.
 ///
 /// # Errors
-/// When the source cannot be read, when tensors are missing, unused, of another shape or type, not
+/// When tensors are missing, unused, of another shape or type, not
 /// finite, without their scales or beyond the range of the target type and `allow_partial` is off,
 /// when the destination is part of the source, or when it cannot be written.
 pub fn convert(
-    source: &Path,
+    model: &Model,
     destination: &Path,
     options: &ConvertOptions,
     cancelled: &dyn Fn() -> bool,
 ) -> Result<ConvertReport, ConvertError> {
-    let model = Model::open(source)?;
     refuse_source(&model.files, destination)?;
     let check::Checked {
         mut fitting,
         problems,
-    } = check::check(&model, options.dtype);
+    } = check::check(model, options.dtype);
     let mut report = ConvertReport {
         source: model.tensors.origin().to_string(),
         manifest: renamed(&model.manifest, options),
@@ -148,7 +194,7 @@ pub fn convert(
         return Err(ConvertError::Empty { origin });
     }
     report.manifest.format = format(&fitting);
-    report.manifest.provenance = provenance(&model, source)?;
+    report.manifest.provenance = provenance(model)?;
     let mut metadata = BTreeMap::new();
     let manifest = serde_json::to_string(&report.manifest);
     let manifest = manifest.map_err(|e| ReadError::json(MANIFEST_KEY, e))?;
@@ -192,11 +238,11 @@ fn write(
 }
 
 /// Refuses to replace a file that is being read.
-fn refuse_source(files: &[PathBuf], destination: &Path) -> Result<(), ConvertError> {
+fn refuse_source(files: &[ModelFile], destination: &Path) -> Result<(), ConvertError> {
     let Ok(target) = destination.canonicalize() else {
         return Ok(());
     };
-    let same = |file: &PathBuf| file.canonicalize().is_ok_and(|file| file == target);
+    let same = |file: &ModelFile| file.path.canonicalize().is_ok_and(|file| file == target);
     if files.iter().any(same) {
         let path = destination.to_path_buf();
         return Err(ConvertError::OverSource { path });
@@ -214,30 +260,22 @@ fn renamed(manifest: &Manifest, options: &ConvertOptions) -> Manifest {
     manifest
 }
 
-/// Where the package will come from: the source's files, or for a package where that came from.
-fn provenance(model: &Model, source: &Path) -> Result<Provenance, ReadError> {
-    if source.is_file() {
-        return Ok(model.manifest.provenance.clone());
+/// Where the package will come from: the files that were read, and for a package those that it came from itself.
+fn provenance(model: &Model) -> Result<Provenance, ReadError> {
+    let mut provenance = model.manifest.provenance.clone();
+    for file in &model.files {
+        let Some(name) = &file.name else { continue };
+        provenance.tool = concat!("plantain ", env!("CARGO_PKG_VERSION")).to_string();
+        provenance.sources.push(source_file(&file.path, name)?);
     }
-    let mut sources = model
-        .files
-        .iter()
-        .map(|path| source_file(path, source))
-        .collect::<Result<Vec<_>, _>>()?;
-    sources.sort_by(|a, b| a.path.cmp(&b.path));
-    Ok(Provenance {
-        layout: model.manifest.provenance.layout.clone(),
-        tool: concat!("plantain ", env!("CARGO_PKG_VERSION")).to_string(),
-        sources,
-    })
+    provenance.sources.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(provenance)
 }
 
-fn source_file(path: &Path, root: &Path) -> Result<SourceFile, ReadError> {
+fn source_file(path: &Path, name: &str) -> Result<SourceFile, ReadError> {
     let file = MappedFile::open(path).map_err(|e| ReadError::io(path, e))?;
-    let within = path.strip_prefix(root).unwrap_or(path);
-    let parts: Vec<_> = within.iter().map(|part| part.to_string_lossy()).collect();
     Ok(SourceFile {
-        path: parts.join("/"),
+        path: name.to_string(),
         bytes: file.len() as u64,
         sha256: Sha256::digest(&*file)
             .iter()

@@ -1,7 +1,7 @@
 //! CLIP tokenizers: `tokenizer.json` as it is, or built from `vocab.json` and `merges.txt`.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
 
@@ -57,8 +57,66 @@ pub(super) fn read(
     let info = TokenizerInfo {
         pad_token_id,
         max_length: max_length(&config, longest),
+        embeddings: Vec::new(),
     };
     Ok(Some((json, info)))
+}
+
+/// The files of a tokenizer that are in `folder`.
+pub(super) fn files(folder: &Path) -> Vec<PathBuf> {
+    const FILES: [&str; 5] = [
+        "tokenizer.json",
+        "vocab.json",
+        "merges.txt",
+        "tokenizer_config.json",
+        "special_tokens_map.json",
+    ];
+    let files = FILES.map(|file| folder.join(file)).into_iter();
+    files.filter(|path| path.exists()).collect()
+}
+
+/// The merges of CLIP's own tokenizer, which all of Stable Diffusion 1 and 2 use.
+const CLIP_MERGES: &str = include_str!("../../../../weights/clip-merges.txt");
+/// Tokens of CLIP's vocabulary.
+pub(super) const CLIP_VOCABULARY: usize = 49408;
+
+/// CLIP's own tokenizer for sequences of `longest` tokens. Stable Diffusion 2 pads with the first token instead of the last.
+pub(super) fn clip(
+    pad_with_first: bool,
+    longest: usize,
+) -> Result<(String, TokenizerInfo), ReadError> {
+    let pad = if pad_with_first { "!" } else { END };
+    let unusable = |reason| ReadError::Tokenizer {
+        origin: "CLIP's vocabulary".to_string(),
+        reason,
+    };
+    let vocabulary = clip_vocabulary();
+    let json = build(&vocabulary, CLIP_MERGES, pad).map_err(unusable)?;
+    let info = TokenizerInfo {
+        pad_token_id: vocabulary[pad],
+        max_length: longest,
+        embeddings: Vec::new(),
+    };
+    Ok((json.to_string(), info))
+}
+
+/// The tokens in the order in which CLIP numbers them: single bytes, single bytes at the end of a word, merges, and the two
+/// marks.
+fn clip_vocabulary() -> HashMap<String, u32> {
+    let bytes = byte_symbols();
+    let ends = bytes.iter().map(|symbol| format!("{symbol}</w>"));
+    let merges = CLIP_MERGES.lines().map(|line| line.replace(' ', ""));
+    let marks = [START, END].map(str::to_string);
+    let tokens = bytes.iter().map(char::to_string).chain(ends);
+    tokens.chain(merges).chain(marks).zip(0..).collect()
+}
+
+/// The characters that stand for the 256 bytes in byte-level vocabularies: those that can be printed stand for themselves and
+/// come first (source: GPT-2's `encoder.py`).
+fn byte_symbols() -> Vec<char> {
+    let printable = || ('!'..='~').chain('¡'..='¬').chain('®'..='ÿ');
+    let others = (256u32..).filter_map(char::from_u32);
+    printable().chain(others).take(256).collect()
 }
 
 /// Checks that `json` is a tokenizer that can be built.

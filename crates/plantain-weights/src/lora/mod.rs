@@ -1,0 +1,244 @@
+//! Low-rank adaptations (LoRA, arXiv:2106.09685) of other people's making, added to a model's weights when these are read.
+
+mod names;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use crate::change::Change;
+use crate::container::{Container, Stored};
+use crate::error::ReadError;
+use crate::keys::module_names;
+use crate::manifest::Component;
+use crate::package::{Model, ModelFile};
+use crate::tensors::TensorRef;
+use names::{Part, Role, role_of};
+
+/// What of a LoRA was added to a model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoraReport {
+    /// Layers of the model that it changes.
+    pub applied: usize,
+    /// Layers that it names and the model does not have.
+    pub unmatched: Vec<String>,
+}
+
+/// Why a LoRA was not added.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LoraError {
+    /// The file cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// A kind of adaptation that is more than a product of two matrices.
+    #[error("{}: `{tensor}` is part of {kind}, which is not supported; get it as a plain LoRA", path.display())]
+    Kind {
+        /// The file.
+        path: PathBuf,
+        /// A tensor of that kind.
+        tensor: String,
+        /// The kind.
+        kind: &'static str,
+    },
+    /// None of its layers is one of the model's.
+    #[error(
+        "{}: none of its {layers} layers is one of the model's (the first is `{first}`); it was made for another kind of model",
+        path.display()
+    )]
+    NoMatch {
+        /// The file.
+        path: PathBuf,
+        /// Layers that it names.
+        layers: usize,
+        /// The first of them.
+        first: String,
+    },
+    /// No tensor in it belongs to a LoRA.
+    #[error("{}: it holds no LoRA; its tensors are called like `{example}`", path.display())]
+    NoLora {
+        /// The file.
+        path: PathBuf,
+        /// Name of a tensor, or nothing.
+        example: String,
+    },
+    /// The matrices of a layer do not fit it or each other.
+    #[error(
+        "{}: the matrices of `{layer}` do not fit the model's layer, {shape:?}, or hold what is no finite number; it was made for another model",
+        path.display()
+    )]
+    Misfit {
+        /// The file.
+        path: PathBuf,
+        /// The layer, as the file calls it.
+        layer: String,
+        /// Shape of the model's weight.
+        shape: Vec<usize>,
+    },
+    /// A layer has one matrix and lacks the other.
+    #[error("{}: `{layer}` has only one of its two matrices; download it again", path.display())]
+    Half {
+        /// The file.
+        path: PathBuf,
+        /// The layer, as the file calls it.
+        layer: String,
+    },
+}
+
+/// The tensors of one layer.
+#[derive(Debug, Default)]
+struct Layer<'a> {
+    up: Option<&'a Stored>,
+    down: Option<&'a Stored>,
+    alpha: Option<f32>,
+}
+
+impl Model {
+    /// This model with `weight` times the LoRA at `path` added: linear layers and convolutions of the UNet and the text
+    /// encoder, in the names of kohya's scripts, of diffusers (old and new) or of peft. Nothing is computed before the weights
+    /// are read.
+    ///
+    /// # Errors
+    /// When the file cannot be read, is no LoRA or of a kind that is more than that, fits no layer of the model, or has matrices
+    /// of the wrong sizes.
+    pub fn with_lora(&self, path: &Path, weight: f32) -> Result<(Self, LoraReport), LoraError> {
+        let file = Arc::new(Container::open(path)?);
+        let layers = read_layers(&file, path)?;
+        let alphas = stated_alphas(&file);
+        let known = self.layers();
+        let mut model = self.clone();
+        let tensors = Arc::make_mut(&mut model.tensors);
+        let mut report = LoraReport {
+            applied: 0,
+            unmatched: Vec::new(),
+        };
+        for (name, layer) in &layers {
+            let Some(stable) = names::keys(name).iter().find_map(|key| known.get(key)) else {
+                report.unmatched.push(name.clone());
+                continue;
+            };
+            let (Some(up), Some(down)) = (layer.up, layer.down) else {
+                let (path, layer) = (path.to_path_buf(), name.clone());
+                return Err(LoraError::Half { path, layer });
+            };
+            let rank = down.shape.first().map_or(1, |rank| (*rank).max(1)) as f32;
+            let alpha = layer.alpha.or_else(|| alphas.of(name)).unwrap_or(rank);
+            let shape = self
+                .tensors
+                .get(stable)
+                .map_or(&[][..], |tensor| tensor.shape);
+            let change = Change::new(&file, up, down, weight * alpha / rank, shape);
+            let change = change.ok_or_else(|| LoraError::Misfit {
+                path: path.to_path_buf(),
+                layer: name.clone(),
+                shape: shape.to_vec(),
+            })?;
+            tensors.change(stable, change);
+            report.applied += 1;
+        }
+        if report.applied == 0 {
+            return Err(LoraError::NoMatch {
+                path: path.to_path_buf(),
+                layers: layers.len(),
+                first: layers.keys().next().cloned().unwrap_or_default(),
+            });
+        }
+        let folder = path.parent().unwrap_or(path);
+        model
+            .files
+            .push(ModelFile::within(folder, path.to_path_buf()));
+        Ok((model, report))
+    }
+
+    /// The weights that a LoRA can change, by every name that one may have for them.
+    fn layers(&self) -> BTreeMap<String, String> {
+        let changed = [Component::Unet, Component::TextEncoder];
+        let weights = changed.into_iter().flat_map(|component| {
+            let expected = self.expected_tensors(component).into_iter();
+            let weights = expected.filter(|tensor| tensor.shape.len() >= 2);
+            weights.map(move |tensor| (component, tensor.name))
+        });
+        let mut layers = BTreeMap::new();
+        for (component, name) in weights {
+            for module in module_names(component, &name) {
+                layers.insert(names::underscored(component, &module), name.clone());
+            }
+        }
+        layers
+    }
+}
+
+/// The layers of the LoRA in `file`.
+fn read_layers<'a>(
+    file: &'a Container,
+    path: &Path,
+) -> Result<BTreeMap<String, Layer<'a>>, LoraError> {
+    let mut layers = BTreeMap::<String, Layer<'a>>::new();
+    for (name, stored) in &file.tensors {
+        match role_of(name) {
+            Role::Part(layer, part) => {
+                let layer = layers.entry(layer).or_default();
+                match part {
+                    Part::Up => layer.up = Some(stored),
+                    Part::Down => layer.down = Some(stored),
+                    Part::Alpha => layer.alpha = number(file, stored),
+                }
+            }
+            Role::OtherKind(kind) => {
+                return Err(LoraError::Kind {
+                    path: path.to_path_buf(),
+                    tensor: name.clone(),
+                    kind,
+                });
+            }
+            Role::None => {}
+        }
+    }
+    if layers
+        .values()
+        .all(|layer| layer.up.is_none() && layer.down.is_none())
+    {
+        return Err(LoraError::NoLora {
+            path: path.to_path_buf(),
+            example: file.tensors.keys().next().cloned().unwrap_or_default(),
+        });
+    }
+    Ok(layers)
+}
+
+/// The number that a tensor of one holds.
+fn number(file: &Container, stored: &Stored) -> Option<f32> {
+    let one = stored.shape.iter().product::<usize>() == 1 && stored.dtype.is_float();
+    let values = one.then(|| TensorRef::stored(stored, file.data(stored)).decoded())?;
+    values.first().copied().filter(|alpha| alpha.is_finite())
+}
+
+/// What peft says about its adapters in the metadata of a file (source: diffusers `lora_base.py`).
+#[derive(Debug, Default)]
+struct StatedAlphas(Map<String, Value>);
+
+fn stated_alphas(file: &Container) -> StatedAlphas {
+    let stated = file.metadata.get("lora_adapter_metadata");
+    StatedAlphas(
+        stated
+            .and_then(|json| serde_json::from_str(json).ok())
+            .unwrap_or_default(),
+    )
+}
+
+impl StatedAlphas {
+    /// The alpha of the layer `name`, whose start is that of its component.
+    fn of(&self, name: &str) -> Option<f32> {
+        let (component, layer) = name.split_once('.')?;
+        let patterns = self.0.get(&format!("{component}.alpha_pattern"));
+        let patterns = patterns.and_then(Value::as_object).into_iter().flatten();
+        let own = patterns
+            .filter(|(pattern, _)| layer == *pattern || layer.ends_with(&format!(".{pattern}")))
+            .map(|(_, alpha)| alpha)
+            .next();
+        let alpha = own.or_else(|| self.0.get(&format!("{component}.lora_alpha")))?;
+        Some(alpha.as_f64()? as f32)
+    }
+}

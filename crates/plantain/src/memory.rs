@@ -1,0 +1,174 @@
+//! Whether a run fits the memory there is, and what to change where it does not.
+
+use plantain_nn::DecoderConfig;
+use plantain_weights::{MemoryEstimate, Model};
+use sysinfo::System;
+
+use crate::device::PrecisionChoice;
+use crate::tiling::TILE;
+
+/// What is left to other programs, of what is free.
+const SPARED: f64 = 0.1;
+
+/// Bytes of a parameter as `f32`, and what the other ways of keeping it take of that. The ends of networks stay at 16 bits where
+/// the rest is at 8.
+const BF16: f64 = 0.5;
+const INT8: f64 = 0.3;
+
+/// How a run is fitted into the memory there is.
+///
+/// ```
+/// use plantain::{MemoryPlan, PrecisionChoice};
+///
+/// let model = plantain::default_model()?;
+/// let plan = MemoryPlan::new(&model, [512, 512], PrecisionChoice::Auto, 2 << 30)?;
+/// assert!(!plan.tiled && plan.needed < 2 << 30);
+/// assert!(MemoryPlan::new(&model, [512, 512], PrecisionChoice::F32, 1 << 20).is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MemoryPlan {
+    /// How weights are kept and multiplied; what was asked for, unless that was [`PrecisionChoice::Auto`] and did not fit.
+    pub precision: PrecisionChoice,
+    /// Whether pictures have to be decoded in tiles.
+    pub tiled: bool,
+    /// Bytes that the run takes, as far as they can be estimated.
+    pub needed: u64,
+}
+
+/// A run that does not fit, whatever is done.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{width}x{height} pixels with this model take about {} MB of memory at least, and {} MB may be used; ask for a smaller picture, or close other programs",
+    needed / 1_000_000, available / 1_000_000
+)]
+pub struct OutOfMemory {
+    /// Width of the picture in pixels.
+    pub width: usize,
+    /// Height of the picture in pixels.
+    pub height: usize,
+    /// Bytes needed at least.
+    pub needed: u64,
+    /// Bytes that may be used.
+    pub available: u64,
+}
+
+impl MemoryPlan {
+    /// The least change that lets one picture of `size` (width and height in pixels) be drawn on the CPU in `available` bytes:
+    /// first tiles, then, where `precision` is [`PrecisionChoice::Auto`], smaller weights.
+    ///
+    /// # Errors
+    /// When nothing helps.
+    pub fn new(
+        model: &Model,
+        size: [usize; 2],
+        precision: PrecisionChoice,
+        available: u64,
+    ) -> Result<Self, OutOfMemory> {
+        let [width, height] = size;
+        let guided = if model.manifest().defaults.guidance > 1.0 {
+            2
+        } else {
+            1
+        };
+        let whole = model.estimated_memory(width as u32, height as u32, guided);
+        let scale = model.manifest().components.vae.as_ref();
+        let side = (TILE * scale.map_or(8, DecoderConfig::scale)) as u32;
+        let tile = model.estimated_memory((width as u32).min(side), (height as u32).min(side), 1);
+        let precisions = match precision {
+            PrecisionChoice::Auto => &[
+                PrecisionChoice::Auto,
+                PrecisionChoice::Bf16,
+                PrecisionChoice::Int8,
+            ][..],
+            _ => &[precision],
+        };
+        let mut least = u64::MAX;
+        for &precision in precisions {
+            for tiled in [false, true] {
+                let decoding = if tiled { tile.decoding } else { whole.decoding };
+                let needed = needed(&whole, decoding, precision);
+                if needed <= available {
+                    return Ok(Self {
+                        precision,
+                        tiled,
+                        needed,
+                    });
+                }
+                least = least.min(needed);
+            }
+        }
+        Err(OutOfMemory {
+            width,
+            height,
+            needed: least,
+            available,
+        })
+    }
+}
+
+fn needed(estimate: &MemoryEstimate, decoding: u64, precision: PrecisionChoice) -> u64 {
+    let share = match precision {
+        PrecisionChoice::Auto if plantain_nn::multiplies_bf16() => BF16,
+        PrecisionChoice::Auto | PrecisionChoice::F32 => 1.0,
+        PrecisionChoice::F16 | PrecisionChoice::Bf16 => BF16,
+        PrecisionChoice::Int8 => INT8,
+    };
+    let weights = (estimate.weights as f64 * share) as u64;
+    weights.saturating_add(estimate.sampling.max(decoding))
+}
+
+/// Bytes of memory that this process may still take without others having to give theirs back; `None` where the system does
+/// not tell.
+///
+/// ```
+/// if let Some(bytes) = plantain::available_memory() {
+///     println!("{} MB are free", bytes / 1_000_000);
+/// }
+/// ```
+pub fn available_memory() -> Option<u64> {
+    let mut system = System::new();
+    system.refresh_memory();
+    let limited = system.cgroup_limits().map(|limits| limits.free_memory);
+    let free = limited.unwrap_or(u64::MAX).min(system.available_memory());
+    (free > 0).then_some((free as f64 * (1.0 - SPARED)) as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn model() -> Model {
+        let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures");
+        Model::open(&fixtures.join("single_files/sd1.safetensors")).unwrap()
+    }
+
+    #[test]
+    fn tiles_come_before_smaller_weights() {
+        let model = model();
+        let plan =
+            |available| MemoryPlan::new(&model, [1024, 1024], PrecisionChoice::Auto, available);
+        let free = plan(u64::MAX).unwrap();
+        assert_eq!((free.precision, free.tiled), (PrecisionChoice::Auto, false));
+        let tight = plan(free.needed - 1).unwrap();
+        assert_eq!(
+            (tight.precision, tight.tiled),
+            (PrecisionChoice::Auto, true)
+        );
+        let tighter = plan(tight.needed - 1).unwrap();
+        assert!(tighter.precision != PrecisionChoice::Auto, "{tighter:?}");
+        let none = plan(1000).unwrap_err();
+        assert!(none.needed < tight.needed && none.available == 1000);
+    }
+
+    #[test]
+    fn what_was_asked_for_stays() {
+        let model = model();
+        let asked = PrecisionChoice::F32;
+        let plan = MemoryPlan::new(&model, [64, 64], asked, u64::MAX).unwrap();
+        assert_eq!(plan.precision, asked);
+        assert!(MemoryPlan::new(&model, [64, 64], asked, 1000).is_err());
+    }
+}
