@@ -7,6 +7,14 @@ use crate::package::Model;
 impl Model {
     /// A SHA-256 of the manifest, the tokenizer and all numbers, in hexadecimal; equal for models that draw the same
     /// pictures because they are the same. Where the model came from is left out.
+    ///
+    /// ```
+    /// # use std::path::Path;
+    /// # use plantain_weights::Model;
+    /// # let model = Model::open(Path::new("../../tests/fixtures/weights/turbo"))?;
+    /// assert_eq!(model.fingerprint(), model.clone().fingerprint());
+    /// # Ok::<(), plantain_weights::ReadError>(())
+    /// ```
     pub fn fingerprint(&self) -> String {
         let manifest = self.manifest();
         let decisive = (

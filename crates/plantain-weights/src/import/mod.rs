@@ -30,6 +30,12 @@ pub(crate) fn open_diffusers(root: &Path) -> Result<Model, ReadError> {
 }
 
 /// Type of the numbers in a converted package.
+///
+/// ```
+/// use plantain_weights::{ConvertOptions, TargetType};
+///
+/// let half = ConvertOptions { dtype: TargetType::F16, ..ConvertOptions::default() };
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TargetType {
@@ -76,6 +82,16 @@ impl TargetType {
 }
 
 /// What to change while converting.
+///
+/// ```
+/// use plantain_weights::{ConvertOptions, TargetType};
+///
+/// let options = ConvertOptions {
+///     dtype: TargetType::F16,
+///     name: Some("tiny".into()),
+///     ..ConvertOptions::default()
+/// };
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ConvertOptions {
     /// Type of the numbers.
@@ -92,6 +108,14 @@ pub struct ConvertOptions {
 }
 
 /// What a conversion found and did.
+///
+/// ```
+/// use plantain_weights::ConvertReport;
+///
+/// fn line(report: &ConvertReport) -> String {
+///     format!("{} tensors, {} bytes", report.tensors, report.bytes)
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct ConvertReport {
     /// The source, as in errors.
@@ -120,6 +144,18 @@ pub struct ConvertReport {
 /// When the source cannot be read, when tensors are missing, unused, of another shape or type, not
 /// finite, without their scales or beyond the range of the target type and `allow_partial` is off,
 /// when the destination is part of the source, or when it cannot be written.
+///
+/// ```
+/// use std::path::Path;
+/// use plantain_weights::{ConvertOptions, Model, convert};
+///
+/// # let folder = tempfile::tempdir()?;
+/// let source = Path::new("../../tests/fixtures/weights/turbo");
+/// let package = folder.path().join("turbo.safetensors");
+/// convert(source, &package, &ConvertOptions::default(), &|| false)?;
+/// assert_eq!(Model::open(&package)?.manifest().name, Model::open(source)?.manifest().name);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn convert(
     source: &Path,
     destination: &Path,
