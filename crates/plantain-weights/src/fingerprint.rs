@@ -3,6 +3,7 @@
 use sha2::{Digest, Sha256};
 
 use crate::package::Model;
+use crate::sha256::hexadecimal;
 
 impl Model {
     /// A SHA-256 of the manifest, the tokenizer and all numbers, in hexadecimal; equal for models that draw the same
@@ -36,7 +37,6 @@ impl Model {
             add(tensor.bytes());
             self.tensors().forget(name);
         }
-        let digest = hash.finalize();
-        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+        hexadecimal(hash)
     }
 }

@@ -30,6 +30,7 @@ mod load;
 mod manifest;
 mod package;
 mod plain;
+mod sha256;
 mod tensors;
 mod write;
 
@@ -46,4 +47,5 @@ pub use manifest::{
 pub use package::{MANIFEST_KEY, Model, TOKENIZER_KEY, Target};
 pub use plain::{HostTensor, Tensors, read_tensors, write_tensors};
 pub use plantain_nn::{DecoderConfig, EncoderConfig};
+pub use sha256::sha256;
 pub use tensors::{TensorRef, TensorSource};

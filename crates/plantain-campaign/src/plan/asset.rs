@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use plantain::weights::sha256;
 use plantain_assets::AssetFormat;
 use serde_json::Value;
 
@@ -9,7 +10,7 @@ use super::cells::Cell;
 use super::{Asset, Recipe};
 use crate::error::{CampaignError, Place};
 use crate::file::{CampaignFile, Format};
-use crate::identity::{key_of, sha256};
+use crate::identity::key_of;
 use crate::rows::read_text;
 use crate::size::Pixels;
 use crate::template::{Templates, Variables};

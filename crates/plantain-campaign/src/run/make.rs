@@ -7,13 +7,14 @@ use std::thread;
 use std::time::Instant;
 
 use image::{DynamicImage, RgbImage, RgbaImage};
+use plantain::weights::sha256;
 use plantain_assets::{
     Fonts, Insets, Measures, Overlay, cut_out, encode, fit_beside, measure, shrink,
 };
 
 use super::{Run, Wanted};
 use crate::error::{CampaignError, Place};
-use crate::identity::{key_of, sha256};
+use crate::identity::key_of;
 use crate::judge::Judgement;
 use crate::painter::{CampaignEvent, CampaignObserver};
 use crate::plan::{Asset, Recipe, Shot};

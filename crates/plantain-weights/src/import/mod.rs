@@ -12,13 +12,13 @@ use std::path::{Path, PathBuf};
 
 use plantain_kernels::MappedFile;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use crate::error::{ConvertError, ReadError, TensorProblem};
 use crate::float::FloatType;
 use crate::int8;
 use crate::manifest::{FORMAT_VERSION, Manifest, Provenance, SourceFile};
 use crate::package::{MANIFEST_KEY, Model, TOKENIZER_KEY};
+use crate::sha256::sha256;
 use crate::tensors::TensorRef;
 use crate::write::{OutputTensor, Part, write_safetensors};
 
@@ -275,9 +275,6 @@ fn source_file(path: &Path, root: &Path) -> Result<SourceFile, ReadError> {
     Ok(SourceFile {
         path: parts.join("/"),
         bytes: file.len() as u64,
-        sha256: Sha256::digest(&*file)
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect(),
+        sha256: sha256(&file),
     })
 }
