@@ -7,7 +7,7 @@ mod numbers;
 
 use std::path::{Path, PathBuf};
 
-use plantain::trace::{SamplerTrace, Tensors, TraceComponent, trace};
+use plantain::trace::{SamplerTrace, TraceComponent, trace};
 use plantain::weights::{Component, ConvertOptions, PrunePlan, convert, read_tensors};
 use plantain::{DeviceChoice, Model};
 use serde_json::Value;

@@ -91,9 +91,12 @@ impl Fonts {
     }
 }
 
-/// The font files of a folder in the order of their names, so that the same folder always makes the
-/// same choice.
-fn font_files(folder: &Path) -> Result<Vec<PathBuf>, FontError> {
+/// The files `*.ttf`, `*.otf` and `*.ttc` of a folder in the order of their names, so that the same folder always makes
+/// the same choice.
+///
+/// # Errors
+/// When the folder cannot be read.
+pub fn font_files(folder: &Path) -> Result<Vec<PathBuf>, FontError> {
     let entries = fs::read_dir(folder).and_then(Iterator::collect::<io::Result<Vec<_>>>);
     let entries = entries.map_err(|source| FontError::Read {
         path: folder.to_path_buf(),

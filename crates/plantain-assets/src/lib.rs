@@ -26,7 +26,7 @@ pub use colour::{Rgb, RgbError};
 pub use cut_out::cut_out;
 pub use encode::{AssetFormat, EncodeError, Pixels, UnknownAssetFormat, encode};
 pub use fit::{Fit, Insets, UnknownFit, fit, fit_beside};
-pub use fonts::{FontError, Fonts};
+pub use fonts::{FontError, Fonts, font_files};
 pub use measure::{HashError, Measures, PerceptualHash, Subject, Swatch, measure};
 pub use overlay::{Overlay, OverlayError};
 pub use sheet::{TILES_PER_PAGE, Tile, contact_sheet};

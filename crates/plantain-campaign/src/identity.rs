@@ -1,21 +1,10 @@
 //! Names for what is rendered: hashes of all that goes into it, so that nothing is rendered twice and nothing stale is kept.
 
-use std::fmt::Write;
-
+use plantain::weights::sha256;
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 
 /// Changes when the same inputs would give other pixels than with an earlier version of this crate.
 const RENDERING: u32 = 1;
-
-/// SHA-256 of `bytes`, in hexadecimal.
-pub(crate) fn sha256(bytes: &[u8]) -> String {
-    let digest = Sha256::digest(bytes);
-    digest.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
 
 /// A name for `inputs`, 32 hexadecimal digits; equal inputs have equal names.
 ///
@@ -45,7 +34,5 @@ mod tests {
         assert_eq!(key_of("a", &1).len(), 32);
         assert!(seed_of(1, &"x") <= u64::from(u32::MAX));
         assert_ne!(seed_of(1, &"x"), seed_of(2, &"x"));
-        let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
-        assert_eq!(sha256(b"abc"), abc);
     }
 }

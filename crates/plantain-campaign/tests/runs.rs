@@ -61,6 +61,23 @@ fn what_is_finished_is_not_done_again() {
 }
 
 #[test]
+fn an_asset_says_how_its_picture_was_made() {
+    let place = place();
+    let campaign = CAMPAIGN.replace("variants = 3", "variants = 3\nnegative = \"snow\"");
+    place.write("campaign.toml", campaign);
+    whole(&place, "out");
+    let told = plantain::read_parameters(&place.path("out/fox/card-1.png")).unwrap();
+    assert_eq!(told.prompt, "a fox in red");
+    assert_eq!(told.negative_prompt, "snow");
+    let (_, plan) = place.plan().unwrap();
+    let shot = plan.shots.iter().find(|shot| shot.prompt == told.prompt);
+    let seeds = shot.unwrap().seed..shot.unwrap().seed + 12;
+    assert!(seeds.contains(&told.seed), "{}", told.seed);
+    assert_eq!([told.settings.width, told.settings.height], [24, 16]);
+    assert_eq!(told.model, "drawer");
+}
+
+#[test]
 fn wherever_a_run_stops_the_next_one_ends_the_same() {
     let place = place();
     let (outcome, _) = whole(&place, "whole");
@@ -93,6 +110,47 @@ fn a_changed_row_is_drawn_again_and_no_other() {
         "{outcome:?}"
     );
     assert!(outcome.made <= 4, "{outcome:?}");
+}
+
+#[test]
+fn an_asset_is_made_again_when_what_its_overlay_links_to_changes() {
+    let place = place();
+    let (campaign, _) = CAMPAIGN.split_once("[checks]").unwrap();
+    let linked = campaign.replacen(
+        "24x16\"\n\n",
+        "24x16\"\noverlay = \"brand/card.svg\"\n\n",
+        1,
+    );
+    place.write("campaign.toml", linked);
+    place.write(
+        "brand/card.svg",
+        r#"<svg xmlns="http://www.w3.org/2000/svg" width="24" height="16">
+            <image href="marks/{{ what }}/logo.png" width="8" height="8"/></svg>"#,
+    );
+    let logo = |what: &str, grey: u8| {
+        let path = place.path(&format!("brand/marks/{what}/logo.png"));
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let logo = image::GrayImage::from_pixel(4, 4, image::Luma([grey]));
+        logo.save(path).unwrap();
+    };
+    for what in ["fox", "owl", "bee", "ant"] {
+        logo(what, 0);
+    }
+    let (first, _) = whole(&place, "out");
+    assert_eq!(first.lacking, Vec::<String>::new());
+    let before = place.result("out");
+    logo("owl", 255);
+    place.write("brand/marks/unused.png", "nothing links to it");
+    let (again, _) = whole(&place, "out");
+    assert_eq!((again.drawn, again.made), (0, 2));
+    let after = place.result("out");
+    let changed = before.keys().filter(|name| before[*name] != after[*name]);
+    let changed: Vec<_> = changed.filter(|name| *name != MANIFEST).collect();
+    assert_eq!(changed, ["owl/card-1.png", "owl/card-2.png"]);
+    // One that is gone is missed, and not passed over in silence.
+    std::fs::remove_file(place.path("brand/marks/bee/logo.png")).unwrap();
+    let (without, _) = whole(&place, "out");
+    assert_eq!((without.made, without.lacking.len()), (0, 2));
 }
 
 #[test]

@@ -3,6 +3,10 @@
 use crate::cpu::isa::Isa;
 
 /// Names of the instruction sets that the kernels use; none where they run as plain Rust.
+///
+/// ```
+/// println!("{}", plantain_kernels::cpu_features().join(" "));
+/// ```
 pub fn cpu_features() -> Vec<&'static str> {
     match Isa::current() {
         Isa::Avx512 { bf16, vnni } => {
@@ -25,6 +29,10 @@ pub fn multiplies_bf16() -> bool {
 
 /// Lets the kernels use `count` threads of their own pool instead of one for each core. Without effect once the first
 /// kernel has run.
+///
+/// ```
+/// plantain_kernels::use_threads(2);
+/// ```
 pub fn use_threads(count: usize) {
     // The only error is that the pool exists already, which the documentation says is without effect.
     let _ = rayon::ThreadPoolBuilder::new()

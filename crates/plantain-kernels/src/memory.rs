@@ -3,6 +3,10 @@
 /// Keeps freed memory in this process instead of handing it back to the system, which would have to clear every page again
 /// when the next operation asks for it: a third of the time of the large ones. For programs that do little else.
 /// Without effect but with glibc's allocator.
+///
+/// ```
+/// plantain_kernels::keep_freed_memory();
+/// ```
 pub fn keep_freed_memory() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     {

@@ -10,6 +10,12 @@ use crate::SamplingError;
 const MAX_TRAIN_TIMESTEPS: usize = 100_000;
 
 /// How betas are spread between `beta_start` and `beta_end`.
+///
+/// ```
+/// use plantain_sampling::{BetaSchedule, ScheduleConfig};
+///
+/// assert_eq!(ScheduleConfig::default().beta_schedule, BetaSchedule::ScaledLinear);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BetaSchedule {
@@ -24,6 +30,15 @@ pub enum BetaSchedule {
 }
 
 /// What the network's output is, for latent `x_t = alpha x_0 + sigma e`.
+///
+/// ```
+/// use plantain_sampling::{PredictionType, ScheduleConfig};
+///
+/// let config = ScheduleConfig {
+///     prediction_type: Some(PredictionType::VPrediction),
+///     ..ScheduleConfig::default()
+/// };
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PredictionType {
@@ -39,6 +54,10 @@ pub enum PredictionType {
 
 impl PredictionType {
     /// The name used in `scheduler_config.json`.
+    ///
+    /// ```
+    /// assert_eq!(plantain_sampling::PredictionType::VPrediction.name(), "v_prediction");
+    /// ```
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -57,6 +76,12 @@ impl fmt::Display for PredictionType {
 }
 
 /// Which training timesteps a short run visits (Table 2 of arXiv:2305.08891).
+///
+/// ```
+/// use plantain_sampling::{ScheduleConfig, TimestepSpacing};
+///
+/// assert_eq!(ScheduleConfig::default().timestep_spacing, TimestepSpacing::Trailing);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TimestepSpacing {
@@ -69,6 +94,12 @@ pub enum TimestepSpacing {
 }
 
 /// The noise level after the last step of `euler` and `dpmpp-2m`.
+///
+/// ```
+/// use plantain_sampling::{FinalSigmas, ScheduleConfig};
+///
+/// assert_eq!(ScheduleConfig::default().final_sigmas_type, FinalSigmas::Zero);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FinalSigmas {
@@ -79,6 +110,12 @@ pub enum FinalSigmas {
 }
 
 /// How the sigmas of a flow-matching run are spaced before they are shifted.
+///
+/// ```
+/// use plantain_sampling::{FlowSpacing, ScheduleConfig};
+///
+/// assert_eq!(ScheduleConfig::default().flow_spacing, FlowSpacing::default());
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FlowSpacing {
@@ -97,6 +134,13 @@ pub enum FlowSpacing {
 /// The defaults are diffusers', except those of the betas, which are Stable
 /// Diffusion's, of `timestep_spacing`, which is `trailing`, and of
 /// `clip_sample`, which is off for every sampler (latents are not bounded).
+///
+/// ```
+/// use plantain_sampling::ScheduleConfig;
+///
+/// let config = ScheduleConfig { beta_end: 0.02, ..ScheduleConfig::default() };
+/// assert!(config.validate().is_ok());
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ScheduleConfig {
@@ -182,6 +226,12 @@ impl ScheduleConfig {
     /// What the network predicts: `prediction_type` if the config has it.
     /// Configs of `FlowMatchEulerDiscreteScheduler` never do and mean
     /// `flow_prediction`; for all others diffusers' default is `epsilon`.
+    ///
+    /// ```
+    /// use plantain_sampling::{PredictionType, ScheduleConfig};
+    ///
+    /// assert_eq!(ScheduleConfig::default().prediction(), PredictionType::Epsilon);
+    /// ```
     #[must_use]
     pub fn prediction(&self) -> PredictionType {
         let flow = self.class_name.as_deref() == Some("FlowMatchEulerDiscreteScheduler");
@@ -200,6 +250,13 @@ impl ScheduleConfig {
     /// [`SamplingError::UnsupportedOption`] for a key whose mathematics is not
     /// implemented, [`SamplingError::InvalidOption`] for a value outside its
     /// domain; both name the key.
+    ///
+    /// ```
+    /// use plantain_sampling::ScheduleConfig;
+    ///
+    /// let config = ScheduleConfig { beta_start: -1.0, ..ScheduleConfig::default() };
+    /// assert!(config.validate().is_err());
+    /// ```
     pub fn validate(&self) -> Result<(), SamplingError> {
         self.refused.validate()?;
         self.validate_betas()?;
@@ -236,6 +293,17 @@ impl ScheduleConfig {
 /// Keys of `scheduler_config.json` that change the mathematics in a way that
 /// is not implemented. A config may have them with the value that changes
 /// nothing, which is given for each; [`ScheduleConfig::validate`] refuses any other.
+///
+/// ```
+/// use plantain_sampling::{RefusedOptions, ScheduleConfig};
+///
+/// let refused = RefusedOptions {
+///     use_karras_sigmas: Some(true),
+///     ..RefusedOptions::default()
+/// };
+/// let config = ScheduleConfig { refused, ..ScheduleConfig::default() };
+/// assert!(config.validate().is_err());
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct RefusedOptions {

@@ -3,6 +3,14 @@
 use crate::{Sampler, SamplingError};
 
 /// What the denoiser is told about the step it is called for.
+///
+/// ```
+/// use plantain_sampling::StepInfo;
+///
+/// fn line(info: &StepInfo<'_>) -> String {
+///     format!("step {} of {} at {}", info.index + 1, info.steps, info.timestep)
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub struct StepInfo<'a> {
@@ -19,6 +27,15 @@ pub struct StepInfo<'a> {
 }
 
 /// A step that was taken.
+///
+/// ```
+/// use plantain_sampling::StepDone;
+///
+/// /// Keeps what was drawn from leaving the range.
+/// fn bound(done: StepDone<'_>) {
+///     done.latents.iter_mut().for_each(|value| *value = value.clamp(-4.0, 4.0));
+/// }
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct StepDone<'a> {
@@ -35,6 +52,17 @@ pub struct StepDone<'a> {
 }
 
 /// Why [`sample`] or [`sample_from`] stopped before the last step.
+///
+/// ```
+/// use plantain_sampling::{Sampler, SamplerKind, SamplerOptions, ScheduleConfig};
+/// use plantain_sampling::{SampleError, sample};
+///
+/// let (config, options) = (ScheduleConfig::default(), SamplerOptions::default());
+/// let mut ddim = Sampler::new(SamplerKind::Ddim, &config, 2, options)?;
+/// let stopped = sample(&mut ddim, vec![0.0], |_| Vec::new(), |_, _| Err("cancelled"));
+/// assert!(matches!(stopped, Err(SampleError::Denoise("cancelled"))));
+/// # Ok::<(), plantain_sampling::SamplingError>(())
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SampleError<E> {
@@ -81,6 +109,20 @@ pub enum SampleError<E> {
 ///
 /// The denoiser's error ends the loop at once. Model outputs and latents that
 /// are not finite, and lengths that do not match, end it too, naming the step.
+///
+/// ```
+/// use std::convert::Infallible;
+/// use plantain_sampling::{Noise, Sampler, SamplerKind, SamplerOptions, ScheduleConfig, sample};
+///
+/// let (config, options) = (ScheduleConfig::default(), SamplerOptions::default());
+/// let mut ddim = Sampler::new(SamplerKind::Ddim, &config, 4, options)?;
+/// let network = |_: plantain_sampling::StepInfo<'_>, input: &[f32]| {
+///     Ok::<_, Infallible>(input.to_vec())
+/// };
+/// let latent = sample(&mut ddim, Noise::new(7).normal(16), |_| Vec::new(), network)?;
+/// assert_eq!(latent.len(), 16);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn sample<E>(
     sampler: &mut Sampler,
     noise: Vec<f32>,
@@ -98,6 +140,25 @@ pub fn sample<E>(
 /// # Errors
 ///
 /// As [`sample`].
+///
+/// ```
+/// use std::convert::Infallible;
+/// use plantain_sampling::{Sampler, SamplerKind, SamplerOptions, ScheduleConfig, sample_from};
+///
+/// let (config, options) = (ScheduleConfig::default(), SamplerOptions::default());
+/// let mut ddim = Sampler::new(SamplerKind::Ddim, &config, 20, options)?.starting_at(16)?;
+/// let latent = ddim.add_noise(0, &[0.5; 16], &[0.1; 16])?;
+/// let mut steps = 0;
+/// let network = |_: plantain_sampling::StepInfo<'_>, input: &[f32]| {
+///     Ok::<_, Infallible>(input.to_vec())
+/// };
+/// sample_from(&mut ddim, latent, |_| Vec::new(), network, |_| {
+///     steps += 1;
+///     Ok(())
+/// })?;
+/// assert_eq!(steps, 4);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn sample_from<E>(
     sampler: &mut Sampler,
     mut latents: Vec<f32>,

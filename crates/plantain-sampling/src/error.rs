@@ -3,6 +3,11 @@
 use crate::{PredictionType, SamplerKind};
 
 /// A schedule, sampler or step that cannot be computed.
+///
+/// ```
+/// let error = "plms".parse::<plantain_sampling::SamplerKind>().unwrap_err();
+/// assert!(error.to_string().contains("plms"));
+/// ```
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SamplingError {

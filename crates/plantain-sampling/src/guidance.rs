@@ -15,6 +15,13 @@ use crate::SamplingError;
 /// # Errors
 ///
 /// [`SamplingError::Length`] when the slices have different lengths.
+///
+/// ```
+/// use plantain_sampling::guide;
+///
+/// assert_eq!(guide(&[1.0, -2.0], &[3.0, -2.0], 7.5)?, [16.0, -2.0]);
+/// # Ok::<(), plantain_sampling::SamplingError>(())
+/// ```
 pub fn guide(uncond: &[f32], cond: &[f32], scale: f32) -> Result<Vec<f32>, SamplingError> {
     if uncond.len() != cond.len() {
         return Err(SamplingError::Length {

@@ -27,6 +27,13 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 ///
 /// `ln`, `cos` and `sin` are the platform's: between platforms a value may
 /// differ in the last bit of its `f32`, with a probability of about 2^-28.
+///
+/// ```
+/// use plantain_sampling::Noise;
+///
+/// assert_eq!(Noise::new(7).normal(4), Noise::new(7).normal(4));
+/// assert_ne!(Noise::new(7).normal(4), Noise::new(8).normal(4));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Noise {
     seed: u64,
@@ -37,12 +44,22 @@ impl Noise {
     pub const NAME: &'static str = "chacha12-box-muller";
 
     /// The noise of one image.
+    ///
+    /// ```
+    /// let noise = plantain_sampling::Noise::new(7);
+    /// ```
     #[must_use]
     pub fn new(seed: u64) -> Self {
         Self { seed }
     }
 
     /// The first `n` values of the initial noise, standard normal.
+    ///
+    /// ```
+    /// # use plantain_sampling::Noise;
+    /// let noise = Noise::new(7);
+    /// assert_eq!(noise.normal(3), noise.normal(5)[..3]);
+    /// ```
     #[must_use]
     pub fn normal(&self, n: usize) -> Vec<f32> {
         self.stream(0, n)
@@ -50,6 +67,12 @@ impl Noise {
 
     /// The first `n` values of the noise that step `step` (from 0) adds,
     /// standard normal and independent of every other step's.
+    ///
+    /// ```
+    /// # use plantain_sampling::Noise;
+    /// let noise = Noise::new(7);
+    /// assert_ne!(noise.step_normal(0, 4), noise.step_normal(1, 4));
+    /// ```
     #[must_use]
     pub fn step_normal(&self, step: usize, n: usize) -> Vec<f32> {
         self.stream((step as u64).wrapping_add(1), n)

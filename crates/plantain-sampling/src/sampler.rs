@@ -9,6 +9,13 @@ use crate::plan::{Plan, StepPlan};
 use crate::{PredictionType, SamplingError, ScheduleConfig, samplers};
 
 /// The samplers. Names are the same on the command line, in configs and in metadata.
+///
+/// ```
+/// use plantain_sampling::SamplerKind;
+///
+/// assert_eq!("dpmpp-2m".parse::<SamplerKind>()?, SamplerKind::Dpmpp2m);
+/// # Ok::<(), plantain_sampling::SamplingError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SamplerKind {
@@ -42,6 +49,10 @@ impl SamplerKind {
     ];
 
     /// The sampler's name.
+    ///
+    /// ```
+    /// assert_eq!(plantain_sampling::SamplerKind::EulerA.name(), "euler-a");
+    /// ```
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -56,6 +67,12 @@ impl SamplerKind {
     }
 
     /// What the sampler is and for which models, in one line.
+    ///
+    /// ```
+    /// for kind in plantain_sampling::SamplerKind::ALL {
+    ///     println!("{kind:10} {}", kind.description());
+    /// }
+    /// ```
     #[must_use]
     pub const fn description(self) -> &'static str {
         match self {
@@ -70,6 +87,13 @@ impl SamplerKind {
     }
 
     /// The prediction types the sampler has formulas for.
+    ///
+    /// ```
+    /// use plantain_sampling::{PredictionType, SamplerKind};
+    ///
+    /// let flow = SamplerKind::FlowEuler.prediction_types();
+    /// assert_eq!(flow, [PredictionType::FlowPrediction]);
+    /// ```
     #[must_use]
     pub const fn prediction_types(self) -> &'static [PredictionType] {
         use PredictionType::{Epsilon, FlowPrediction, Sample, VPrediction};
@@ -110,6 +134,13 @@ impl FromStr for SamplerKind {
 }
 
 /// Choices of a run that are not part of the model's schedule.
+///
+/// ```
+/// use plantain_sampling::SamplerOptions;
+///
+/// let deterministic = SamplerOptions { gamma: 0.0 };
+/// assert_eq!(SamplerOptions::default().gamma, 0.3);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SamplerOptions {
     /// `tcd`: how stochastic a step is, from 0 (not at all) to 1; 0.3 by
@@ -127,6 +158,22 @@ impl Default for SamplerOptions {
 /// the prediction of the step before.
 ///
 /// Latents, model outputs and noise are flat slices of one length.
+///
+/// ```
+/// use plantain_sampling::{Sampler, SamplerKind, SamplerOptions, ScheduleConfig};
+///
+/// let (config, options) = (ScheduleConfig::default(), SamplerOptions::default());
+/// let mut euler = Sampler::new(SamplerKind::Euler, &config, 4, options)?;
+/// let mut latent = vec![euler.init_noise_sigma(); 2];
+/// for step in 0..euler.steps() {
+///     let input = euler.scale_model_input(step, &latent)?;
+///     // A network that finds no noise changes nothing.
+///     let output = vec![0.0; input.len()];
+///     latent = euler.step(step, &output, &latent, None)?;
+/// }
+/// assert_eq!(latent, [euler.init_noise_sigma(); 2]);
+/// # Ok::<(), plantain_sampling::SamplingError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sampler {
     kind: SamplerKind,
@@ -145,6 +192,14 @@ impl Sampler {
     /// `num_train_timesteps` (for `lcm` and `tcd`: `original_inference_steps`)
     /// or so large that the spacing repeats or leaves the training timesteps;
     /// `epsilon` at zero signal-to-noise ratio; a `gamma` outside `0..=1`.
+    ///
+    /// ```
+    /// use plantain_sampling::{Sampler, SamplerKind, SamplerOptions, ScheduleConfig};
+    ///
+    /// let (config, options) = (ScheduleConfig::default(), SamplerOptions::default());
+    /// assert!(Sampler::new(SamplerKind::Ddim, &config, 20, options).is_ok());
+    /// assert!(Sampler::new(SamplerKind::Ddim, &config, 0, options).is_err());
+    /// ```
     pub fn new(
         kind: SamplerKind,
         config: &ScheduleConfig,
@@ -194,6 +249,16 @@ impl Sampler {
     /// # Errors
     ///
     /// [`SamplingError::StepIndex`] when no step would remain.
+    ///
+    /// ```
+    /// # use plantain_sampling::{Sampler, SamplerKind, SamplerOptions, ScheduleConfig};
+    /// # let (config, options) = (ScheduleConfig::default(), SamplerOptions::default());
+    /// let whole = Sampler::new(SamplerKind::Ddim, &config, 20, options)?;
+    /// let rest = whole.clone().starting_at(8)?;
+    /// assert_eq!(rest.steps(), 12);
+    /// assert_eq!(rest.timesteps(), &whole.timesteps()[8..]);
+    /// # Ok::<(), plantain_sampling::SamplingError>(())
+    /// ```
     pub fn starting_at(mut self, start: usize) -> Result<Self, SamplingError> {
         self.step_plan(start)?;
         self.plan.timesteps.drain(..start);
@@ -207,18 +272,42 @@ impl Sampler {
     }
 
     /// Which sampler this is.
+    ///
+    /// ```
+    /// # use plantain_sampling::{Sampler, SamplerKind, SamplerOptions, ScheduleConfig};
+    /// # let (config, options) = (ScheduleConfig::default(), SamplerOptions::default());
+    /// let sampler = Sampler::new(SamplerKind::Lcm, &config, 4, options)?;
+    /// assert_eq!(sampler.kind(), SamplerKind::Lcm);
+    /// # Ok::<(), plantain_sampling::SamplingError>(())
+    /// ```
     #[must_use]
     pub fn kind(&self) -> SamplerKind {
         self.kind
     }
 
     /// Number of steps.
+    ///
+    /// ```
+    /// # use plantain_sampling::{Sampler, SamplerKind, SamplerOptions, ScheduleConfig};
+    /// # let (config, options) = (ScheduleConfig::default(), SamplerOptions::default());
+    /// let sampler = Sampler::new(SamplerKind::Lcm, &config, 4, options)?;
+    /// assert_eq!(sampler.steps(), 4);
+    /// # Ok::<(), plantain_sampling::SamplingError>(())
+    /// ```
     #[must_use]
     pub fn steps(&self) -> usize {
         self.plan.steps.len()
     }
 
     /// The timestep given to the network at every step, strictly falling.
+    ///
+    /// ```
+    /// # use plantain_sampling::{Sampler, SamplerKind, SamplerOptions, ScheduleConfig};
+    /// # let (config, options) = (ScheduleConfig::default(), SamplerOptions::default());
+    /// let sampler = Sampler::new(SamplerKind::Lcm, &config, 4, options)?;
+    /// assert_eq!(sampler.timesteps(), [999.0, 759.0, 499.0, 259.0]);
+    /// # Ok::<(), plantain_sampling::SamplingError>(())
+    /// ```
     #[must_use]
     pub fn timesteps(&self) -> &[f32] {
         &self.plan.timesteps
@@ -228,18 +317,47 @@ impl Sampler {
     /// `steps + 1` values. For `flow-euler` it is the share of noise, from 1 to
     /// 0; for all others the noise-to-signal ratio, which is infinite at zero
     /// terminal SNR in `lcm`, `tcd` and `ddim`.
+    ///
+    /// ```
+    /// # use plantain_sampling::{PredictionType, Sampler, SamplerKind, SamplerOptions, ScheduleConfig};
+    /// let config = ScheduleConfig {
+    ///     prediction_type: Some(PredictionType::FlowPrediction),
+    ///     ..ScheduleConfig::default()
+    /// };
+    /// let flow = Sampler::new(SamplerKind::FlowEuler, &config, 4, SamplerOptions::default())?;
+    /// assert_eq!(flow.sigmas().len(), 5);
+    /// assert_eq!((flow.sigmas()[0], flow.sigmas()[4]), (1.0, 0.0));
+    /// # Ok::<(), plantain_sampling::SamplingError>(())
+    /// ```
     #[must_use]
     pub fn sigmas(&self) -> &[f32] {
         &self.plan.sigmas
     }
 
     /// The factor that turns standard normal noise into the first latent of a whole run.
+    ///
+    /// ```
+    /// # use plantain_sampling::{Sampler, SamplerKind, SamplerOptions, ScheduleConfig};
+    /// # let (config, options) = (ScheduleConfig::default(), SamplerOptions::default());
+    /// let ddim = Sampler::new(SamplerKind::Ddim, &config, 20, options)?;
+    /// assert_eq!(ddim.init_noise_sigma(), 1.0);
+    /// # Ok::<(), plantain_sampling::SamplingError>(())
+    /// ```
     #[must_use]
     pub fn init_noise_sigma(&self) -> f32 {
         self.plan.init_noise_sigma
     }
 
     /// Whether step `step` consumes noise. No final step does.
+    ///
+    /// ```
+    /// # use plantain_sampling::{Sampler, SamplerKind, SamplerOptions, ScheduleConfig};
+    /// # let (config, options) = (ScheduleConfig::default(), SamplerOptions::default());
+    /// let lcm = Sampler::new(SamplerKind::Lcm, &config, 4, options)?;
+    /// assert!(lcm.adds_noise(0));
+    /// assert!(!lcm.adds_noise(3));
+    /// # Ok::<(), plantain_sampling::SamplingError>(())
+    /// ```
     #[must_use]
     pub fn adds_noise(&self, step: usize) -> bool {
         self.plan
@@ -249,6 +367,14 @@ impl Sampler {
     }
 
     /// Whether any step consumes noise.
+    ///
+    /// ```
+    /// # use plantain_sampling::{Sampler, SamplerKind, SamplerOptions, ScheduleConfig};
+    /// # let (config, options) = (ScheduleConfig::default(), SamplerOptions::default());
+    /// assert!(Sampler::new(SamplerKind::EulerA, &config, 4, options)?.is_stochastic());
+    /// assert!(!Sampler::new(SamplerKind::Euler, &config, 4, options)?.is_stochastic());
+    /// # Ok::<(), plantain_sampling::SamplingError>(())
+    /// ```
     #[must_use]
     pub fn is_stochastic(&self) -> bool {
         (0..self.steps()).any(|step| self.adds_noise(step))
@@ -264,6 +390,16 @@ impl Sampler {
     /// # Errors
     ///
     /// [`SamplingError::StepIndex`], [`SamplingError::Length`].
+    ///
+    /// ```
+    /// # use plantain_sampling::{Noise, Sampler, SamplerKind, SamplerOptions, ScheduleConfig};
+    /// # let (config, options) = (ScheduleConfig::default(), SamplerOptions::default());
+    /// let sampler = Sampler::new(SamplerKind::Ddim, &config, 20, options)?.starting_at(8)?;
+    /// let clean = vec![0.5; 16];
+    /// let noisy = sampler.add_noise(0, &clean, &Noise::new(7).normal(16))?;
+    /// assert_eq!(noisy.len(), 16);
+    /// # Ok::<(), plantain_sampling::SamplingError>(())
+    /// ```
     pub fn add_noise(
         &self,
         step: usize,
@@ -294,6 +430,18 @@ impl Sampler {
     /// # Errors
     ///
     /// [`SamplingError::StepIndex`], [`SamplingError::Length`].
+    ///
+    /// ```
+    /// # use plantain_sampling::{PredictionType, Sampler, SamplerKind, SamplerOptions, ScheduleConfig};
+    /// let config = ScheduleConfig {
+    ///     prediction_type: Some(PredictionType::Sample),
+    ///     ..ScheduleConfig::default()
+    /// };
+    /// let sampler = Sampler::new(SamplerKind::Ddim, &config, 20, SamplerOptions::default())?;
+    /// // Such a network says it itself.
+    /// assert_eq!(sampler.denoised(0, &[0.25], &[1.0])?, [0.25]);
+    /// # Ok::<(), plantain_sampling::SamplingError>(())
+    /// ```
     pub fn denoised(
         &self,
         step: usize,
@@ -310,6 +458,16 @@ impl Sampler {
     /// # Errors
     ///
     /// [`SamplingError::StepIndex`].
+    ///
+    /// ```
+    /// # use plantain_sampling::{Sampler, SamplerKind, SamplerOptions, ScheduleConfig};
+    /// # let (config, options) = (ScheduleConfig::default(), SamplerOptions::default());
+    /// let ddim = Sampler::new(SamplerKind::Ddim, &config, 20, options)?;
+    /// assert_eq!(ddim.scale_model_input(0, &[2.0])?, [2.0]);
+    /// let euler = Sampler::new(SamplerKind::Euler, &config, 20, options)?;
+    /// assert!(euler.scale_model_input(0, &[2.0])?[0] < 2.0);
+    /// # Ok::<(), plantain_sampling::SamplingError>(())
+    /// ```
     pub fn scale_model_input(
         &self,
         step: usize,
@@ -333,6 +491,16 @@ impl Sampler {
     /// [`SamplingError::StepIndex`], [`SamplingError::Length`],
     /// [`SamplingError::MissingNoise`], and [`SamplingError::StepOrder`] when a
     /// multistep solver was not taken through the step before.
+    ///
+    /// ```
+    /// # use plantain_sampling::{Noise, Sampler, SamplerKind, SamplerOptions, ScheduleConfig};
+    /// # let (config, options) = (ScheduleConfig::default(), SamplerOptions::default());
+    /// let mut lcm = Sampler::new(SamplerKind::Lcm, &config, 2, options)?;
+    /// let (latent, noise) = (Noise::new(7).normal(4), Noise::new(7).step_normal(0, 4));
+    /// let latent = lcm.step(0, &[0.0; 4], &latent, Some(&noise))?;
+    /// let latent = lcm.step(1, &[0.0; 4], &latent, None)?;
+    /// # Ok::<(), plantain_sampling::SamplingError>(())
+    /// ```
     pub fn step(
         &mut self,
         step: usize,

@@ -12,6 +12,14 @@ use crate::{BetaSchedule, SamplingError, ScheduleConfig};
 /// 1e-7 (torch's `linspace` rounds differently with every vector width).
 ///
 /// Source: diffusers `schedulers/scheduling_ddim.py`, `__init__`.
+///
+/// ```
+/// use plantain_sampling::{NoiseSchedule, ScheduleConfig};
+///
+/// let schedule = NoiseSchedule::new(&ScheduleConfig::default())?;
+/// assert_eq!(schedule.alphas_cumprod().len(), 1000);
+/// # Ok::<(), plantain_sampling::SamplingError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct NoiseSchedule {
     alphas_cumprod: Vec<f32>,
@@ -25,6 +33,13 @@ impl NoiseSchedule {
     /// Those of [`ScheduleConfig::validate`], and
     /// [`SamplingError::DegenerateBetas`] when the betas are so large or small
     /// that a cumulative product rounds to 0 or to the one before it.
+    ///
+    /// ```
+    /// use plantain_sampling::{NoiseSchedule, ScheduleConfig};
+    ///
+    /// let config = ScheduleConfig { num_train_timesteps: 0, ..ScheduleConfig::default() };
+    /// assert!(NoiseSchedule::new(&config).is_err());
+    /// ```
     pub fn new(config: &ScheduleConfig) -> Result<Self, SamplingError> {
         config.validate()?;
         let mut betas = betas(config);
@@ -46,6 +61,13 @@ impl NoiseSchedule {
 
     /// The signal's share of the variance at every training timestep, falling;
     /// the last is exactly 0 with `rescale_betas_zero_snr`.
+    ///
+    /// ```
+    /// # use plantain_sampling::{NoiseSchedule, ScheduleConfig};
+    /// let schedule = NoiseSchedule::new(&ScheduleConfig::default())?;
+    /// assert!(schedule.alphas_cumprod().is_sorted_by(|before, after| before > after));
+    /// # Ok::<(), plantain_sampling::SamplingError>(())
+    /// ```
     #[must_use]
     pub fn alphas_cumprod(&self) -> &[f32] {
         &self.alphas_cumprod
@@ -54,6 +76,13 @@ impl NoiseSchedule {
     /// The noise-to-signal ratio `sqrt((1 - a) / a)` at every training timestep,
     /// rising; never infinite, because a zero at the end is replaced by 2^-24
     /// as in diffusers `schedulers/scheduling_euler_discrete.py`.
+    ///
+    /// ```
+    /// # use plantain_sampling::{NoiseSchedule, ScheduleConfig};
+    /// let schedule = NoiseSchedule::new(&ScheduleConfig::default())?;
+    /// assert!(schedule.sigmas().is_sorted());
+    /// # Ok::<(), plantain_sampling::SamplingError>(())
+    /// ```
     #[must_use]
     pub fn sigmas(&self) -> Vec<f32> {
         let smallest = 2.0_f32.powi(-24);

@@ -9,6 +9,17 @@ use std::path::Path;
 ///
 /// # Errors
 /// Those of `write` and of the file system.
+///
+/// ```
+/// use std::io::Write;
+/// use plantain_weights::write_atomically;
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("notes.txt");
+/// write_atomically(&path, |mut file| file.write_all(b"all of it"))?;
+/// assert_eq!(std::fs::read(&path)?, b"all of it");
+/// # Ok::<(), std::io::Error>(())
+/// ```
 pub fn write_atomically(
     path: &Path,
     write: impl FnOnce(&File) -> io::Result<()>,

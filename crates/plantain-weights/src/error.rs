@@ -11,6 +11,14 @@ use crate::import::ConvertReport;
 use crate::manifest::Component;
 
 /// A model file or folder that cannot be read.
+///
+/// ```
+/// use std::path::Path;
+/// use plantain_weights::Model;
+///
+/// let error = Model::open(Path::new("no-such-model")).unwrap_err();
+/// assert!(error.to_string().contains("no-such-model"));
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReadError {
@@ -163,6 +171,18 @@ impl ReadError {
 }
 
 /// A component that cannot be built from its tensors.
+///
+/// ```
+/// use burn::tensor::Device;
+/// use plantain_weights::{Component, LoadError, Model, Target};
+///
+/// let model = Model::open(std::path::Path::new("../../weights/plantain-2-lite.safetensors"))?;
+/// let unet = model.manifest().components.unet.clone().unwrap();
+/// let network = unet.init(&Device::flex());
+/// let error = plantain_weights::load_module(network, model.tensors(), "refiner").unwrap_err();
+/// assert!(matches!(error, LoadError::Tensors { .. }));
+/// # Ok::<(), plantain_weights::ReadError>(())
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LoadError {
@@ -190,6 +210,18 @@ pub enum LoadError {
 }
 
 /// Why a model was not converted.
+///
+/// ```
+/// use std::path::Path;
+/// use plantain_weights::{ConvertError, ConvertOptions, convert};
+///
+/// let source = Path::new("../../tests/fixtures/weights/turbo");
+/// # let folder = tempfile::tempdir()?;
+/// let package = folder.path().join("turbo.safetensors");
+/// let stopped = convert(source, &package, &ConvertOptions::default(), &|| true);
+/// assert!(matches!(stopped, Err(ConvertError::Cancelled)));
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConvertError {
@@ -228,6 +260,13 @@ pub enum ConvertError {
 }
 
 /// What is wrong with one tensor.
+///
+/// ```
+/// use plantain_weights::TensorProblem;
+///
+/// let problem = TensorProblem::NonFinite { name: "unet.conv_in.bias".into() };
+/// assert_eq!(problem.to_string(), "`unet.conv_in.bias` holds NaN or infinity");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TensorProblem {
@@ -291,6 +330,10 @@ pub enum TensorProblem {
 }
 
 /// What is wrong with the scales of a weight that is stored as integers.
+///
+/// ```
+/// assert_eq!(plantain_weights::ScaleProblem::Missing.to_string(), "are missing");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ScaleProblem {
@@ -316,6 +359,13 @@ pub enum ScaleProblem {
 
 impl TensorProblem {
     /// Name of the tensor: as in the source for [`Self::Unused`], otherwise the stable one.
+    ///
+    /// ```
+    /// use plantain_weights::TensorProblem;
+    ///
+    /// let problem = TensorProblem::NonFinite { name: "unet.conv_in.bias".into() };
+    /// assert_eq!(problem.name(), "unet.conv_in.bias");
+    /// ```
     pub fn name(&self) -> &str {
         match self {
             Self::Missing { name, .. }

@@ -3,10 +3,19 @@
 use sha2::{Digest, Sha256};
 
 use crate::package::Model;
+use crate::sha256::hexadecimal;
 
 impl Model {
     /// A SHA-256 of the manifest, the tokenizer and all numbers, in hexadecimal; equal for models that draw the same
     /// pictures because they are the same. Where the model came from is left out.
+    ///
+    /// ```
+    /// # use std::path::Path;
+    /// # use plantain_weights::Model;
+    /// # let model = Model::open(Path::new("../../tests/fixtures/weights/turbo"))?;
+    /// assert_eq!(model.fingerprint(), model.clone().fingerprint());
+    /// # Ok::<(), plantain_weights::ReadError>(())
+    /// ```
     pub fn fingerprint(&self) -> String {
         let manifest = self.manifest();
         let decisive = (
@@ -31,7 +40,6 @@ impl Model {
             }
             self.tensors().forget(name);
         }
-        let digest = hash.finalize();
-        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+        hexadecimal(hash)
     }
 }

@@ -8,6 +8,12 @@ use plantain_formats::ElementType;
 use serde::{Deserialize, Serialize};
 
 /// Types that weights may be stored as.
+///
+/// ```
+/// use plantain_weights::FloatType;
+///
+/// assert!(FloatType::F16 < FloatType::Bf16);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum FloatType {
@@ -21,6 +27,10 @@ pub enum FloatType {
 
 impl FloatType {
     /// Bytes of one number.
+    ///
+    /// ```
+    /// assert_eq!(plantain_weights::FloatType::Bf16.size(), 2);
+    /// ```
     pub fn size(self) -> usize {
         match self {
             Self::F32 => 4,
@@ -29,6 +39,10 @@ impl FloatType {
     }
 
     /// Name as in safetensors headers.
+    ///
+    /// ```
+    /// assert_eq!(plantain_weights::FloatType::Bf16.name(), "BF16");
+    /// ```
     pub fn name(self) -> &'static str {
         match self {
             Self::F32 => "F32",

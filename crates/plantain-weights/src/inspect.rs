@@ -8,6 +8,16 @@ use crate::manifest::Component;
 use crate::package::Model;
 
 /// The tensors of one component, counted.
+///
+/// ```
+/// # use std::path::Path;
+/// # use plantain_weights::Model;
+/// # let model = Model::open(Path::new("../../tests/fixtures/weights/turbo"))?;
+/// for part in model.summary() {
+///     println!("{}: {} parameters, {} bytes", part.component, part.parameters, part.bytes);
+/// }
+/// # Ok::<(), plantain_weights::ReadError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ComponentSummary {
     /// Which one.
@@ -23,6 +33,15 @@ pub struct ComponentSummary {
 }
 
 /// Memory that a generation needs, in bytes.
+///
+/// ```
+/// # use std::path::Path;
+/// # use plantain_weights::Model;
+/// # let model = Model::open(Path::new("../../tests/fixtures/weights/turbo"))?;
+/// let memory = model.estimated_memory(24, 16, 1);
+/// println!("{} MiB of weights", memory.weights >> 20);
+/// # Ok::<(), plantain_weights::ReadError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MemoryEstimate {
     /// All components as `f32`, but for the encoder of pictures.
@@ -40,6 +59,12 @@ impl MemoryEstimate {
     }
 
     /// Weights and intermediate values.
+    ///
+    /// ```
+    /// use plantain_weights::MemoryEstimate;
+    ///
+    /// assert_eq!(MemoryEstimate { weights: 300, sampling: 200, decoding: 50 }.total(), 500);
+    /// ```
     pub fn total(&self) -> u64 {
         self.weights.saturating_add(self.activations())
     }
@@ -47,6 +72,15 @@ impl MemoryEstimate {
 
 impl Model {
     /// Counts the tensors of every component that the model has.
+    ///
+    /// ```
+    /// # use std::path::Path;
+    /// # use plantain_weights::Model;
+    /// # let model = Model::open(Path::new("../../tests/fixtures/weights/turbo"))?;
+    /// let parameters: u64 = model.summary().iter().map(|part| part.parameters).sum();
+    /// assert!(parameters > 0);
+    /// # Ok::<(), plantain_weights::ReadError>(())
+    /// ```
     pub fn summary(&self) -> Vec<ComponentSummary> {
         Component::ALL
             .into_iter()
@@ -94,6 +128,16 @@ impl Model {
     ///
     /// A map is 4 bytes x channels x height x width of its level. Scratch space of single
     /// operations and the program itself are not counted.
+    ///
+    /// ```
+    /// # use std::path::Path;
+    /// # use plantain_weights::Model;
+    /// # let model = Model::open(Path::new("../../tests/fixtures/weights/turbo"))?;
+    /// let (one, four) = (model.estimated_memory(24, 16, 1), model.estimated_memory(24, 16, 4));
+    /// assert_eq!(four.weights, one.weights);
+    /// assert_eq!(four.activations, 4 * one.activations);
+    /// # Ok::<(), plantain_weights::ReadError>(())
+    /// ```
     pub fn estimated_memory(&self, width: u32, height: u32, batch: u32) -> MemoryEstimate {
         let summary = self.summary();
         let always = summary

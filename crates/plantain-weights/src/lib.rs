@@ -35,6 +35,7 @@ mod package;
 mod plain;
 mod prune;
 mod recipe;
+mod sha256;
 mod tensors;
 mod write;
 
@@ -55,4 +56,5 @@ pub use plain::{HostTensor, Tensors, read_tensors, write_tensors};
 pub use plantain_nn::{DecoderConfig, EncoderConfig};
 pub use prune::{PruneError, PrunePlan};
 pub use recipe::{Recipe, UnknownRecipe, recipes};
+pub use sha256::sha256;
 pub use tensors::{TensorRef, TensorSource};

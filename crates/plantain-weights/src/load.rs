@@ -9,6 +9,17 @@ use crate::error::{LoadError, TensorProblem};
 use crate::tensors::{TensorRef, TensorSource};
 
 /// A float tensor that a module needs.
+///
+/// ```
+/// use plantain_weights::{Component, ExpectedTensor};
+///
+/// # use std::path::Path;
+/// # use plantain_weights::Model;
+/// # let model = Model::open(Path::new("../../tests/fixtures/weights/turbo"))?;
+/// let first: &ExpectedTensor = &model.expected_tensors(Component::Unet)[0];
+/// println!("{} {:?}", first.name, first.shape);
+/// # Ok::<(), plantain_weights::ReadError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExpectedTensor {
     /// Stable name.
@@ -68,6 +79,16 @@ impl ModuleVisitor for Lister {
 
 /// The tensors that `module` needs, their names starting with `prefix` and a dot. No parameter is
 /// initialised.
+///
+/// ```
+/// use burn::tensor::Device;
+/// use plantain_nn::UNetConfig;
+/// use plantain_weights::expected_tensors;
+///
+/// let unet = UNetConfig::default().init(&Device::flex());
+/// let expected = expected_tensors(&unet, "unet");
+/// assert!(expected.iter().all(|tensor| tensor.name.starts_with("unet.")));
+/// ```
 pub fn expected_tensors<M: Module>(module: &M, prefix: &str) -> Vec<ExpectedTensor> {
     let mut lister = Lister {
         path: ModulePath::below(prefix),
@@ -143,6 +164,19 @@ impl ModuleMapper for Loader<'_> {
 /// # Errors
 /// [`LoadError::Tensors`] with every tensor that is missing, of another shape, of another type, not
 /// finite, or without the scales that its integers need; then no module is returned, so no part of a network runs with random weights.
+///
+/// ```
+/// use burn::tensor::Device;
+/// use plantain_weights::load_module;
+///
+/// # use std::path::Path;
+/// # use plantain_weights::Model;
+/// # let model = Model::open(Path::new("../../tests/fixtures/weights/turbo"))?;
+/// let config = model.manifest().components.unet.clone().unwrap();
+/// let network = config.init(&Device::flex());
+/// let unet = load_module(network, model.tensors(), "unet")?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn load_module<M: Module>(
     module: M,
     source: &Arc<TensorSource>,

@@ -14,6 +14,12 @@ use serde_json::Value;
 pub const FORMAT_VERSION: u32 = 2;
 
 /// A part of a model, also the prefix of its tensors' stable names.
+///
+/// ```
+/// use plantain_weights::Component;
+///
+/// assert_eq!(Component::Unet.to_string(), "unet");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Component {
@@ -40,6 +46,10 @@ impl Component {
     ];
 
     /// Prefix of the stable tensor names.
+    ///
+    /// ```
+    /// assert_eq!(plantain_weights::Component::VaeEncoder.name(), "vae_encoder");
+    /// ```
     pub fn name(self) -> &'static str {
         match self {
             Self::TextEncoder => "text_encoder",
@@ -51,6 +61,10 @@ impl Component {
     }
 
     /// Folder in diffusers layouts: both halves of an autoencoder share one.
+    ///
+    /// ```
+    /// assert_eq!(plantain_weights::Component::VaeEncoder.folder(), "vae");
+    /// ```
     pub fn folder(self) -> &'static str {
         match self {
             Self::VaeEncoder => Self::Vae.name(),
@@ -66,6 +80,15 @@ impl fmt::Display for Component {
 }
 
 /// Configurations of the components that a model has.
+///
+/// ```
+/// # use std::path::Path;
+/// # use plantain_weights::Model;
+/// # let model = Model::open(Path::new("../../tests/fixtures/weights/turbo"))?;
+/// let unet = model.manifest().components.unet.as_ref();
+/// assert_eq!(unet.map(|unet| unet.in_channels), Some(4));
+/// # Ok::<(), plantain_weights::ReadError>(())
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Components {
     /// Prompt to text states.
@@ -87,6 +110,12 @@ pub struct Components {
 
 impl Components {
     /// Whether the model has `component`.
+    ///
+    /// ```
+    /// use plantain_weights::{Component, Components};
+    ///
+    /// assert!(!Components::default().has(Component::Refiner));
+    /// ```
     pub fn has(&self, component: Component) -> bool {
         match component {
             Component::TextEncoder => self.text_encoder.is_some(),
@@ -102,6 +131,17 @@ impl Components {
     /// # Errors
     /// The first key that is contradictory or asks for something not implemented, or a number no
     /// real network comes near: sizes are multiplied with each other later.
+    ///
+    /// ```
+    /// # use std::path::Path;
+    /// # use plantain_weights::Model;
+    /// # let model = Model::open(Path::new("../../tests/fixtures/weights/turbo"))?;
+    /// let mut components = model.manifest().components.clone();
+    /// assert!(components.validate().is_ok());
+    /// components.unet.as_mut().unwrap().norm_num_groups = 0;
+    /// assert!(components.validate().is_err());
+    /// # Ok::<(), plantain_weights::ReadError>(())
+    /// ```
     pub fn validate(&self) -> Result<(), ConfigError> {
         if let Ok(configs) = serde_json::to_value(self)
             && let Some(number) = huge(&configs)
@@ -129,6 +169,17 @@ impl Components {
     ///
     /// # Errors
     /// Which sizes differ, naming both keys.
+    ///
+    /// ```
+    /// # use std::path::Path;
+    /// # use plantain_weights::Model;
+    /// # let model = Model::open(Path::new("../../tests/fixtures/weights/turbo"))?;
+    /// let mut components = model.manifest().components.clone();
+    /// assert!(components.check_fit().is_ok());
+    /// components.unet.as_mut().unwrap().in_channels = 9;
+    /// assert!(components.check_fit().is_err());
+    /// # Ok::<(), plantain_weights::ReadError>(())
+    /// ```
     pub fn check_fit(&self) -> Result<(), ConfigError> {
         let Some(unet) = &self.unet else {
             return Ok(());
@@ -199,6 +250,15 @@ fn huge(value: &Value) -> Option<&serde_json::Number> {
 }
 
 /// How prompts become token sequences of the length that the text encoder takes.
+///
+/// ```
+/// # use std::path::Path;
+/// # use plantain_weights::Model;
+/// # let model = Model::open(Path::new("../../tests/fixtures/weights/turbo"))?;
+/// let tokenizer = model.manifest().tokenizer.as_ref();
+/// assert_eq!(tokenizer.map(|tokenizer| tokenizer.max_length), Some(16));
+/// # Ok::<(), plantain_weights::ReadError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenizerInfo {
     /// Token that fills up short prompts. Often the end-of-text token, but 0 in Stable Diffusion 2.
@@ -222,6 +282,14 @@ pub struct AddedEmbedding {
 }
 
 /// How to sample.
+///
+/// ```
+/// # use std::path::Path;
+/// # use plantain_weights::Model;
+/// # let model = Model::open(Path::new("../../tests/fixtures/weights/turbo"))?;
+/// println!("made for {}", model.manifest().sampler.kind);
+/// # Ok::<(), plantain_weights::ReadError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SamplerInfo {
     /// The sampler that the model was trained or published for.
@@ -231,6 +299,15 @@ pub struct SamplerInfo {
 }
 
 /// What a user gets without asking for anything else: what the model was trained for.
+///
+/// ```
+/// # use std::path::Path;
+/// # use plantain_weights::Model;
+/// # let model = Model::open(Path::new("../../tests/fixtures/weights/turbo"))?;
+/// let defaults = &model.manifest().defaults;
+/// println!("{} steps to {}x{} pixels", defaults.steps, defaults.width, defaults.height);
+/// # Ok::<(), plantain_weights::ReadError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Defaults {
     /// Sampler steps.
@@ -244,6 +321,16 @@ pub struct Defaults {
 }
 
 /// A file that a model was converted from.
+///
+/// ```
+/// # use std::path::Path;
+/// # use plantain_weights::Model;
+/// # let model = Model::open(Path::new("../../tests/fixtures/weights/turbo"))?;
+/// for file in &model.manifest().provenance.sources {
+///     println!("{} {}", file.sha256, file.path);
+/// }
+/// # Ok::<(), plantain_weights::ReadError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceFile {
     /// Path within the source folder, with `/` between its parts.
@@ -255,6 +342,14 @@ pub struct SourceFile {
 }
 
 /// Where a package comes from.
+///
+/// ```
+/// # use std::path::Path;
+/// # use plantain_weights::Model;
+/// # let model = Model::open(Path::new("../../tests/fixtures/weights/turbo"))?;
+/// assert_eq!(model.manifest().provenance.layout, "diffusers");
+/// # Ok::<(), plantain_weights::ReadError>(())
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Provenance {
     /// Layout of the source, such as `diffusers`.
@@ -266,6 +361,15 @@ pub struct Provenance {
 }
 
 /// What a package says about its model.
+///
+/// ```
+/// # use std::path::Path;
+/// # use plantain_weights::Model;
+/// # let model = Model::open(Path::new("../../tests/fixtures/weights/turbo"))?;
+/// let manifest = model.manifest();
+/// println!("{}: {}", manifest.name, manifest.license.as_deref().unwrap_or("no licence"));
+/// # Ok::<(), plantain_weights::ReadError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
     /// Version of this format.

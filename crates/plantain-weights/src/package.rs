@@ -20,6 +20,14 @@ pub const MANIFEST_KEY: &str = "plantain.manifest";
 pub const TOKENIZER_KEY: &str = "plantain.tokenizer";
 
 /// Where a network is loaded to.
+///
+/// ```
+/// use burn::tensor::Device;
+/// use plantain_weights::Target;
+///
+/// let slow = Target::stock(Device::flex());
+/// assert!(slow.packing.is_none());
+/// ```
 #[derive(Debug, Clone)]
 pub struct Target {
     /// The device that it will run on.
@@ -30,6 +38,13 @@ pub struct Target {
 
 impl Target {
     /// The slow road of stock operations.
+    ///
+    /// ```
+    /// use burn::tensor::Device;
+    /// use plantain_weights::Target;
+    ///
+    /// let target = Target::stock(Device::flex());
+    /// ```
     pub fn stock(device: Device) -> Self {
         let packing = None;
         Self { device, packing }
@@ -45,6 +60,15 @@ impl Target {
 }
 
 /// A model whose weights stay in their files until a component is loaded. Cheap to clone.
+///
+/// ```
+/// use std::path::Path;
+/// use plantain_weights::{Component, Model};
+///
+/// let model = Model::open(Path::new("../../tests/fixtures/weights/turbo"))?;
+/// assert!(model.manifest().components.has(Component::Unet));
+/// # Ok::<(), plantain_weights::ReadError>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Model {
     pub(crate) manifest: Manifest,
@@ -88,6 +112,15 @@ impl Model {
     /// # Errors
     /// When the path is neither, its contents are damaged, or the model is one that this program
     /// cannot run. Whether all tensors are there shows when a component is loaded.
+    ///
+    /// ```
+    /// use std::path::Path;
+    /// use plantain_weights::Model;
+    ///
+    /// let package = Model::open(Path::new("../../weights/plantain-2-lite.safetensors"))?;
+    /// let folder = Model::open(Path::new("../../tests/fixtures/weights/turbo"))?;
+    /// # Ok::<(), plantain_weights::ReadError>(())
+    /// ```
     pub fn open(path: &Path) -> Result<Self, ReadError> {
         let metadata = path.metadata().map_err(|e| ReadError::io(path, e))?;
         if metadata.is_dir() {
@@ -108,6 +141,13 @@ impl Model {
     ///
     /// # Errors
     /// When the bytes are not a package, or one of a model that this program cannot run.
+    ///
+    /// ```
+    /// use plantain_weights::Model;
+    ///
+    /// let refused = Model::from_static(b"no package", "the built-in model");
+    /// assert!(refused.unwrap_err().to_string().contains("the built-in model"));
+    /// ```
     pub fn from_static(bytes: &'static [u8], origin: &str) -> Result<Self, ReadError> {
         let file = Container::from_static(bytes, origin)?;
         Self::from_container(file, origin, Vec::new())
@@ -143,17 +183,42 @@ impl Model {
     }
 
     /// What the model says about itself.
+    ///
+    /// ```
+    /// # use std::path::Path;
+    /// # use plantain_weights::Model;
+    /// # let model = Model::open(Path::new("../../tests/fixtures/weights/turbo"))?;
+    /// assert_eq!(model.manifest().defaults.width, 24);
+    /// # Ok::<(), plantain_weights::ReadError>(())
+    /// ```
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
     }
 
     /// The tokenizer in the JSON format of the `tokenizers` crate, without padding and truncation;
     /// `None` when the model has none, so that it cannot be prompted with text.
+    ///
+    /// ```
+    /// # use std::path::Path;
+    /// # use plantain_weights::Model;
+    /// # let model = Model::open(Path::new("../../tests/fixtures/weights/turbo"))?;
+    /// assert!(model.tokenizer_json().is_some_and(|json| json.starts_with('{')));
+    /// # Ok::<(), plantain_weights::ReadError>(())
+    /// ```
     pub fn tokenizer_json(&self) -> Option<&str> {
         self.tokenizer.as_deref()
     }
 
     /// The tensors under their stable names.
+    ///
+    /// ```
+    /// # use std::path::Path;
+    /// # use plantain_weights::Model;
+    /// # let model = Model::open(Path::new("../../tests/fixtures/weights/turbo"))?;
+    /// let tensor = model.tensors().get("unet.conv_in.weight").unwrap();
+    /// assert_eq!(tensor.shape, [8, 4, 3, 3]);
+    /// # Ok::<(), plantain_weights::ReadError>(())
+    /// ```
     pub fn tensors(&self) -> &Arc<TensorSource> {
         &self.tensors
     }
@@ -162,6 +227,17 @@ impl Model {
     ///
     /// # Errors
     /// When the model has none, or its tensors do not fit.
+    ///
+    /// ```
+    /// use burn::tensor::Device;
+    /// use plantain_weights::Target;
+    ///
+    /// # use std::path::Path;
+    /// # use plantain_weights::Model;
+    /// # let model = Model::open(Path::new("../../tests/fixtures/weights/turbo"))?;
+    /// let encoder = model.load_text_encoder(&Target::stock(Device::flex()))?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn load_text_encoder(&self, target: &Target) -> Result<ClipTextModel, LoadError> {
         let config = self.component(
             Component::TextEncoder,
@@ -175,6 +251,17 @@ impl Model {
     ///
     /// # Errors
     /// When the model has none, or its tensors do not fit.
+    ///
+    /// ```
+    /// use burn::tensor::Device;
+    /// use plantain_weights::Target;
+    ///
+    /// # use std::path::Path;
+    /// # use plantain_weights::Model;
+    /// # let model = Model::open(Path::new("../../tests/fixtures/weights/turbo"))?;
+    /// let unet = model.load_unet(&Target::stock(Device::flex()))?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn load_unet(&self, target: &Target) -> Result<UNet2DConditionModel, LoadError> {
         let config = self.component(Component::Unet, &self.manifest.components.unet)?;
         let network = config.init(&target.parameters());
@@ -185,6 +272,20 @@ impl Model {
     ///
     /// # Errors
     /// When the model has none, or its tensors do not fit.
+    ///
+    /// ```
+    /// use burn::tensor::{Device, Tensor};
+    /// use plantain_weights::Target;
+    ///
+    /// # use std::path::Path;
+    /// # use plantain_weights::Model;
+    /// # let model = Model::open(Path::new("../../tests/fixtures/weights/turbo"))?;
+    /// let device = Device::flex();
+    /// let decoder = model.load_decoder(&Target::stock(device.clone()))?;
+    /// let picture = decoder.forward(Tensor::zeros([1, 4, 8, 12], &device));
+    /// assert_eq!(picture.dims(), [1, 3, 16, 24]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn load_decoder(&self, target: &Target) -> Result<Decoder, LoadError> {
         let config = self.component(Component::Vae, &self.manifest.components.vae)?;
         let network = config.init(&target.parameters());
@@ -195,6 +296,20 @@ impl Model {
     ///
     /// # Errors
     /// When the model has none, or its tensors do not fit.
+    ///
+    /// ```
+    /// use burn::tensor::{Device, Tensor};
+    /// use plantain_weights::Target;
+    ///
+    /// # use std::path::Path;
+    /// # use plantain_weights::Model;
+    /// # let model = Model::open(Path::new("../../tests/fixtures/weights/turbo"))?;
+    /// let device = Device::flex();
+    /// let encoder = model.load_encoder(&Target::stock(device.clone()))?;
+    /// let latent = encoder.forward(Tensor::zeros([1, 3, 16, 24], &device));
+    /// assert_eq!(latent.dims(), [1, 4, 8, 12]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn load_encoder(&self, target: &Target) -> Result<Encoder, LoadError> {
         let config =
             self.component(Component::VaeEncoder, &self.manifest.components.vae_encoder)?;
@@ -206,6 +321,17 @@ impl Model {
     ///
     /// # Errors
     /// When its tensors do not fit.
+    ///
+    /// ```
+    /// use burn::tensor::Device;
+    /// use plantain_weights::Target;
+    ///
+    /// # use std::path::Path;
+    /// # use plantain_weights::Model;
+    /// # let model = Model::open(Path::new("../../tests/fixtures/weights/turbo"))?;
+    /// assert!(model.load_refiner(&Target::stock(Device::flex()))?.is_none());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn load_refiner(&self, target: &Target) -> Result<Option<Refiner>, LoadError> {
         let config = self.manifest.components.refiner.as_ref();
         let load = |network| self.load(network, Component::Refiner, target, Refiner::pack);
@@ -216,6 +342,17 @@ impl Model {
 
     /// The tensors that the network of `component` needs; none when the model has no such
     /// component. No parameter is initialised.
+    ///
+    /// ```
+    /// use plantain_weights::Component;
+    ///
+    /// # use std::path::Path;
+    /// # use plantain_weights::Model;
+    /// # let model = Model::open(Path::new("../../tests/fixtures/weights/turbo"))?;
+    /// let expected = model.expected_tensors(Component::Unet);
+    /// assert!(expected.iter().all(|tensor| tensor.name.starts_with("unet.")));
+    /// # Ok::<(), plantain_weights::ReadError>(())
+    /// ```
     pub fn expected_tensors(&self, component: Component) -> Vec<ExpectedTensor> {
         let device = Device::flex();
         let configs = &self.manifest.components;

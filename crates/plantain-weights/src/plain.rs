@@ -13,6 +13,12 @@ use crate::tensors::TensorRef;
 use crate::write::{OutputTensor, Part, write_safetensors};
 
 /// A tensor on the host.
+///
+/// ```
+/// use plantain_weights::HostTensor;
+///
+/// let matrix = HostTensor { shape: vec![2, 2], values: vec![1.0, 0.0, 0.0, 1.0] };
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct HostTensor {
     /// Shape; empty for a single number.
@@ -22,6 +28,13 @@ pub struct HostTensor {
 }
 
 /// Tensors by name.
+///
+/// ```
+/// use plantain_weights::{HostTensor, Tensors};
+///
+/// let number = HostTensor { shape: vec![], values: vec![0.5] };
+/// let tensors = Tensors::from([("strength".into(), number)]);
+/// ```
 pub type Tensors = BTreeMap<String, HostTensor>;
 
 /// Reads every tensor of the safetensors file at `path`. Numbers of other types than `F32` (`F16`,
@@ -29,6 +42,18 @@ pub type Tensors = BTreeMap<String, HostTensor>;
 ///
 /// # Errors
 /// When the file cannot be read, is damaged, or holds a tensor of yet another type.
+///
+/// ```
+/// use plantain_weights::{HostTensor, Tensors, read_tensors, write_tensors};
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("numbers.safetensors");
+/// let numbers = HostTensor { shape: vec![3], values: vec![1.0, 2.0, 3.0] };
+/// let tensors = Tensors::from([("numbers".into(), numbers)]);
+/// write_tensors(&path, &tensors)?;
+/// assert_eq!(read_tensors(&path)?, tensors);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn read_tensors(path: &Path) -> Result<Tensors, ReadError> {
     let file = Container::open(path)?;
     let tensors = file.tensors.iter().map(|(name, stored)| {
@@ -68,6 +93,17 @@ fn numbers(dtype: ElementType, bytes: &[u8]) -> Option<Vec<f32>> {
 ///
 /// # Panics
 /// When a tensor has more or fewer values than its shape says.
+///
+/// ```
+/// use plantain_weights::{HostTensor, Tensors, write_tensors};
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("numbers.safetensors");
+/// let infinite = HostTensor { shape: vec![1], values: vec![f32::INFINITY] };
+/// assert!(write_tensors(&path, &Tensors::from([("a".into(), infinite)])).is_err());
+/// assert!(!path.exists());
+/// # Ok::<(), std::io::Error>(())
+/// ```
 pub fn write_tensors(path: &Path, tensors: &Tensors) -> io::Result<()> {
     let bytes: Vec<Vec<u8>> = tensors
         .values()

@@ -41,6 +41,15 @@ impl ValueError {
 }
 
 /// A tensor in its file.
+///
+/// ```
+/// # use std::path::Path;
+/// # use plantain_weights::Model;
+/// # let model = Model::open(Path::new("../../tests/fixtures/weights/turbo"))?;
+/// let tensor = model.tensors().get("unet.conv_in.bias").unwrap();
+/// println!("{:?} as {}", tensor.shape, tensor.type_name());
+/// # Ok::<(), plantain_weights::ReadError>(())
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct TensorRef<'a> {
     /// Its shape, as the modules of `plantain-nn` have it.
@@ -89,6 +98,15 @@ impl<'a> TensorRef<'a> {
 
     /// The float type that keeps its numbers: the one that it is stored as, or for a type that packages do not have the nearest;
     /// `None` when it holds no floats.
+    ///
+    /// ```
+    /// # use std::path::Path;
+    /// # use plantain_weights::Model;
+    /// # let model = Model::open(Path::new("../../tests/fixtures/weights/turbo"))?;
+    /// let tensor = model.tensors().get("unet.conv_in.bias").unwrap();
+    /// assert!(tensor.float_type().is_some());
+    /// # Ok::<(), plantain_weights::ReadError>(())
+    /// ```
     pub fn float_type(&self) -> Option<FloatType> {
         FloatType::keeping(self.dtype)
     }
@@ -101,21 +119,57 @@ impl<'a> TensorRef<'a> {
     }
 
     /// Whether it is a weight stored as 8-bit integers, which need scales beside them.
+    ///
+    /// ```
+    /// # use std::path::Path;
+    /// # use plantain_weights::Model;
+    /// # let model = Model::open(Path::new("../../tests/fixtures/weights/turbo"))?;
+    /// assert!(model.tensors().iter().all(|(_, tensor)| !tensor.is_int8()));
+    /// # Ok::<(), plantain_weights::ReadError>(())
+    /// ```
     pub fn is_int8(&self) -> bool {
         is_int8(self.dtype, self.shape)
     }
 
     /// Name of the type it is stored as, as in the headers of its file.
+    ///
+    /// ```
+    /// # use std::path::Path;
+    /// # use plantain_weights::Model;
+    /// # let model = Model::open(Path::new("../../tests/fixtures/weights/turbo"))?;
+    /// let tensor = model.tensors().get("unet.conv_in.bias").unwrap();
+    /// assert!(tensor.type_name().starts_with('F'));
+    /// # Ok::<(), plantain_weights::ReadError>(())
+    /// ```
     pub fn type_name(&self) -> String {
         self.dtype.name().to_string()
     }
 
     /// How many numbers it holds.
+    ///
+    /// ```
+    /// # use std::path::Path;
+    /// # use plantain_weights::Model;
+    /// # let model = Model::open(Path::new("../../tests/fixtures/weights/turbo"))?;
+    /// let tensor = model.tensors().get("unet.conv_in.weight").unwrap();
+    /// assert_eq!(tensor.parameters(), 8 * 4 * 3 * 3);
+    /// # Ok::<(), plantain_weights::ReadError>(())
+    /// ```
     pub fn parameters(&self) -> usize {
         self.shape.iter().product()
     }
 
     /// Its bytes as they lie in the file, before anything is added to its numbers.
+    ///
+    /// ```
+    /// # use std::path::Path;
+    /// # use plantain_weights::Model;
+    /// # let model = Model::open(Path::new("../../tests/fixtures/weights/turbo"))?;
+    /// let tensor = model.tensors().get("unet.conv_in.bias").unwrap();
+    /// let size = tensor.float_type().map_or(1, |stored| stored.size());
+    /// assert_eq!(tensor.bytes().len(), size * tensor.parameters());
+    /// # Ok::<(), plantain_weights::ReadError>(())
+    /// ```
     pub fn bytes(&self) -> &'a [u8] {
         self.bytes
     }
@@ -243,6 +297,16 @@ struct Entry {
 }
 
 /// The tensors of a model under their stable names, in one file or several.
+///
+/// ```
+/// # use std::path::Path;
+/// # use plantain_weights::Model;
+/// # let model = Model::open(Path::new("../../tests/fixtures/weights/turbo"))?;
+/// for (name, tensor) in model.tensors().iter().take(3) {
+///     println!("{name} {:?}", tensor.shape);
+/// }
+/// # Ok::<(), plantain_weights::ReadError>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct TensorSource {
     origin: String,
@@ -335,11 +399,28 @@ impl TensorSource {
     }
 
     /// The file or folder, or a name for bytes in memory.
+    ///
+    /// ```
+    /// # use std::path::Path;
+    /// # use plantain_weights::Model;
+    /// # let model = Model::open(Path::new("../../tests/fixtures/weights/turbo"))?;
+    /// assert!(model.tensors().origin().ends_with("turbo"));
+    /// # Ok::<(), plantain_weights::ReadError>(())
+    /// ```
     pub fn origin(&self) -> &str {
         &self.origin
     }
 
     /// The tensor with the stable name `name`.
+    ///
+    /// ```
+    /// # use std::path::Path;
+    /// # use plantain_weights::Model;
+    /// # let model = Model::open(Path::new("../../tests/fixtures/weights/turbo"))?;
+    /// assert!(model.tensors().get("unet.conv_in.bias").is_some());
+    /// assert!(model.tensors().get("unet.conv_inn.bias").is_none());
+    /// # Ok::<(), plantain_weights::ReadError>(())
+    /// ```
     pub fn get(&self, name: &str) -> Option<TensorRef<'_>> {
         self.get_named(name).map(|(_, tensor)| tensor)
     }
@@ -359,6 +440,14 @@ impl TensorSource {
     }
 
     /// Whether the tensor with the stable name `name` holds the scales of an int8 weight.
+    ///
+    /// ```
+    /// # use std::path::Path;
+    /// # use plantain_weights::Model;
+    /// # let model = Model::open(Path::new("../../tests/fixtures/weights/turbo"))?;
+    /// assert!(!model.tensors().is_scales("unet.conv_in.weight"));
+    /// # Ok::<(), plantain_weights::ReadError>(())
+    /// ```
     pub fn is_scales(&self, name: &str) -> bool {
         int8::weight_of(name)
             .and_then(|weight| self.entries.get(weight))
@@ -366,6 +455,14 @@ impl TensorSource {
     }
 
     /// All tensors by stable name, in the order of the names.
+    ///
+    /// ```
+    /// # use std::path::Path;
+    /// # use plantain_weights::Model;
+    /// # let model = Model::open(Path::new("../../tests/fixtures/weights/turbo"))?;
+    /// assert!(model.tensors().iter().any(|(name, _)| name.starts_with("vae.")));
+    /// # Ok::<(), plantain_weights::ReadError>(())
+    /// ```
     pub fn iter(&self) -> impl Iterator<Item = (&str, TensorRef<'_>)> {
         self.entries
             .iter()
@@ -373,16 +470,41 @@ impl TensorSource {
     }
 
     /// What the source file calls the tensor with the stable name `name`.
+    ///
+    /// ```
+    /// # use std::path::Path;
+    /// # use plantain_weights::Model;
+    /// # let model = Model::open(Path::new("../../tests/fixtures/weights/turbo"))?;
+    /// let original = model.tensors().original_name("unet.conv_in.bias");
+    /// assert_eq!(original, Some("unet/conv_in.bias"));
+    /// # Ok::<(), plantain_weights::ReadError>(())
+    /// ```
     pub fn original_name(&self, name: &str) -> Option<&str> {
         self.entries.get(name).map(|entry| entry.original.as_str())
     }
 
     /// Number of tensors.
+    ///
+    /// ```
+    /// # use std::path::Path;
+    /// # use plantain_weights::Model;
+    /// # let model = Model::open(Path::new("../../tests/fixtures/weights/turbo"))?;
+    /// assert_eq!(model.tensors().len(), model.tensors().iter().count());
+    /// # Ok::<(), plantain_weights::ReadError>(())
+    /// ```
     pub fn len(&self) -> usize {
         self.entries.len()
     }
 
     /// Whether there is no tensor.
+    ///
+    /// ```
+    /// # use std::path::Path;
+    /// # use plantain_weights::Model;
+    /// # let model = Model::open(Path::new("../../tests/fixtures/weights/turbo"))?;
+    /// assert!(!model.tensors().is_empty());
+    /// # Ok::<(), plantain_weights::ReadError>(())
+    /// ```
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }

@@ -7,6 +7,14 @@ use std::str::FromStr;
 const WIDEST: u32 = 8;
 
 /// The shape of a picture: its width to its height, such as 16:9.
+///
+/// ```
+/// use plantain::Aspect;
+///
+/// let wide: Aspect = "16:9".parse()?;
+/// assert_eq!(wide, Aspect::new(16, 9)?);
+/// # Ok::<(), plantain::AspectError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Aspect {
     width: u32,
@@ -14,6 +22,11 @@ pub struct Aspect {
 }
 
 /// No shape that a picture can have.
+///
+/// ```
+/// let error = "16x9".parse::<plantain::Aspect>().unwrap_err();
+/// assert_eq!(error.to_string(), "`16x9` is not a shape such as 16:9");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AspectError {
     /// Not two positive whole numbers with a colon between them.
@@ -29,6 +42,13 @@ impl Aspect {
     ///
     /// # Errors
     /// When a side is zero, or more than eight times the other.
+    ///
+    /// ```
+    /// use plantain::Aspect;
+    ///
+    /// assert!(Aspect::new(3, 2).is_ok());
+    /// assert!(Aspect::new(9, 1).is_err());
+    /// ```
     pub fn new(width: u32, height: u32) -> Result<Self, AspectError> {
         let aspect = Self { width, height };
         if width == 0 || height == 0 {
@@ -42,6 +62,12 @@ impl Aspect {
 
     /// Width and height in pixels of this shape with about as many pixels as `native` (width and
     /// height), each rounded to a multiple of `multiple`, which must be positive.
+    ///
+    /// ```
+    /// let wide = plantain::Aspect::new(16, 9)?;
+    /// assert_eq!(wide.size([512, 512], 8), [680, 384]);
+    /// # Ok::<(), plantain::AspectError>(())
+    /// ```
     pub fn size(self, native: [usize; 2], multiple: usize) -> [usize; 2] {
         let ratio = f64::from(self.width) / f64::from(self.height);
         let area = native[0] as f64 * native[1] as f64;

@@ -1,4 +1,20 @@
 //! Times of whole components and pictures, for comparing devices, precisions and other programs.
+//!
+//! ```
+//! use plantain::DeviceOptions;
+//! use plantain::bench::{Bench, BenchSettings, Part};
+//!
+//! let model = plantain::default_model()?;
+//! let size = Some([64, 64]);
+//! let settings = BenchSettings { part: Part::Decoder, size, steps: None };
+//! let mut bench = Bench::load(&model, DeviceOptions::default(), &settings)?;
+//! bench.warm_up()?;
+//! for _ in 0..3 {
+//!     bench.run()?;
+//! }
+//! println!("{:?} s", bench.timing().median());
+//! # Ok::<(), plantain::Error>(())
+//! ```
 
 use std::fmt;
 use std::str::FromStr;
@@ -17,6 +33,13 @@ use crate::host::read_finite;
 use crate::reference::{REFERENCE, TIMESTEP, latent_shape, normal, picture_size, token_ids};
 
 /// What is timed.
+///
+/// ```
+/// use plantain::bench::Part;
+///
+/// assert_eq!("unet".parse::<Part>()?, Part::Unet);
+/// # Ok::<(), String>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
     /// One pass of the text encoder over a full prompt.
@@ -34,6 +57,10 @@ impl Part {
     pub const ALL: [Self; 4] = [Self::TextEncoder, Self::Unet, Self::Decoder, Self::Pipeline];
 
     /// Name on the command line.
+    ///
+    /// ```
+    /// assert_eq!(plantain::bench::Part::TextEncoder.name(), "text-encoder");
+    /// ```
     pub fn name(self) -> &'static str {
         match self {
             Self::TextEncoder => "text-encoder",
@@ -63,6 +90,13 @@ impl FromStr for Part {
 }
 
 /// What to time.
+///
+/// ```
+/// use plantain::bench::{BenchSettings, Part};
+///
+/// let part = Part::Pipeline;
+/// let short = BenchSettings { part, size: None, steps: Some(1) };
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct BenchSettings {
     /// What is timed.
@@ -75,11 +109,25 @@ pub struct BenchSettings {
 
 impl BenchSettings {
     /// Width and height of the picture of `model` in pixels.
+    ///
+    /// ```
+    /// # use plantain::bench::{BenchSettings, Part};
+    /// let settings = BenchSettings { part: Part::Unet, size: None, steps: None };
+    /// assert_eq!(settings.size_of(&plantain::default_model()?), [128, 128]);
+    /// # Ok::<(), plantain::Error>(())
+    /// ```
     pub fn size_of(&self, model: &Model) -> [usize; 2] {
         picture_size(model, self.size)
     }
 
     /// Steps to a picture of `model`.
+    ///
+    /// ```
+    /// # use plantain::bench::{BenchSettings, Part};
+    /// let settings = BenchSettings { part: Part::Pipeline, size: None, steps: None };
+    /// assert_eq!(settings.steps_of(&plantain::default_model()?), 6);
+    /// # Ok::<(), plantain::Error>(())
+    /// ```
     pub fn steps_of(&self, model: &Model) -> usize {
         let own = model.manifest().defaults.steps as usize;
         self.steps.unwrap_or(own)
@@ -87,6 +135,14 @@ impl BenchSettings {
 }
 
 /// Seconds that something took.
+///
+/// ```
+/// use plantain::bench::Timing;
+///
+/// let runs = vec![0.2, 0.3, 0.1];
+/// let timing = Timing { load: 0.5, first: 0.4, runs, steps: Vec::new() };
+/// assert_eq!(timing.median(), Some(0.2));
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Timing {
     /// Opening the networks.
@@ -101,16 +157,37 @@ pub struct Timing {
 
 impl Timing {
     /// Middle of the runs.
+    ///
+    /// ```
+    /// # use plantain::bench::Timing;
+    /// let runs = vec![0.2, 0.4];
+    /// let timing = Timing { load: 0.5, first: 0.4, runs, steps: Vec::new() };
+    /// assert!((timing.median().unwrap() - 0.3).abs() < 1e-9);
+    /// ```
     pub fn median(&self) -> Option<f64> {
         median(&self.runs)
     }
 
     /// Middle of the runs' evaluations of the UNet.
+    ///
+    /// ```
+    /// # use plantain::bench::Timing;
+    /// let (runs, steps) = (vec![0.2, 0.4, 0.3], vec![0.02, 0.04, 0.03]);
+    /// let timing = Timing { load: 0.5, first: 0.4, runs, steps };
+    /// assert_eq!(timing.median_step(), Some(0.03));
+    /// ```
     pub fn median_step(&self) -> Option<f64> {
         median(&self.steps)
     }
 
     /// Fastest of the runs.
+    ///
+    /// ```
+    /// # use plantain::bench::Timing;
+    /// let runs = vec![0.2, 0.3, 0.1];
+    /// let timing = Timing { load: 0.5, first: 0.4, runs, steps: Vec::new() };
+    /// assert_eq!(timing.min(), Some(0.1));
+    /// ```
     pub fn min(&self) -> Option<f64> {
         self.runs.iter().copied().min_by(f64::total_cmp)
     }
@@ -128,6 +205,14 @@ fn median(values: &[f64]) -> Option<f64> {
 }
 
 /// How far an output is from that of [`REFERENCE`] for the same inputs.
+///
+/// ```
+/// use plantain::bench::Difference;
+///
+/// let same = Difference { psnr: None, max_abs: 0.0 };
+/// let close = Difference { psnr: Some(61.0), max_abs: 0.004 };
+/// assert!(same.max_abs < close.max_abs);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Difference {
     /// Peak signal to noise ratio in dB, over the range of pictures, or of the reference's own output for other parts;
@@ -147,6 +232,18 @@ type RunOnce = Box<dyn FnMut() -> Result<Output, Error>>;
 
 /// A part of a model, loaded and ready to be timed. What is computed comes from fixed noise and token ids, so a model
 /// needs no tokenizer.
+///
+/// ```
+/// # use plantain::DeviceOptions;
+/// # use plantain::bench::{Bench, BenchSettings, Part};
+/// let model = plantain::default_model()?;
+/// let settings = BenchSettings { part: Part::TextEncoder, size: None, steps: None };
+/// let mut bench = Bench::load(&model, DeviceOptions::default(), &settings)?;
+/// bench.warm_up()?;
+/// bench.run()?;
+/// assert_eq!(bench.timing().runs.len(), 1);
+/// # Ok::<(), plantain::Error>(())
+/// ```
 pub struct Bench {
     settings: BenchSettings,
     device: Device,
@@ -161,6 +258,16 @@ impl Bench {
     ///
     /// # Errors
     /// When the model has no such component, its tensors do not fit, or the size does not.
+    ///
+    /// ```
+    /// # use plantain::DeviceOptions;
+    /// # use plantain::bench::{Bench, BenchSettings, Part};
+    /// let model = plantain::default_model()?;
+    /// let settings = BenchSettings { part: Part::TextEncoder, size: None, steps: None };
+    /// let bench = Bench::load(&model, DeviceOptions::default(), &settings)?;
+    /// assert!(bench.timing().load > 0.0);
+    /// # Ok::<(), plantain::Error>(())
+    /// ```
     pub fn load(
         model: &Model,
         options: DeviceOptions,
@@ -193,6 +300,15 @@ impl Bench {
     ///
     /// # Errors
     /// When the device fails or computes values that are not finite.
+    ///
+    /// ```
+    /// # use plantain::bench::{Bench, BenchSettings, Part};
+    /// # let settings = BenchSettings { part: Part::TextEncoder, size: None, steps: None };
+    /// # let mut bench = Bench::load(&plantain::default_model()?, Default::default(), &settings)?;
+    /// bench.warm_up()?;
+    /// assert!(bench.timing().first > 0.0);
+    /// # Ok::<(), plantain::Error>(())
+    /// ```
     pub fn warm_up(&mut self) -> Result<(), Error> {
         (self.timing.first, _) = self.timed()?;
         Ok(())
@@ -202,6 +318,16 @@ impl Bench {
     ///
     /// # Errors
     /// As [`Self::warm_up`].
+    ///
+    /// ```
+    /// # use plantain::bench::{Bench, BenchSettings, Part};
+    /// # let settings = BenchSettings { part: Part::TextEncoder, size: None, steps: None };
+    /// # let mut bench = Bench::load(&plantain::default_model()?, Default::default(), &settings)?;
+    /// bench.run()?;
+    /// bench.run()?;
+    /// assert_eq!(bench.timing().runs.len(), 2);
+    /// # Ok::<(), plantain::Error>(())
+    /// ```
     pub fn run(&mut self) -> Result<(), Error> {
         let (seconds, step) = self.timed()?;
         self.timing.runs.push(seconds);
@@ -222,16 +348,44 @@ impl Bench {
     }
 
     /// What products are computed in, as on the command line.
+    ///
+    /// ```
+    /// # use plantain::REFERENCE;
+    /// # use plantain::bench::{Bench, BenchSettings, Part};
+    /// # let settings = BenchSettings { part: Part::TextEncoder, size: None, steps: None };
+    /// let bench = Bench::load(&plantain::default_model()?, REFERENCE, &settings)?;
+    /// assert_eq!(bench.precision(), "f32");
+    /// # Ok::<(), plantain::Error>(())
+    /// ```
     pub fn precision(&self) -> &'static str {
         self.precision
     }
 
     /// The times so far.
+    ///
+    /// ```
+    /// # use plantain::bench::{Bench, BenchSettings, Part};
+    /// # let settings = BenchSettings { part: Part::TextEncoder, size: None, steps: None };
+    /// # let mut bench = Bench::load(&plantain::default_model()?, Default::default(), &settings)?;
+    /// bench.run()?;
+    /// println!("{:?} s", bench.timing().min());
+    /// # Ok::<(), plantain::Error>(())
+    /// ```
     pub fn timing(&self) -> &Timing {
         &self.timing
     }
 
     /// Bytes that the device holds for this process, where it tells.
+    ///
+    /// ```
+    /// # use plantain::bench::{Bench, BenchSettings, Part};
+    /// # let settings = BenchSettings { part: Part::TextEncoder, size: None, steps: None };
+    /// # let mut bench = Bench::load(&plantain::default_model()?, Default::default(), &settings)?;
+    /// if let Some(bytes) = bench.device_memory() {
+    ///     println!("{} MiB", bytes >> 20);
+    /// }
+    /// # Ok::<(), plantain::Error>(())
+    /// ```
     pub fn device_memory(&self) -> Option<u64> {
         let usage = self.device.memory_pool_usage()?;
         Some(usage.bytes_reserved)
@@ -241,6 +395,17 @@ impl Bench {
     ///
     /// # Errors
     /// As [`Self::load`] and [`Self::run`].
+    ///
+    /// ```
+    /// # use plantain::REFERENCE;
+    /// # use plantain::bench::{Bench, BenchSettings, Part};
+    /// # let settings = BenchSettings { part: Part::TextEncoder, size: None, steps: None };
+    /// let model = plantain::default_model()?;
+    /// let mut bench = Bench::load(&model, REFERENCE, &settings)?;
+    /// bench.run()?;
+    /// assert_eq!(bench.difference(&model)?.max_abs, 0.0);
+    /// # Ok::<(), plantain::Error>(())
+    /// ```
     pub fn difference(&self, model: &Model) -> Result<Difference, Error> {
         let mut reference = Self::load(model, REFERENCE, &self.settings)?;
         reference.warm_up()?;

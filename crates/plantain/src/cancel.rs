@@ -26,21 +26,50 @@ pub struct Cancellation(Arc<AtomicBool>);
 
 impl Cancellation {
     /// A switch that is not pressed.
+    ///
+    /// ```
+    /// assert!(!plantain::Cancellation::new().is_cancelled());
+    /// ```
     pub fn new() -> Self {
         Self::default()
     }
 
     /// Stops every run that watches, at its next piece of work: a step of sampling is always finished.
+    ///
+    /// ```
+    /// let cancellation = plantain::Cancellation::new();
+    /// let switch = cancellation.clone();
+    /// switch.cancel();
+    /// assert!(cancellation.is_cancelled());
+    /// ```
     pub fn cancel(&self) {
         self.0.store(true, Ordering::SeqCst);
     }
 
     /// Whether [`Self::cancel`] was called.
+    ///
+    /// ```
+    /// let cancellation = plantain::Cancellation::new();
+    /// assert!(!cancellation.is_cancelled());
+    /// cancellation.cancel();
+    /// assert!(cancellation.is_cancelled());
+    /// ```
     pub fn is_cancelled(&self) -> bool {
         self.0.load(Ordering::SeqCst)
     }
 
     /// `observer`, with this switch beside it.
+    ///
+    /// ```
+    /// use plantain::{Cancellation, Event, Observer, Unobserved};
+    ///
+    /// let cancellation = Cancellation::new();
+    /// let mut observer = Unobserved;
+    /// let mut watched = cancellation.watch(&mut observer);
+    /// assert!(watched.event(Event::Encoding).is_continue());
+    /// cancellation.cancel();
+    /// assert!(watched.event(Event::Encoding).is_break());
+    /// ```
     pub fn watch<'a>(&'a self, observer: &'a mut dyn Observer) -> Cancellable<'a> {
         Cancellable {
             switch: self,
@@ -50,6 +79,14 @@ impl Cancellation {
 }
 
 /// An observer that stops the run when a [`Cancellation`] says so.
+///
+/// ```
+/// use plantain::{Cancellable, Cancellation, Unobserved};
+///
+/// let cancellation = Cancellation::new();
+/// let mut observer = Unobserved;
+/// let watched: Cancellable = cancellation.watch(&mut observer);
+/// ```
 pub struct Cancellable<'a> {
     switch: &'a Cancellation,
     observer: &'a mut dyn Observer,

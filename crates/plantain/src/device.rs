@@ -8,6 +8,13 @@ use plantain_nn::{Packing, Precision, Storage};
 use plantain_weights::Target;
 
 /// How a graphics processor is reached.
+///
+/// ```
+/// use plantain::{DeviceChoice, GraphicsApi};
+///
+/// let second = DeviceChoice::Gpu(GraphicsApi::Vulkan, 1);
+/// assert_eq!(second.to_string(), "vulkan:1");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum GraphicsApi {
     /// Whichever the system has.
@@ -24,6 +31,10 @@ impl GraphicsApi {
     const ALL: [Self; 4] = [Self::Any, Self::Vulkan, Self::Metal, Self::Dx12];
 
     /// Name on the command line.
+    ///
+    /// ```
+    /// assert_eq!(plantain::GraphicsApi::Dx12.name(), "dx12");
+    /// ```
     pub fn name(self) -> &'static str {
         match self {
             Self::Any => "wgpu",
@@ -35,6 +46,13 @@ impl GraphicsApi {
 }
 
 /// Where a model runs.
+///
+/// ```
+/// use plantain::DeviceChoice;
+///
+/// assert_eq!("flex".parse::<DeviceChoice>()?, DeviceChoice::Flex);
+/// # Ok::<(), plantain::UnknownDevice>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum DeviceChoice {
     /// The fastest that works on this machine.
@@ -49,6 +67,11 @@ pub enum DeviceChoice {
 }
 
 /// No device of this name exists.
+///
+/// ```
+/// let error = "tpu".parse::<plantain::DeviceChoice>().unwrap_err();
+/// assert!(error.to_string().starts_with("there is no device `tpu`"));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "there is no device `{0}`; choose auto, flex, ndarray, wgpu, vulkan, metal or dx12, the last four with a number such as wgpu:1"
@@ -56,6 +79,18 @@ pub enum DeviceChoice {
 pub struct UnknownDevice(String);
 
 /// A device that cannot be had.
+///
+/// ```
+/// use plantain::{DeviceChoice, DeviceError, DeviceOptions, Error, ModelSource, Pipeline};
+/// use plantain::PrecisionChoice;
+///
+/// let options = DeviceOptions {
+///     device: DeviceChoice::Flex,
+///     precision: PrecisionChoice::F16,
+/// };
+/// let error = Pipeline::load(ModelSource::BuiltIn, options).unwrap_err();
+/// assert!(matches!(error, Error::Device(DeviceError::Precision { .. })));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DeviceError {
@@ -98,6 +133,10 @@ impl DeviceChoice {
     pub const CPU: [Self; 2] = [Self::Flex, Self::NdArray];
 
     /// What it is, in a line; for a graphics processor its name and its driver's.
+    ///
+    /// ```
+    /// println!("{}", plantain::DeviceChoice::Flex.description());
+    /// ```
     pub fn description(self) -> String {
         match self {
             Self::Auto => "the fastest device that works".into(),
@@ -109,6 +148,13 @@ impl DeviceChoice {
 
     /// The device that this choice means on this machine; never `Auto`. A graphics processor that is none, a program on
     /// the CPU, is never chosen by itself.
+    ///
+    /// ```
+    /// use plantain::DeviceChoice;
+    ///
+    /// assert_eq!(DeviceChoice::Flex.resolve(), DeviceChoice::Flex);
+    /// assert_ne!(DeviceChoice::Auto.resolve(), DeviceChoice::Auto);
+    /// ```
     pub fn resolve(self) -> Self {
         match self {
             Self::Auto => best(),
@@ -224,6 +270,13 @@ impl FromStr for DeviceChoice {
 }
 
 /// What products are computed in.
+///
+/// ```
+/// use plantain::PrecisionChoice;
+///
+/// assert_eq!("bf16".parse::<PrecisionChoice>()?, PrecisionChoice::Bf16);
+/// # Ok::<(), plantain::UnknownPrecision>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum PrecisionChoice {
     /// The fastest that this processor has instructions for and that leaves pictures as they are.
@@ -240,6 +293,11 @@ pub enum PrecisionChoice {
 }
 
 /// No precision of this name exists.
+///
+/// ```
+/// let error = "f8".parse::<plantain::PrecisionChoice>().unwrap_err();
+/// assert!(error.to_string().starts_with("there is no precision `f8`"));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("there is no precision `{0}`; choose auto, f32, f16, bf16 or int8")]
 pub struct UnknownPrecision(String);
@@ -249,6 +307,10 @@ impl PrecisionChoice {
     pub const ALL: [Self; 5] = [Self::Auto, Self::F32, Self::F16, Self::Bf16, Self::Int8];
 
     /// Name on the command line.
+    ///
+    /// ```
+    /// assert_eq!(plantain::PrecisionChoice::Bf16.name(), "bf16");
+    /// ```
     pub fn name(self) -> &'static str {
         match self {
             Self::Auto => "auto",
@@ -299,6 +361,17 @@ impl FromStr for PrecisionChoice {
 }
 
 /// Where and in what precision a model runs.
+///
+/// ```
+/// use plantain::{DeviceChoice, DeviceOptions, PrecisionChoice};
+///
+/// let fastest = DeviceOptions::default();
+/// let exact = DeviceOptions {
+///     device: DeviceChoice::Flex,
+///     precision: PrecisionChoice::F32,
+/// };
+/// assert_ne!(fastest, exact);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct DeviceOptions {
     /// The device.

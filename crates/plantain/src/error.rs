@@ -10,6 +10,16 @@ use crate::aspect::Aspect;
 use crate::device::DeviceError;
 
 /// A failure of the pipeline.
+///
+/// ```
+/// use plantain::{DeviceOptions, Error, Pipeline};
+///
+/// let loaded = Pipeline::load(std::path::Path::new("no-such-model"), DeviceOptions::default());
+/// match loaded {
+///     Err(Error::Read(error)) => println!("{error}"),
+///     _ => unreachable!("there is no such file"),
+/// }
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -57,6 +67,15 @@ pub enum Error {
 }
 
 /// A request that does not fit the model.
+///
+/// ```
+/// use plantain::{Request, RequestError};
+///
+/// let model = plantain::default_model()?;
+/// let refused = Request::new("a red fox").steps(0).settings(model.manifest());
+/// assert!(matches!(refused, Err(RequestError::OutOfRange { name: "steps", .. })));
+/// # Ok::<(), plantain::Error>(())
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RequestError {

@@ -14,6 +14,12 @@ use crate::device::{DeviceError, GraphicsApi};
 const TASKS: usize = 16;
 
 /// What kind of processor an adapter is, best first.
+///
+/// ```
+/// use plantain::AdapterKind;
+///
+/// assert!(AdapterKind::Discrete < AdapterKind::Software);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum AdapterKind {
     /// A card of its own.
@@ -38,6 +44,13 @@ impl fmt::Display for AdapterKind {
 }
 
 /// A graphics processor as its driver describes it.
+///
+/// ```
+/// use plantain::{GraphicsApi, adapters};
+///
+/// let half = adapters(GraphicsApi::Any).into_iter().find(|adapter| adapter.f16);
+/// println!("{:?}", half.map(|adapter| adapter.name));
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Adapter {
     /// Name of the processor.
@@ -72,6 +85,12 @@ impl fmt::Display for Adapter {
 }
 
 /// The adapters reached through `api`, the best first; the number after a device's name counts these.
+///
+/// ```
+/// for adapter in plantain::adapters(plantain::GraphicsApi::Any) {
+///     println!("{adapter}");
+/// }
+/// ```
 pub fn adapters(api: GraphicsApi) -> Vec<Adapter> {
     // Asking the drivers takes a while, and they answer the same all the time that a process runs.
     static FOUND: LazyLock<Vec<Adapter>> = LazyLock::new(find);

@@ -13,6 +13,16 @@ use crate::request::{InitSettings, Settings};
 pub const PNG_KEYWORD: &str = "parameters";
 
 /// How a picture was made.
+///
+/// ```
+/// use plantain::Parameters;
+///
+/// let text = "a red fox\nSteps: 6, Sampler: flow-euler, CFG scale: 1, Seed: 7, \
+///             Size: 128x128, Model: plantain-2-lite";
+/// let parameters = Parameters::parse(text)?;
+/// assert_eq!((parameters.seed, parameters.settings.steps), (7, 6));
+/// # Ok::<(), plantain::ParseError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Parameters {
     /// What the picture shows.
@@ -28,6 +38,12 @@ pub struct Parameters {
 }
 
 /// A parameters text that cannot be understood.
+///
+/// ```
+/// use plantain::{Parameters, ParseError};
+///
+/// assert_eq!(Parameters::parse("a red fox"), Err(ParseError::NoSettings));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ParseError {
     /// The last line holds no settings.
@@ -97,6 +113,16 @@ impl Parameters {
     ///
     /// # Errors
     /// When it has no settings line, or one that this program cannot repeat.
+    ///
+    /// ```
+    /// use plantain::Parameters;
+    ///
+    /// let text = "a red fox\nSteps: 6, Sampler: flow-euler, CFG scale: 1, Seed: 7, \
+    ///             Size: 128x128, Model: plantain-2-lite";
+    /// let parameters = Parameters::parse(text)?;
+    /// assert_eq!(Parameters::parse(&parameters.to_string())?, parameters);
+    /// # Ok::<(), plantain::ParseError>(())
+    /// ```
     pub fn parse(text: &str) -> Result<Self, ParseError> {
         let (body, last) = text.trim_end().rsplit_once('\n').unwrap_or(("", text));
         if !last.starts_with("Steps: ") {
@@ -129,6 +155,15 @@ impl Parameters {
     /// The command that makes the picture again, quoted for a POSIX shell. The model is named in a
     /// comment, because where it lies is not known; so are the files that a picture was started from, for which `INIT` and
     /// `MASK` stand.
+    ///
+    /// ```
+    /// # use plantain::Parameters;
+    /// # let text = "a red fox\nSteps: 6, Sampler: flow-euler, CFG scale: 1, Seed: 7, \
+    /// #             Size: 128x128, Model: plantain-2-lite";
+    /// let parameters = Parameters::parse(text)?;
+    /// assert!(parameters.command_line().starts_with("plantain generate 'a red fox' --seed 7"));
+    /// # Ok::<(), plantain::ParseError>(())
+    /// ```
     pub fn command_line(&self) -> String {
         let settings = &self.settings;
         let mut line = "plantain generate".to_string();

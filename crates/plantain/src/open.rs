@@ -12,6 +12,13 @@ const MAX_SIDE: u32 = 16_384;
 const MAX_BYTES: u64 = 512 << 20;
 
 /// Why a picture cannot be opened.
+///
+/// ```
+/// use plantain::{OpenError, open_picture};
+///
+/// let error = open_picture("no-such-file.png".as_ref()).unwrap_err();
+/// assert!(matches!(error, OpenError::Open { .. }));
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
@@ -55,6 +62,17 @@ pub enum OpenError {
 ///
 /// # Errors
 /// When the file cannot be read, is no PNG, JPEG or WebP, or is too large.
+///
+/// ```
+/// use plantain::{Request, open_picture};
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("photo.png");
+/// # plantain::RgbImage::new(64, 48).save(&path)?;
+/// let photo = open_picture(&path)?;
+/// let request = Request::new("a lighthouse at dusk").init_image(photo).strength(0.6);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn open_picture(path: &Path) -> Result<RgbImage, OpenError> {
     Ok(laid_on(open(path)?, 255).to_rgb8())
 }
@@ -63,6 +81,18 @@ pub fn open_picture(path: &Path) -> Result<RgbImage, OpenError> {
 ///
 /// # Errors
 /// As [`open_picture`].
+///
+/// ```
+/// use plantain::{Request, open_mask, open_picture};
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let [photo, sea] = ["photo.png", "sea.png"].map(|name| folder.path().join(name));
+/// # plantain::RgbImage::new(64, 48).save(&photo)?;
+/// # plantain::GrayImage::new(64, 48).save(&sea)?;
+/// let (photo, sea) = (open_picture(&photo)?, open_mask(&sea)?);
+/// let request = Request::new("a sailing boat").init_image(photo).mask(sea);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn open_mask(path: &Path) -> Result<GrayImage, OpenError> {
     Ok(laid_on(open(path)?, 0).to_luma8())
 }

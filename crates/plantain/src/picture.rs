@@ -14,6 +14,13 @@ use crate::error::Error;
 use crate::metadata::{PNG_KEYWORD, Parameters, ParseError};
 
 /// File format of a picture.
+///
+/// ```
+/// use plantain::Format;
+///
+/// assert_eq!("jpg".parse::<Format>()?, Format::Jpeg);
+/// # Ok::<(), plantain::UnknownFormat>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     /// Lossless; carries the generation parameters.
@@ -25,6 +32,11 @@ pub enum Format {
 }
 
 /// A name that is no known format.
+///
+/// ```
+/// let error = "gif".parse::<plantain::Format>().unwrap_err();
+/// assert!(error.to_string().contains("`gif`"));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("there is no picture format `{0}`; choose png, jpeg or webp")]
 pub struct UnknownFormat(String);
@@ -34,6 +46,10 @@ impl Format {
     pub const ALL: [Self; 3] = [Self::Png, Self::Jpeg, Self::WebP];
 
     /// Name on the command line and usual file extension.
+    ///
+    /// ```
+    /// assert_eq!(plantain::Format::WebP.name(), "webp");
+    /// ```
     pub fn name(self) -> &'static str {
         match self {
             Self::Png => "png",
@@ -43,6 +59,13 @@ impl Format {
     }
 
     /// The format that the extension of `path` names, if any.
+    ///
+    /// ```
+    /// use plantain::Format;
+    ///
+    /// assert_eq!(Format::of_path("fox.JPG".as_ref()), Some(Format::Jpeg));
+    /// assert_eq!(Format::of_path("fox".as_ref()), None);
+    /// ```
     pub fn of_path(path: &Path) -> Option<Self> {
         path.extension()?
             .to_str()?
@@ -66,6 +89,17 @@ impl FromStr for Format {
 }
 
 /// A finished picture.
+///
+/// ```
+/// use plantain::{DeviceOptions, ModelSource, Pipeline, Request, Unobserved};
+///
+/// let pipeline = Pipeline::load(ModelSource::BuiltIn, DeviceOptions::default())?;
+/// let request = Request::new("a red fox, 3d render").seed(7).steps(1).size([64, 64]);
+/// let picture = pipeline.generate(&request, &mut Unobserved)?.remove(0);
+/// assert_eq!(picture.image.dimensions(), (64, 64));
+/// assert_eq!(picture.parameters.seed, 7);
+/// # Ok::<(), plantain::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Picture {
     /// The pixels.
@@ -97,6 +131,17 @@ impl Picture {
     ///
     /// # Errors
     /// When the encoder fails.
+    ///
+    /// ```
+    /// use plantain::{Format, Parameters, Picture, RgbImage};
+    ///
+    /// # let text = "a red fox\nSteps: 6, Sampler: flow-euler, CFG scale: 1, Seed: 7, \
+    /// #             Size: 8x8, Model: plantain-2-lite";
+    /// # let parameters = Parameters::parse(text)?;
+    /// let picture = Picture { image: RgbImage::new(8, 8), parameters };
+    /// assert!(picture.encode(Format::Png)?.starts_with(b"\x89PNG"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn encode(&self, format: Format) -> Result<Vec<u8>, String> {
         let (width, height) = self.image.dimensions();
         let (pixels, color) = (self.image.as_raw(), ExtendedColorType::Rgb8);
@@ -136,6 +181,20 @@ impl Picture {
     ///
     /// # Errors
     /// When the folder cannot be written to or the disk is full; then nothing is left behind.
+    ///
+    /// ```
+    /// use plantain::{Format, Parameters, Picture, RgbImage};
+    ///
+    /// # let text = "a red fox\nSteps: 6, Sampler: flow-euler, CFG scale: 1, Seed: 7, \
+    /// #             Size: 8x8, Model: plantain-2-lite";
+    /// # let parameters = Parameters::parse(text)?;
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("fox.webp");
+    /// let picture = Picture { image: RgbImage::new(8, 8), parameters };
+    /// picture.save(&path, Format::WebP)?;
+    /// assert!(path.exists());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn save(&self, path: &Path, format: Format) -> Result<(), Error> {
         let failed = |reason: String| Error::Write {
             path: path.to_path_buf(),
@@ -147,6 +206,13 @@ impl Picture {
 }
 
 /// Why no parameters can be read from a file.
+///
+/// ```
+/// use plantain::{InfoError, read_parameters};
+///
+/// let error = read_parameters("no-such-file.png".as_ref()).unwrap_err();
+/// assert!(matches!(error, InfoError::Open { .. }));
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum InfoError {
@@ -190,6 +256,20 @@ pub enum InfoError {
 ///
 /// # Errors
 /// When the file cannot be opened, is no PNG, or carries no parameters of this program.
+///
+/// ```
+/// use plantain::{Format, Parameters, Picture, RgbImage, read_parameters};
+///
+/// # let text = "a red fox\nSteps: 6, Sampler: flow-euler, CFG scale: 1, Seed: 7, \
+/// #             Size: 8x8, Model: plantain-2-lite";
+/// # let parameters = Parameters::parse(text)?;
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("fox.png");
+/// # let picture = Picture { image: RgbImage::new(8, 8), parameters };
+/// picture.save(&path, Format::Png)?;
+/// assert_eq!(read_parameters(&path)?, picture.parameters);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn read_parameters(path: &Path) -> Result<Parameters, InfoError> {
     let file = File::open(path).map_err(|source| InfoError::Open {
         path: path.to_path_buf(),

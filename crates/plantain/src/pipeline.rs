@@ -28,6 +28,20 @@ use crate::tiling::{TILE, Tiling};
 use crate::widening::{Wide, Widening};
 
 /// A model loaded onto a device, ready to draw, from several threads if need be.
+///
+/// ```
+/// use plantain::{DeviceOptions, ModelSource, Pipeline, Request, Unobserved};
+///
+/// let pipeline = Pipeline::load(ModelSource::BuiltIn, DeviceOptions::default())?;
+/// let request = Request::new("a red fox, 3d render").steps(1).size([64, 64]);
+/// std::thread::scope(|scope| {
+///     for seed in [1, 2] {
+///         let (pipeline, request) = (&pipeline, request.clone().seed(seed));
+///         scope.spawn(move || pipeline.generate(&request, &mut Unobserved));
+///     }
+/// });
+/// # Ok::<(), plantain::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Pipeline {
     model: Model,
@@ -56,6 +70,14 @@ impl Pipeline {
     /// # Errors
     /// When the model cannot be opened, lacks a component or a tokenizer, or its tensors do not fit, or the device cannot
     /// be had.
+    ///
+    /// ```
+    /// use plantain::{DeviceOptions, ModelSource, Pipeline};
+    ///
+    /// let pipeline = Pipeline::load(ModelSource::BuiltIn, DeviceOptions::default())?;
+    /// assert_eq!(pipeline.manifest().name, "plantain-2-lite");
+    /// # Ok::<(), plantain::Error>(())
+    /// ```
     pub fn load(source: impl Into<ModelSource>, options: DeviceOptions) -> Result<Self, Error> {
         Self::load_observed(source, options, &mut Unobserved)
     }
@@ -64,6 +86,21 @@ impl Pipeline {
     ///
     /// # Errors
     /// As [`Self::load`], and when the observer stops it.
+    ///
+    /// ```
+    /// use std::ops::ControlFlow;
+    /// use plantain::{DeviceOptions, Event, ModelSource, Pipeline};
+    ///
+    /// let mut observer = |event| {
+    ///     if let Event::Loading { component } = event {
+    ///         println!("loading the {component}");
+    ///     }
+    ///     ControlFlow::Continue(())
+    /// };
+    /// let options = DeviceOptions::default();
+    /// let pipeline = Pipeline::load_observed(ModelSource::BuiltIn, options, &mut observer)?;
+    /// # Ok::<(), plantain::Error>(())
+    /// ```
     pub fn load_observed(
         source: impl Into<ModelSource>,
         options: DeviceOptions,
@@ -101,16 +138,40 @@ impl Pipeline {
     }
 
     /// What the model says about itself.
+    ///
+    /// ```
+    /// # use plantain::{DeviceOptions, ModelSource, Pipeline};
+    /// # let pipeline = Pipeline::load(ModelSource::BuiltIn, DeviceOptions::default())?;
+    /// let defaults = &pipeline.manifest().defaults;
+    /// assert_eq!((defaults.width, defaults.height, defaults.steps), (128, 128, 6));
+    /// # Ok::<(), plantain::Error>(())
+    /// ```
     pub fn manifest(&self) -> &Manifest {
         self.model.manifest()
     }
 
     /// The device the model is on.
+    ///
+    /// ```
+    /// use plantain::{DeviceChoice, ModelSource, Pipeline, REFERENCE};
+    ///
+    /// let pipeline = Pipeline::load(ModelSource::BuiltIn, REFERENCE)?;
+    /// assert_eq!(pipeline.device(), DeviceChoice::Flex);
+    /// # Ok::<(), plantain::Error>(())
+    /// ```
     pub fn device(&self) -> DeviceChoice {
         self.device
     }
 
     /// What products are computed in, as on the command line.
+    ///
+    /// ```
+    /// use plantain::{ModelSource, Pipeline, REFERENCE};
+    ///
+    /// let pipeline = Pipeline::load(ModelSource::BuiltIn, REFERENCE)?;
+    /// assert_eq!(pipeline.precision(), "f32");
+    /// # Ok::<(), plantain::Error>(())
+    /// ```
     pub fn precision(&self) -> &'static str {
         self.precision
     }
@@ -119,6 +180,14 @@ impl Pipeline {
     ///
     /// # Errors
     /// When the tokenizer fails.
+    ///
+    /// ```
+    /// # use plantain::{DeviceOptions, ModelSource, Pipeline};
+    /// # let pipeline = Pipeline::load(ModelSource::BuiltIn, DeviceOptions::default())?;
+    /// assert_eq!(pipeline.cut_text("a red fox")?, "");
+    /// assert!(pipeline.cut_text(&"a red fox ".repeat(50))?.ends_with("a red fox"));
+    /// # Ok::<(), plantain::Error>(())
+    /// ```
     pub fn cut_text(&self, prompt: &str) -> Result<String, Error> {
         Ok(self.tokenizer.read(prompt, 1)?.cut)
     }
@@ -129,6 +198,19 @@ impl Pipeline {
     /// # Errors
     /// When the request does not fit the model, a component computes values that are not finite,
     /// `finished` fails, or the observer stops the run.
+    ///
+    /// ```
+    /// # use plantain::{DeviceOptions, ModelSource, Pipeline, Request, Unobserved};
+    /// # let pipeline = Pipeline::load(ModelSource::BuiltIn, DeviceOptions::default())?;
+    /// let request = Request::new("a red fox").steps(1).size([64, 64]).count(2);
+    /// let mut seeds = Vec::new();
+    /// pipeline.generate_each(&request, &mut Unobserved, |picture| {
+    ///     seeds.push(picture.parameters.seed);
+    ///     Ok(())
+    /// })?;
+    /// assert_eq!(seeds, [0, 1]);
+    /// # Ok::<(), plantain::Error>(())
+    /// ```
     pub fn generate_each(
         &self,
         request: &Request,
@@ -174,6 +256,15 @@ impl Pipeline {
     ///
     /// # Errors
     /// As [`Self::generate_each`].
+    ///
+    /// ```
+    /// # use plantain::{DeviceOptions, ModelSource, Pipeline, Request, Unobserved};
+    /// # let pipeline = Pipeline::load(ModelSource::BuiltIn, DeviceOptions::default())?;
+    /// let request = Request::new("a red fox, cartoon").steps(1).size([64, 64]);
+    /// let pictures = pipeline.generate(&request, &mut Unobserved)?;
+    /// assert_eq!(pictures.len(), 1);
+    /// # Ok::<(), plantain::Error>(())
+    /// ```
     pub fn generate(
         &self,
         request: &Request,

@@ -6,6 +6,18 @@ use plantain_sampling::Noise;
 use crate::error::Error;
 
 /// A picture as a step predicts it, small.
+///
+/// ```
+/// use plantain::Preview;
+///
+/// fn title(preview: &Preview) -> String {
+///     let (width, height) = preview.image.dimensions();
+///     format!("step {} of {}, {width}x{height}", preview.step + 1, preview.steps)
+/// }
+/// # let image = plantain::RgbImage::new(16, 16);
+/// # let preview = Preview { picture: 0, step: 2, steps: 6, image };
+/// assert_eq!(title(&preview), "step 3 of 6, 16x16");
+/// ```
 #[derive(Debug, Clone)]
 pub struct Preview {
     /// Picture of the run, from 0.

@@ -65,6 +65,15 @@ pub struct Request {
 }
 
 /// A request with the model's defaults filled in, checked against the model.
+///
+/// ```
+/// use plantain::Request;
+///
+/// let model = plantain::default_model()?;
+/// let settings = Request::new("a red fox").steps(4).settings(model.manifest())?;
+/// assert_eq!((settings.steps, settings.width), (4, 128));
+/// # Ok::<(), plantain::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
     /// Sampling steps.
@@ -86,6 +95,12 @@ pub struct Settings {
 }
 
 /// How a picture to start from is used.
+///
+/// ```
+/// use plantain::InitSettings;
+///
+/// let half = InitSettings { strength: 0.5, masked: false };
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct InitSettings {
     /// The share of the steps that is run, above 0 and up to 1.
@@ -96,6 +111,11 @@ pub struct InitSettings {
 
 impl Request {
     /// A request with every setting left to the model.
+    ///
+    /// ```
+    /// let request = plantain::Request::new("a red fox");
+    /// assert_eq!((request.count, request.steps), (1, None));
+    /// ```
     pub fn new(prompt: impl Into<String>) -> Self {
         Self {
             prompt: prompt.into(),
@@ -106,6 +126,11 @@ impl Request {
     }
 
     /// Sets what the picture should not show.
+    ///
+    /// ```
+    /// let request = plantain::Request::new("a harbour").guidance(5.0).negative_prompt("boats");
+    /// assert_eq!(request.negative_prompt, "boats");
+    /// ```
     #[must_use]
     pub fn negative_prompt(mut self, text: impl Into<String>) -> Self {
         self.negative_prompt = text.into();
@@ -113,6 +138,10 @@ impl Request {
     }
 
     /// Sets the seed of the first picture.
+    ///
+    /// ```
+    /// assert_eq!(plantain::Request::new("a red fox").seed(7).seed, 7);
+    /// ```
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
@@ -120,6 +149,10 @@ impl Request {
     }
 
     /// Sets the number of pictures.
+    ///
+    /// ```
+    /// assert_eq!(plantain::Request::new("a red fox").count(4).count, 4);
+    /// ```
     #[must_use]
     pub fn count(mut self, count: usize) -> Self {
         self.count = count;
@@ -127,6 +160,11 @@ impl Request {
     }
 
     /// Sets how many pictures go through the UNet together.
+    ///
+    /// ```
+    /// let request = plantain::Request::new("a red fox").count(8).batch(4);
+    /// assert_eq!(request.batch, 4);
+    /// ```
     #[must_use]
     pub fn batch(mut self, batch: usize) -> Self {
         self.batch = batch;
@@ -146,6 +184,10 @@ impl Request {
     }
 
     /// Sets the sampling steps.
+    ///
+    /// ```
+    /// assert_eq!(plantain::Request::new("a red fox").steps(4).steps, Some(4));
+    /// ```
     #[must_use]
     pub fn steps(mut self, steps: usize) -> Self {
         self.steps = Some(steps);
@@ -153,6 +195,10 @@ impl Request {
     }
 
     /// Sets the guidance scale; 1 or less means none.
+    ///
+    /// ```
+    /// assert_eq!(plantain::Request::new("a harbour").guidance(5.0).guidance, Some(5.0));
+    /// ```
     #[must_use]
     pub fn guidance(mut self, guidance: f64) -> Self {
         self.guidance = Some(guidance);
@@ -160,6 +206,11 @@ impl Request {
     }
 
     /// Sets width and height in pixels.
+    ///
+    /// ```
+    /// let request = plantain::Request::new("a red fox").size([128, 64]);
+    /// assert_eq!(request.size, Some([128, 64]));
+    /// ```
     #[must_use]
     pub fn size(mut self, size: [usize; 2]) -> Self {
         self.size = Some(size);
@@ -167,6 +218,13 @@ impl Request {
     }
 
     /// Sets the shape, instead of a size.
+    ///
+    /// ```
+    /// let request = plantain::Request::new("a red fox").aspect("3:2".parse()?);
+    /// let model = plantain::default_model()?;
+    /// assert_eq!(request.settings(model.manifest())?.width, 160);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn aspect(mut self, aspect: Aspect) -> Self {
         self.aspect = Some(aspect);
@@ -174,6 +232,13 @@ impl Request {
     }
 
     /// Sets the sampler.
+    ///
+    /// ```
+    /// use plantain::{Request, SamplerKind};
+    ///
+    /// let request = Request::new("a harbour").sampler(SamplerKind::Ddim);
+    /// assert_eq!(request.sampler, Some(SamplerKind::Ddim));
+    /// ```
     #[must_use]
     pub fn sampler(mut self, sampler: SamplerKind) -> Self {
         self.sampler = Some(sampler);
@@ -181,6 +246,13 @@ impl Request {
     }
 
     /// Sets the picture to start from.
+    ///
+    /// ```
+    /// use plantain::{Request, RgbImage};
+    ///
+    /// let grey = RgbImage::from_pixel(64, 64, image::Rgb([128; 3]));
+    /// let request = Request::new("a lighthouse").init_image(grey).strength(0.6);
+    /// ```
     #[must_use]
     pub fn init_image(mut self, image: impl Into<Arc<RgbImage>>) -> Self {
         self.init_image = Some(image.into());
@@ -188,6 +260,10 @@ impl Request {
     }
 
     /// Sets how much of the picture to start from is lost, above 0 and up to 1.
+    ///
+    /// ```
+    /// assert_eq!(plantain::Request::new("a lighthouse").strength(0.6).strength, Some(0.6));
+    /// ```
     #[must_use]
     pub fn strength(mut self, strength: f64) -> Self {
         self.strength = Some(strength);
@@ -195,6 +271,14 @@ impl Request {
     }
 
     /// Sets which part of the picture to start from is drawn anew: white is, black stays.
+    ///
+    /// ```
+    /// use plantain::{GrayImage, Request, RgbImage};
+    ///
+    /// // The left half is drawn anew.
+    /// let mask = GrayImage::from_fn(64, 64, |x, _| image::Luma([if x < 32 { 255 } else { 0 }]));
+    /// let request = Request::new("a lighthouse").init_image(RgbImage::new(64, 64)).mask(mask);
+    /// ```
     #[must_use]
     pub fn mask(mut self, mask: impl Into<Arc<GrayImage>>) -> Self {
         self.mask = Some(mask.into());
@@ -206,6 +290,16 @@ impl Request {
     /// # Errors
     /// When a number is out of range, the size cannot be made or contradicts the shape, the sampler does not suit the
     /// model, or a picture to start from is not there, of no use to the model or left without a step.
+    ///
+    /// ```
+    /// use plantain::Request;
+    ///
+    /// let model = plantain::default_model()?;
+    /// let settings = Request::new("a red fox").settings(model.manifest())?;
+    /// assert_eq!([settings.width, settings.height], [128, 128]);
+    /// assert!(Request::new("a red fox").steps(0).settings(model.manifest()).is_err());
+    /// # Ok::<(), plantain::Error>(())
+    /// ```
     pub fn settings(&self, manifest: &Manifest) -> Result<Settings, RequestError> {
         let defaults = &manifest.defaults;
         if self.size.is_some()
@@ -278,6 +372,16 @@ impl Request {
     }
 
     /// Settings that fight the model: each a sentence for the user.
+    ///
+    /// ```
+    /// use plantain::Request;
+    ///
+    /// let model = plantain::default_model()?;
+    /// assert!(Request::new("a red fox").warnings(model.manifest()).is_empty());
+    /// let large = Request::new("a red fox").size([512, 512]);
+    /// assert_eq!(large.warnings(model.manifest()).len(), 1);
+    /// # Ok::<(), plantain::Error>(())
+    /// ```
     pub fn warnings(&self, manifest: &Manifest) -> Vec<String> {
         let defaults = &manifest.defaults;
         let mut warnings = Vec::new();

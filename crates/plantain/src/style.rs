@@ -1,4 +1,10 @@
 //! Named style presets: a template around the prompt, and what to keep out.
+//!
+//! ```
+//! let style = plantain::style::find("flat")?;
+//! assert_eq!(style.prompt("a red fox"), "a red fox, flat illustration");
+//! # Ok::<(), plantain::style::StyleError>(())
+//! ```
 
 use std::collections::BTreeMap;
 
@@ -7,6 +13,17 @@ use serde::Deserialize;
 const PRESETS: &str = include_str!("styles.toml");
 
 /// A way of drawing.
+///
+/// ```
+/// use plantain::style::Style;
+///
+/// let ink = Style {
+///     description: "black ink".into(),
+///     template: "{prompt}, ink drawing".into(),
+///     negative: "colour".into(),
+/// };
+/// assert_eq!(ink.prompt("a heron"), "a heron, ink drawing");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Style {
@@ -20,6 +37,11 @@ pub struct Style {
 }
 
 /// The presets could not be read, or hold no style of this name.
+///
+/// ```
+/// let error = plantain::style::find("baroque").unwrap_err();
+/// assert!(error.to_string().starts_with("there is no style `baroque`"));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StyleError {
     /// No style has this name.
@@ -39,6 +61,13 @@ pub enum StyleError {
 ///
 /// # Errors
 /// When the presets are damaged.
+///
+/// ```
+/// for (name, style) in plantain::style::presets()? {
+///     println!("{name}: {}", style.description);
+/// }
+/// # Ok::<(), plantain::style::StyleError>(())
+/// ```
 pub fn presets() -> Result<BTreeMap<String, Style>, StyleError> {
     toml::from_str(PRESETS).map_err(|e| StyleError::Damaged(e.to_string()))
 }
@@ -47,6 +76,12 @@ pub fn presets() -> Result<BTreeMap<String, Style>, StyleError> {
 ///
 /// # Errors
 /// When there is none.
+///
+/// ```
+/// let style = plantain::style::find("3d")?;
+/// assert_eq!(style.template, "{prompt}, 3d render");
+/// # Ok::<(), plantain::style::StyleError>(())
+/// ```
 pub fn find(name: &str) -> Result<Style, StyleError> {
     let mut presets = presets()?;
     presets.remove(name).ok_or_else(|| StyleError::Unknown {
@@ -57,11 +92,23 @@ pub fn find(name: &str) -> Result<Style, StyleError> {
 
 impl Style {
     /// The prompt in this style.
+    ///
+    /// ```
+    /// let style = plantain::style::find("cartoon")?;
+    /// assert_eq!(style.prompt("a red fox"), "a red fox, cartoon");
+    /// # Ok::<(), plantain::style::StyleError>(())
+    /// ```
     pub fn prompt(&self, prompt: &str) -> String {
         self.template.replace("{prompt}", prompt)
     }
 
     /// The negative prompt in this style.
+    ///
+    /// ```
+    /// let style = plantain::style::find("photo")?;
+    /// assert!(style.negative_prompt("boats").starts_with("boats, drawing"));
+    /// # Ok::<(), plantain::style::StyleError>(())
+    /// ```
     pub fn negative_prompt(&self, negative: &str) -> String {
         match (negative, self.negative.as_str()) {
             ("", style) => style.to_string(),

@@ -10,6 +10,19 @@
 //! | decoder | `latent`, as diffusers' `vae.decode` takes it | `image`, about -1 to 1 |
 //! | encoder | `image`, -1 to 1 | `latent`, the mean, as diffusers' `vae.encode` gives it |
 //! | sampler | `noise`, `encoder_hidden_states`, `class_labels` where the model has them, `step_noise` `[steps - 1, ..]` for stochastic samplers, `negative_encoder_hidden_states` and `negative_class_labels` for guidance, `init_latent` `[1, ..]` scaled for the UNet, and `mask` `[1, 1, height, width]` of the latent for a part of it | `latent` (unrefined), `timesteps` |
+//!
+//! ```
+//! use plantain::DeviceOptions;
+//! use plantain::trace::{HostTensor, SamplerTrace, Tensors, TraceComponent, trace};
+//!
+//! let model = plantain::default_model()?;
+//! let latent = HostTensor { shape: vec![1, 6, 4, 4], values: vec![0.0; 96] };
+//! let inputs = Tensors::from([("latent".into(), latent)]);
+//! let (options, settings) = (DeviceOptions::default(), SamplerTrace::default());
+//! let outputs = trace(&model, TraceComponent::Decoder, &inputs, options, settings)?;
+//! assert_eq!(outputs["image"].shape, [1, 3, 32, 32]);
+//! # Ok::<(), plantain::Error>(())
+//! ```
 
 use std::fmt;
 use std::str::FromStr;
@@ -29,6 +42,13 @@ use crate::request::{check_guidance, check_strength, embeds_guidance};
 use crate::text_input::TextInput;
 
 /// A component that can be traced.
+///
+/// ```
+/// use plantain::trace::TraceComponent;
+///
+/// assert_eq!("unet".parse::<TraceComponent>()?, TraceComponent::Unet);
+/// # Ok::<(), String>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub enum TraceComponent {
@@ -52,6 +72,10 @@ impl TraceComponent {
     ];
 
     /// Name on the command line.
+    ///
+    /// ```
+    /// assert_eq!(plantain::trace::TraceComponent::TextEncoder.name(), "text-encoder");
+    /// ```
     pub fn name(self) -> &'static str {
         match self {
             Self::TextEncoder => "text-encoder",
@@ -84,6 +108,12 @@ impl FromStr for TraceComponent {
 
 /// Settings of a sampler trace; what is `None` comes from the manifest, but for the guidance scale,
 /// which is 1 unless negative states are given.
+///
+/// ```
+/// use plantain::trace::SamplerTrace;
+///
+/// let short = SamplerTrace { steps: Some(2), ..SamplerTrace::default() };
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct SamplerTrace {
     /// Sampler.
@@ -101,6 +131,19 @@ pub struct SamplerTrace {
 ///
 /// # Errors
 /// When the model has no such component, or an input is missing or misshaped.
+///
+/// ```
+/// use plantain::REFERENCE;
+/// use plantain::trace::{HostTensor, SamplerTrace, Tensors, TraceComponent, trace};
+///
+/// let model = plantain::default_model()?;
+/// let latent = HostTensor { shape: vec![1, 6, 4, 4], values: vec![0.0; 96] };
+/// let inputs = Tensors::from([("latent".into(), latent)]);
+/// let settings = SamplerTrace::default();
+/// let refined = trace(&model, TraceComponent::Refiner, &inputs, REFERENCE, settings)?;
+/// assert_eq!(refined["latent"].shape, [1, 6, 4, 4]);
+/// # Ok::<(), plantain::Error>(())
+/// ```
 pub fn trace(
     model: &Model,
     component: TraceComponent,

@@ -1,5 +1,6 @@
 //! Pictures that a drawing links to.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, Cursor};
 use std::path::{Component, Path, PathBuf};
@@ -7,20 +8,41 @@ use std::sync::Arc;
 
 use image::{ImageFormat, ImageReader, Limits};
 use resvg::usvg::ImageKind;
+use resvg::usvg::roxmltree::Document;
 
 use super::error::OverlayError;
 
 /// Longest side of a linked picture, in pixels.
 const SIDE: u32 = 8192;
 
+/// Where the links of a drawing lead below `folder`, each once.
+pub(super) fn targets(drawing: &Document<'_>, folder: &Path) -> Vec<PathBuf> {
+    let attributes = drawing.descendants().flat_map(|node| node.attributes());
+    let links = attributes.filter(|attribute| attribute.name() == "href");
+    // Others are links to elements of the drawing itself.
+    let links = links
+        .map(|link| link.value())
+        .filter(|link| !link.starts_with('#'));
+    let targets: BTreeSet<_> = links
+        .filter(|link| is_below(link))
+        .map(|link| folder.join(link))
+        .collect();
+    targets.into_iter().collect()
+}
+
+/// Whether a link is a path below the folder that it starts from.
+fn is_below(link: &str) -> bool {
+    let below = |part: Component<'_>| matches!(part, Component::Normal(_) | Component::CurDir);
+    // A colon makes an address of the net, or a drive.
+    !link.contains(':') && !link.is_empty() && Path::new(link).components().all(below)
+}
+
 /// The picture at a link, which must be a path below `folder`.
 pub(super) fn linked(link: &str, folder: &Path) -> Result<ImageKind, OverlayError> {
     let outside = || OverlayError::LinkOutside {
         link: link.to_string(),
     };
-    let below = |part: Component<'_>| matches!(part, Component::Normal(_) | Component::CurDir);
-    // A colon makes an address of the net, or a drive.
-    if link.contains(':') || link.is_empty() || !Path::new(link).components().all(below) {
+    if !is_below(link) {
         return Err(outside());
     }
     let path = folder.join(link);

@@ -9,7 +9,7 @@ mod reading;
 mod texts;
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use image::RgbaImage;
 use resvg::usvg::Tree;
@@ -58,6 +58,14 @@ impl Overlay {
         effort::check(&tree)?;
         texts::check(&tree)?;
         Ok(Self { tree })
+    }
+
+    /// The files below `folder` that a drawing links to, in the order of their names, so that it can be told whether one of
+    /// them has changed. That they are there and are pictures shows when the drawing is read; one that cannot be links to
+    /// nothing.
+    pub fn linked_files(svg: &str, folder: &Path) -> Vec<PathBuf> {
+        let drawing = reading::document(svg);
+        drawing.map_or_else(|_| Vec::new(), |drawing| links::targets(&drawing, folder))
     }
 
     /// Draws over `onto`, scaled to its size.

@@ -1,6 +1,7 @@
 use std::fs;
+use std::path::Path;
 
-use plantain_assets::OverlayError;
+use plantain_assets::{Overlay, OverlayError};
 
 use crate::overlays::{drawn, folder, overlay, overlay_in};
 
@@ -77,4 +78,18 @@ fn pictures_that_cannot_be_read_are_named() {
     }
     let error = overlay(r#"<image href="data:image/png;base64,AAAA" width="9" height="9"/>"#);
     assert!(matches!(error, Err(OverlayError::Picture { .. })));
+}
+
+#[test]
+fn the_files_that_a_drawing_links_to_are_told() {
+    let folder = Path::new("brand");
+    let svg = r##"<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" width="9" height="9">
+        <g id="mark"><image href="marks/deep/logo.png" width="1" height="1"/></g>
+        <image xlink:href="badge.jpg" width="1" height="1"/><image href="./badge.jpg" width="1" height="1"/>
+        <use href="#mark"/><image href="../outside.png"/><image href="data:image/png;base64,AA=="/>
+    </svg>"##;
+    let files = Overlay::linked_files(svg, folder);
+    let expected = ["brand/badge.jpg", "brand/marks/deep/logo.png"];
+    assert_eq!(files, expected.map(Path::new));
+    assert!(Overlay::linked_files("no drawing", folder).is_empty());
 }

@@ -6,10 +6,11 @@ use plantain_assets::AssetFormat;
 use serde_json::Value;
 
 use super::cells::Cell;
+use super::surroundings::Surroundings;
 use super::{Asset, Recipe};
 use crate::error::{CampaignError, Place};
 use crate::file::{CampaignFile, Format};
-use crate::identity::{key_of, sha256};
+use crate::identity::key_of;
 use crate::rows::read_text;
 use crate::size::Pixels;
 use crate::template::{Templates, Variables};
@@ -22,8 +23,7 @@ pub(super) struct AssetMaker<'a> {
     templates: Templates,
     /// Of each format: the name of its overlay among the templates.
     overlays: Vec<Option<String>>,
-    /// A hash of each format's overlay folder and of the campaign's fonts.
-    surroundings: Vec<String>,
+    surroundings: Surroundings,
 }
 
 impl<'a> AssetMaker<'a> {
@@ -33,26 +33,24 @@ impl<'a> AssetMaker<'a> {
         let place = file.source.place(&[OUTPUT]);
         templates.add(OUTPUT, campaign.output.clone(), place)?;
         let mut overlays = Vec::new();
-        let mut surroundings = Vec::new();
         for (i, format) in campaign.format.iter().enumerate() {
             let overlay = format.overlay.as_deref();
             overlays.push(match overlay {
                 Some(path) => Some(add_overlay(file, &mut templates, i, path)?),
                 None => None,
             });
-            surroundings.push(surroundings_of(file, overlay)?);
         }
         Ok(Self {
             file,
             templates,
             overlays,
-            surroundings,
+            surroundings: Surroundings::new(file)?,
         })
     }
 
     /// The asset of `cell`, whose variables get those of the asset too.
     pub(super) fn make(
-        &self,
+        &mut self,
         cell: &Cell,
         variables: &mut Variables,
         format: usize,
@@ -67,6 +65,10 @@ impl<'a> AssetMaker<'a> {
             Some(name) => Some(self.templates.render(name, variables, &cell.of)?),
             None => None,
         };
+        let surroundings = match &overlay {
+            Some(svg) => self.surroundings.of(svg, &own.overlay_folder(self.file)),
+            None => String::new(),
+        };
         let paths = self.paths(cell, variables)?;
         let recipe = Recipe {
             size,
@@ -78,7 +80,7 @@ impl<'a> AssetMaker<'a> {
             overlay,
         };
         Ok(Asset {
-            key: key_of("asset", &(&recipe, &self.surroundings[format])),
+            key: key_of("asset", &(&recipe, &surroundings)),
             of: cell.of.clone(),
             variables: cell.variables.clone(),
             format,
@@ -155,42 +157,6 @@ fn add_overlay(
     let name = format!("{number}.svg");
     templates.add(&name, text, Place::file(&full))?;
     Ok(name)
-}
-
-/// A hash of the files around an overlay, which it may link to, and of the campaign's fonts.
-fn surroundings_of(file: &CampaignFile, overlay: Option<&Path>) -> Result<String, CampaignError> {
-    let Some(overlay) = overlay else {
-        return Ok(String::new());
-    };
-    let mut hashes = Vec::new();
-    let overlay = file.resolve(overlay);
-    let folders = overlay.parent().map(Path::to_path_buf).into_iter();
-    let fonts = file
-        .campaign
-        .fonts
-        .as_deref()
-        .map(|fonts| file.resolve(fonts));
-    for folder in folders.chain(fonts) {
-        let entries = folder.read_dir().map_err(CampaignError::read(&folder))?;
-        let mut paths: Vec<_> = entries
-            .filter_map(Result::ok)
-            .map(|entry| entry.path())
-            .filter(|path| path.is_file() && is_resource(path))
-            .collect();
-        paths.sort();
-        for path in paths {
-            let bytes = std::fs::read(&path).map_err(CampaignError::read(&path))?;
-            hashes.push((path.file_name().map(ToOwned::to_owned), sha256(&bytes)));
-        }
-    }
-    Ok(key_of("files", &hashes))
-}
-
-/// Whether overlays may use such a file.
-fn is_resource(path: &Path) -> bool {
-    const KINDS: [&str; 6] = ["png", "jpg", "jpeg", "ttf", "otf", "ttc"];
-    let extension = path.extension().and_then(|extension| extension.to_str());
-    extension.is_some_and(|extension| KINDS.contains(&extension.to_ascii_lowercase().as_str()))
 }
 
 impl Format {

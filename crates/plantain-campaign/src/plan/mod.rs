@@ -3,6 +3,7 @@
 mod asset;
 mod cells;
 mod path;
+mod surroundings;
 
 use std::collections::{BTreeMap, HashMap};
 

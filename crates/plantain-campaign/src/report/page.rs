@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD as BASE64;
 use image::RgbImage;
 use image::imageops::{self, FilterType};
 use minijinja::value::Serde;
@@ -120,26 +122,7 @@ fn thumbnail(picture: &RgbImage) -> Result<String, CampaignError> {
     };
     let bytes = encode(small, AssetFormat::Jpeg, Some(80), None);
     let bytes = bytes.map_err(|error| cannot("a thumbnail", &error))?;
-    Ok(format!("data:image/jpeg;base64,{}", base64(&bytes)))
-}
-
-/// Source: RFC 4648, section 4.
-fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for chunk in bytes.chunks(3) {
-        let byte = |i: usize| u32::from(chunk.get(i).copied().unwrap_or(0));
-        let group = byte(0) << 16 | byte(1) << 8 | byte(2);
-        for i in 0..4 {
-            let digit = DIGITS[(group >> (18 - 6 * i)) as usize & 63];
-            text.push(if i <= chunk.len() {
-                char::from(digit)
-            } else {
-                '='
-            });
-        }
-    }
-    text
+    Ok(format!("data:image/jpeg;base64,{}", BASE64.encode(bytes)))
 }
 
 fn figures(lines: &[Line]) -> Vec<Figure> {
@@ -185,22 +168,4 @@ fn reasons(lines: &[Line]) -> Vec<(String, usize)> {
     let mut counts: Vec<_> = counts.into_iter().collect();
     counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
     counts
-}
-
-#[cfg(test)]
-mod tests {
-    use super::base64;
-
-    #[test]
-    fn base64_of_every_remainder() {
-        for (text, expected) in [
-            ("", ""),
-            ("f", "Zg=="),
-            ("fo", "Zm8="),
-            ("foo", "Zm9v"),
-            ("foobar", "Zm9vYmFy"),
-        ] {
-            assert_eq!(base64(text.as_bytes()), expected);
-        }
-    }
 }

@@ -6,12 +6,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Instant;
 
+use plantain::weights::sha256;
 use plantain::{Error, Event, Format};
 use plantain_assets::measure;
 
 use super::Run;
 use crate::error::CampaignError;
-use crate::identity::sha256;
 use crate::painter::{CampaignEvent, CampaignObserver, Easel, Painted, Painter};
 use crate::plan::Shot;
 use crate::size::Pixels;

@@ -7,13 +7,15 @@ use std::thread;
 use std::time::Instant;
 
 use image::{DynamicImage, RgbImage, RgbaImage};
+use plantain::weights::sha256;
+use plantain::{Parameters, read_parameters};
 use plantain_assets::{
     Fonts, Insets, Measures, Overlay, cut_out, encode, fit_beside, measure, shrink,
 };
 
 use super::{Run, Wanted};
 use crate::error::{CampaignError, Place};
-use crate::identity::{key_of, sha256};
+use crate::identity::key_of;
 use crate::judge::Judgement;
 use crate::painter::{CampaignEvent, CampaignObserver};
 use crate::plan::{Asset, Recipe, Shot};
@@ -147,7 +149,11 @@ fn make_one(
 ) -> Result<Result<Entry, String>, CampaignError> {
     let started = Instant::now();
     let file = store.read_picture(&task.picture.key)?;
-    let bytes = match render(run, fonts, task, &file) {
+    let parameters = read_parameters(&store.picture_path(&task.picture.key));
+    let rendered = parameters
+        .map_err(|error| error.to_string())
+        .and_then(|parameters| render(run, fonts, task, &file, &parameters));
+    let bytes = match rendered {
         Ok(bytes) => bytes,
         Err(reason) => return Ok(Err(reason)),
     };
@@ -162,8 +168,14 @@ fn make_one(
     Ok(Ok(entry))
 }
 
-/// The bytes of the asset, or why there are none.
-fn render(run: Run<'_>, fonts: &Fonts, task: &Task<'_>, file: &[u8]) -> Result<Vec<u8>, String> {
+/// The bytes of the asset of the picture in `file`, or why there are none.
+fn render(
+    run: Run<'_>,
+    fonts: &Fonts,
+    task: &Task<'_>,
+    file: &[u8],
+    parameters: &Parameters,
+) -> Result<Vec<u8>, String> {
     let recipe = &task.asset.recipe;
     let image = image::load_from_memory(file)
         .map_err(|e| e.to_string())?
@@ -185,8 +197,8 @@ fn render(run: Run<'_>, fonts: &Fonts, task: &Task<'_>, file: &[u8]) -> Result<V
         let drawn = overlay.and_then(|overlay| overlay.draw(&mut canvas));
         drawn.map_err(|error| format!("{place}: {error}"))?;
     }
-    let parameters = text_of(task);
-    encode(&canvas, recipe.file_type, recipe.quality, Some(&parameters)).map_err(|e| e.to_string())
+    let text = parameters.to_string();
+    encode(&canvas, recipe.file_type, recipe.quality, Some(&text)).map_err(|e| e.to_string())
 }
 
 /// The picture in the shape of the asset, `factor` times as large.
@@ -213,23 +225,4 @@ fn transparent(
     let cut = cut_out(&large, &measure(&large));
     let cut = cut.ok_or("its background is not plain, so it cannot become transparent")?;
     Ok(shrink(&cut, factor))
-}
-
-/// How the picture was made, as in the files of pictures.
-fn text_of(task: &Task<'_>) -> String {
-    let picture = task.picture;
-    let negative = match task.shot.negative.as_str() {
-        "" => String::new(),
-        negative => format!("Negative prompt: {negative}\n"),
-    };
-    format!(
-        "{}\n{negative}Steps: {}, Sampler: {}, CFG scale: {}, Seed: {}, Size: {}, Model: {}",
-        task.shot.prompt,
-        picture.steps,
-        picture.sampler,
-        picture.guidance,
-        picture.seed,
-        picture.size,
-        picture.model
-    )
 }

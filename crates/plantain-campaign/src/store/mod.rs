@@ -12,8 +12,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use plantain::weights::sha256;
+
 use crate::error::CampaignError;
-use crate::identity::sha256;
 use crate::shard::Shard;
 
 use ledger::Ledger;
@@ -150,12 +151,17 @@ impl Store {
 
     /// Puts the bytes of a picture's file in place; the picture counts once its entry is added.
     pub(crate) fn write_picture(&self, key: &str, bytes: &[u8]) -> Result<(), CampaignError> {
-        self.write(&picture_path(&self.root.join(FOLDER), key), bytes)
+        self.write(&self.picture_path(key), bytes)
+    }
+
+    /// Where a picture's file is.
+    pub(crate) fn picture_path(&self, key: &str) -> PathBuf {
+        picture_path(&self.root.join(FOLDER), key)
     }
 
     /// The bytes of a picture's file.
     pub(crate) fn read_picture(&self, key: &str) -> Result<Vec<u8>, CampaignError> {
-        let path = picture_path(&self.root.join(FOLDER), key);
+        let path = self.picture_path(key);
         fs::read(&path).map_err(CampaignError::read(&path))
     }
 

@@ -4,6 +4,12 @@ use burn::BurnConfig;
 use cubecl::config::RuntimeConfig;
 
 /// Settings of the runtime, for the whole process.
+///
+/// ```
+/// use plantain_kernels::RuntimeSettings;
+///
+/// assert!(!RuntimeSettings::default().fusion);
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct RuntimeSettings {
     /// Whether Burn fuses the operations between our kernels. Faster on some devices, and the less travelled road.
@@ -13,6 +19,13 @@ pub struct RuntimeSettings {
 impl RuntimeSettings {
     /// Makes the settings hold. Only the first call before the first device is opened has an effect; it returns whether
     /// this one had.
+    ///
+    /// ```
+    /// use plantain_kernels::RuntimeSettings;
+    ///
+    /// assert!(RuntimeSettings { fusion: true }.apply());
+    /// assert!(!RuntimeSettings { fusion: false }.apply());
+    /// ```
     pub fn apply(self) -> bool {
         BurnConfig::try_set(burn(self.fusion))
     }

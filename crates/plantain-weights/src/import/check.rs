@@ -50,6 +50,16 @@ fn expected(model: &Model) -> Vec<ExpectedTensor> {
 impl Model {
     /// The tensors that no network of this model needs, each as [`TensorProblem::Unused`]. They do
     /// no harm, but a model whose parts are called otherwise than expected has some.
+    ///
+    /// ```
+    /// # use std::path::Path;
+    /// # use plantain_weights::Model;
+    /// # let model = Model::open(Path::new("../../tests/fixtures/weights/turbo"))?;
+    /// for problem in model.unused_tensors() {
+    ///     println!("warning: {problem}");
+    /// }
+    /// # Ok::<(), plantain_weights::ReadError>(())
+    /// ```
     pub fn unused_tensors(&self) -> Vec<TensorProblem> {
         let mut strangers = strangers(self, &expected(self));
         strangers.retain(|problem| matches!(problem, TensorProblem::Unused { .. }));

@@ -14,7 +14,6 @@ use std::path::Path;
 
 use plantain_kernels::MappedFile;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use crate::container::{Container, split};
 use crate::error::{ConvertError, ReadError, TensorProblem};
@@ -23,6 +22,7 @@ use crate::int8;
 use crate::keys::KeyMap;
 use crate::manifest::{Component, FORMAT_VERSION, Manifest, Provenance, SourceFile};
 use crate::package::{MANIFEST_KEY, Model, ModelFile, TOKENIZER_KEY};
+use crate::sha256::sha256;
 use crate::tensors::{NamedTensor, TensorRef, TensorSource};
 use crate::write::{OutputTensor, Part, write_safetensors};
 
@@ -78,6 +78,12 @@ fn file_stem(path: &Path) -> String {
 }
 
 /// Type of the numbers in a converted package.
+///
+/// ```
+/// use plantain_weights::{ConvertOptions, TargetType};
+///
+/// let half = ConvertOptions { dtype: TargetType::F16, ..ConvertOptions::default() };
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TargetType {
@@ -124,6 +130,16 @@ impl TargetType {
 }
 
 /// What to change while converting.
+///
+/// ```
+/// use plantain_weights::{ConvertOptions, TargetType};
+///
+/// let options = ConvertOptions {
+///     dtype: TargetType::F16,
+///     name: Some("tiny".into()),
+///     ..ConvertOptions::default()
+/// };
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ConvertOptions {
     /// Type of the numbers.
@@ -140,6 +156,14 @@ pub struct ConvertOptions {
 }
 
 /// What a conversion found and did.
+///
+/// ```
+/// use plantain_weights::ConvertReport;
+///
+/// fn line(report: &ConvertReport) -> String {
+///     format!("{} tensors, {} bytes", report.tensors, report.bytes)
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct ConvertReport {
     /// The source, as in errors.
@@ -167,6 +191,18 @@ pub struct ConvertReport {
 /// When tensors are missing, unused, of another shape or type, not
 /// finite, without their scales or beyond the range of the target type and `allow_partial` is off,
 /// when the destination is part of the source, or when it cannot be written.
+///
+/// ```
+/// use std::path::Path;
+/// use plantain_weights::{ConvertOptions, Model, convert};
+///
+/// # let folder = tempfile::tempdir()?;
+/// let source = Path::new("../../tests/fixtures/weights/turbo");
+/// let package = folder.path().join("turbo.safetensors");
+/// convert(source, &package, &ConvertOptions::default(), &|| false)?;
+/// assert_eq!(Model::open(&package)?.manifest().name, Model::open(source)?.manifest().name);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn convert(
     model: &Model,
     destination: &Path,
@@ -277,9 +313,6 @@ fn source_file(path: &Path, name: &str) -> Result<SourceFile, ReadError> {
     Ok(SourceFile {
         path: name.to_string(),
         bytes: file.len() as u64,
-        sha256: Sha256::digest(&*file)
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect(),
+        sha256: sha256(&file),
     })
 }

@@ -3,6 +3,21 @@
 //! Each component gets fixed inputs of its own, so an error in one does not show in the next. Within a component a block
 //! gets what the blocks before it computed on the same device, so the first block that departs is where to look, and
 //! those after it carry its error along.
+//!
+//! ```
+//! use plantain::doctor::{Examination, Side, Verdict, examine};
+//! use plantain::{DeviceChoice, DeviceOptions, Model, PrecisionChoice};
+//!
+//! let model = Model::open("../../tests/fixtures/weights/turbo".as_ref())?;
+//! let ndarray = DeviceOptions {
+//!     device: DeviceChoice::NdArray,
+//!     precision: PrecisionChoice::F32,
+//! };
+//! let side = Side { model: &model, options: ndarray };
+//! let report = examine(side, Side::reference(&model), Examination::default())?;
+//! assert_eq!(report.verdict, Verdict::Ok);
+//! # Ok::<(), plantain::Error>(())
+//! ```
 
 mod network;
 mod report;
@@ -25,6 +40,15 @@ pub use report::{
 use watch::{Seen, Watch, milliseconds_since};
 
 /// A model on a device.
+///
+/// ```
+/// use plantain::DeviceOptions;
+/// use plantain::doctor::Side;
+///
+/// let model = plantain::default_model()?;
+/// let side = Side { model: &model, options: DeviceOptions::default() };
+/// # Ok::<(), plantain::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct Side<'a> {
     /// The model.
@@ -35,6 +59,15 @@ pub struct Side<'a> {
 
 impl<'a> Side<'a> {
     /// `model` where it is compared with: [`REFERENCE`].
+    ///
+    /// ```
+    /// use plantain::REFERENCE;
+    /// use plantain::doctor::Side;
+    ///
+    /// let model = plantain::default_model()?;
+    /// assert_eq!(Side::reference(&model).options, REFERENCE);
+    /// # Ok::<(), plantain::Error>(())
+    /// ```
     pub fn reference(model: &'a Model) -> Self {
         Self {
             model,
@@ -44,6 +77,12 @@ impl<'a> Side<'a> {
 }
 
 /// How to examine.
+///
+/// ```
+/// use plantain::doctor::Examination;
+///
+/// let small = Examination { size: Some([64, 64]), tolerance: None };
+/// ```
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Examination {
     /// Width and height of the picture in pixels; the model's own where there are none.
@@ -66,6 +105,16 @@ const COMPONENTS: [TraceComponent; 5] = [
 ///
 /// # Errors
 /// When a model cannot be loaded, their blocks differ, the size does not fit, or a device fails.
+///
+/// ```
+/// use plantain::doctor::{Examination, Side, examine};
+///
+/// # let model = plantain::Model::open("../../tests/fixtures/weights/turbo".as_ref())?;
+/// let side = Side::reference(&model);
+/// let report = examine(side, side, Examination::default())?;
+/// assert_eq!(report.first_divergence, None);
+/// # Ok::<(), plantain::Error>(())
+/// ```
 pub fn examine(
     device: Side<'_>,
     reference: Side<'_>,

@@ -14,6 +14,15 @@ use crate::reference::picture_size;
 pub const UNDISTURBED: &str = "(undisturbed)";
 
 /// What an examination found.
+///
+/// ```
+/// # use plantain::doctor::{Examination, Side, examine};
+/// # let model = plantain::Model::open("../../tests/fixtures/weights/turbo".as_ref())?;
+/// # let side = Side::reference(&model);
+/// let report = examine(side, side, Examination::default())?;
+/// println!("{} in {}: {}", report.device, report.precision, report.advice);
+/// # Ok::<(), plantain::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Report {
     /// Name of the model.
@@ -39,6 +48,17 @@ pub struct Report {
 }
 
 /// Blocks of a component.
+///
+/// ```
+/// # use plantain::doctor::{Examination, Side, examine};
+/// # let model = plantain::Model::open("../../tests/fixtures/weights/turbo".as_ref())?;
+/// # let side = Side::reference(&model);
+/// let report = examine(side, side, Examination::default())?;
+/// for component in &report.components {
+///     println!("{}: {} blocks", component.component, component.blocks.len());
+/// }
+/// # Ok::<(), plantain::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ComponentReport {
     /// Name, as that of [`TraceComponent`](crate::trace::TraceComponent).
@@ -48,6 +68,17 @@ pub struct ComponentReport {
 }
 
 /// Errors and times of a block.
+///
+/// ```
+/// # use plantain::doctor::{Examination, Side, examine};
+/// # let model = plantain::Model::open("../../tests/fixtures/weights/turbo".as_ref())?;
+/// # let side = Side::reference(&model);
+/// let report = examine(side, side, Examination::default())?;
+/// let blocks = report.components.iter().flat_map(|component| &component.blocks);
+/// let slowest = blocks.max_by(|a, b| a.device_ms.total_cmp(&b.device_ms));
+/// println!("{:?}", slowest.map(|block| &block.name));
+/// # Ok::<(), plantain::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct BlockReport {
     /// Path of the module in its network, or [`UNDISTURBED`].
@@ -69,6 +100,13 @@ pub struct BlockReport {
 }
 
 /// A block by its place.
+///
+/// ```
+/// use plantain::doctor::BlockName;
+///
+/// let name = BlockName { component: "unet", block: "mid_block".into() };
+/// assert_eq!(format!("{}.{}", name.component, name.block), "unet.mid_block");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct BlockName {
     /// The component.
@@ -78,6 +116,12 @@ pub struct BlockName {
 }
 
 /// The finding in a word.
+///
+/// ```
+/// use plantain::doctor::Verdict;
+///
+/// assert_ne!(Verdict::Differs, Verdict::Ok);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
@@ -91,6 +135,10 @@ pub enum Verdict {
 
 impl Verdict {
     /// As it is printed.
+    ///
+    /// ```
+    /// assert_eq!(plantain::doctor::Verdict::Ok.name(), "ok");
+    /// ```
     pub fn name(self) -> &'static str {
         match self {
             Self::Ok => "ok",
@@ -101,6 +149,12 @@ impl Verdict {
 }
 
 /// Largest relative error that is agreement in a precision of that name, through all blocks of a network.
+///
+/// ```
+/// use plantain::doctor::tolerance;
+///
+/// assert!(tolerance("f32") < tolerance("bf16"));
+/// ```
 pub fn tolerance(precision: &str) -> f64 {
     match precision {
         "int8" => 1.5e-1,
@@ -229,6 +283,22 @@ impl BlockReport {
     }
 
     /// Whether all values are finite and close enough.
+    ///
+    /// ```
+    /// use plantain::doctor::BlockReport;
+    ///
+    /// let block = BlockReport {
+    ///     name: "conv_in".into(),
+    ///     shape: vec![1, 64, 16, 16],
+    ///     max_abs: Some(1e-5),
+    ///     relative: Some(1e-6),
+    ///     non_finite: 0,
+    ///     reference_non_finite: 0,
+    ///     device_ms: 0.2,
+    ///     reference_ms: 0.3,
+    /// };
+    /// assert!(block.agrees(1e-3));
+    /// ```
     pub fn agrees(&self, tolerance: f64) -> bool {
         self.relative.is_some_and(|error| error <= tolerance)
     }

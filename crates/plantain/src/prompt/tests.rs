@@ -38,7 +38,7 @@ fn states(model: &Model, prompt: &str) -> Vec<f32> {
         .load_text_encoder(&Target::stock(Device::flex()))
         .unwrap();
     let input = TextInput::encode(&encoder, &tokens).unwrap();
-    input.states.into_data().to_vec().unwrap()
+    input.states.into_data().try_to_vec().unwrap()
 }
 
 #[track_caller]
