@@ -18,7 +18,7 @@ use crate::error::{CampaignError, Place};
 use crate::identity::key_of;
 use crate::judge::Judgement;
 use crate::painter::{CampaignEvent, CampaignObserver};
-use crate::plan::{Asset, Recipe, Shot};
+use crate::plan::{Asset, Recipe};
 use crate::store::{AssetRecord, Entry, PictureRecord, Store};
 
 /// Smallest side of a picture whose background is taken away, in pixels.
@@ -33,7 +33,6 @@ pub(super) struct Made {
 
 /// An asset to be made.
 struct Task<'a> {
-    shot: &'a Shot,
     asset: &'a Asset,
     path: &'a str,
     picture: &'a PictureRecord,
@@ -121,7 +120,6 @@ fn tasks<'a>(
             continue;
         };
         tasks.extend(shot.assets.iter().map(|asset| Task {
-            shot,
             asset,
             path: &asset.paths[kept - 1],
             picture,
