@@ -51,3 +51,19 @@ fn a_graphics_processor_draws_the_picture_of_the_cpu() {
         println!("{precision}: {psnr:.1} dB");
     }
 }
+
+#[test]
+fn pictures_drawn_together_on_a_graphics_processor_are_those_drawn_alone() {
+    let Some(device) = gpu::device() else {
+        return;
+    };
+    let precision = PrecisionChoice::F32;
+    let options = DeviceOptions { device, precision };
+    let pipeline = Pipeline::load(ModelSource::BuiltIn, options).unwrap();
+    let request = Request::new("a red fox, cartoon").size([64, 64]).steps(1);
+    let request = request.count(2);
+    let batch = pipeline.batch_size(&request.settings(pipeline.manifest()).unwrap());
+    assert_eq!(batch, 4);
+    let draw = |batch| pipeline.generate(&request.clone().batch(batch), &mut Unobserved);
+    assert!(draw(batch).unwrap() == draw(1).unwrap());
+}

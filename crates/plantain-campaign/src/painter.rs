@@ -1,6 +1,6 @@
 //! Who draws the pictures.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::ops::{ControlFlow, Range};
 
 use plantain::{DeviceOptions, Error, Event, Model, Picture, Pipeline, Request, Settings};
@@ -91,28 +91,57 @@ impl Painter for ModelPainter {
         seeds: Range<u64>,
         easel: &mut dyn Easel,
     ) -> Result<(), Error> {
-        let request = Request {
-            seed: seeds.start,
-            count: (seeds.end - seeds.start) as usize,
-            ..self.request(shot)
+        let request = self.request(shot);
+        let pipeline = match self.pipeline.take() {
+            Some(pipeline) => pipeline,
+            None => {
+                let mut observer = |event| {
+                    easel.event(event);
+                    ControlFlow::Continue(())
+                };
+                Pipeline::load_observed(&self.model, self.options, &mut observer)?
+            }
         };
-        let easel = RefCell::new(easel);
+        let pipeline = self.pipeline.insert(pipeline);
+        let batch = pipeline.batch_size(&request.settings(pipeline.manifest())?);
+        paint_together(pipeline, &request, seeds, batch, easel)
+    }
+}
+
+/// Draws the pictures of `request` with `seeds`, `batch` at a time, which shows in none of them.
+fn paint_together(
+    pipeline: &Pipeline,
+    request: &Request,
+    seeds: Range<u64>,
+    batch: usize,
+    easel: &mut dyn Easel,
+) -> Result<(), Error> {
+    let next = Cell::new(seeds.start);
+    let request_from = |seed: u64, batch| Request {
+        seed,
+        count: (seeds.end - seed) as usize,
+        batch,
+        ..request.clone()
+    };
+    let mut paint = |request: &Request| {
+        let easel = RefCell::new(&mut *easel);
         let mut observer = |event| {
             easel.borrow_mut().event(event);
             ControlFlow::Continue(())
         };
-        let pipeline = match self.pipeline.take() {
-            Some(pipeline) => pipeline,
-            None => Pipeline::load_observed(&self.model, self.options, &mut observer)?,
-        };
-        let pipeline = self.pipeline.insert(pipeline);
-        pipeline.generate_each(&request, &mut observer, |picture| {
+        pipeline.generate_each(request, &mut observer, |picture| {
+            next.set(next.get() + 1);
             easel.borrow_mut().finished(Painted {
                 picture,
                 device: pipeline.device().to_string(),
                 precision: pipeline.precision().to_string(),
             })
         })
+    };
+    match paint(&request_from(seeds.start, batch)) {
+        // Drawn alone, the one picture that comes to nothing keeps none of the others from being drawn.
+        Err(Error::NonFinite { .. }) if batch > 1 => paint(&request_from(next.get(), 1)),
+        outcome => outcome,
     }
 }
 
@@ -159,5 +188,73 @@ pub trait CampaignObserver {
     /// Whether the run is to stop after the picture that is being drawn.
     fn stops(&self) -> bool {
         false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use plantain::{DeviceChoice, PrecisionChoice};
+
+    use super::*;
+
+    /// Keeps pictures until it has enough.
+    struct Kept {
+        pictures: Vec<Picture>,
+        most: usize,
+    }
+
+    impl Easel for Kept {
+        fn event(&mut self, _event: Event) {}
+
+        fn finished(&mut self, painted: Painted) -> Result<(), Error> {
+            self.pictures.push(painted.picture);
+            match self.pictures.len() < self.most {
+                true => Ok(()),
+                false => Err(Error::Cancelled),
+            }
+        }
+    }
+
+    fn pictures(options: DeviceOptions, batch: usize, most: usize) -> Vec<Picture> {
+        let folder = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../../tests/fixtures/weights/turbo"
+        );
+        let pipeline = Pipeline::load(Path::new(folder), options).unwrap();
+        let request = Request::new("a fox").negative_prompt("snow").guidance(3.0);
+        let mut kept = Kept {
+            pictures: Vec::new(),
+            most,
+        };
+        let painted = paint_together(&pipeline, &request.steps(2), 5..12, batch, &mut kept);
+        assert_eq!(painted.is_err(), most <= 7, "{painted:?}");
+        kept.pictures
+    }
+
+    #[test]
+    fn how_many_are_drawn_together_shows_in_no_picture() {
+        for device in DeviceChoice::CPU {
+            for precision in [
+                PrecisionChoice::F32,
+                PrecisionChoice::Bf16,
+                PrecisionChoice::Int8,
+            ] {
+                let options = DeviceOptions { device, precision };
+                let alone = pictures(options, 1, usize::MAX);
+                assert_eq!(alone.len(), 7);
+                for batch in [2, 3, 4] {
+                    let together = pictures(options, batch, usize::MAX);
+                    assert!(together == alone, "{device} {precision} {batch}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn drawing_stops_within_those_that_are_drawn_together() {
+        let options = DeviceOptions::default();
+        assert_eq!(pictures(options, 4, 6), pictures(options, 1, 6));
     }
 }

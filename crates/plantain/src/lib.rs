@@ -16,6 +16,7 @@
 //! [`doctor`], which measure, read the clock.
 
 mod aspect;
+mod batch;
 pub mod bench;
 mod cancel;
 mod denoiser;

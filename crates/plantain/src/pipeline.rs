@@ -10,6 +10,7 @@ use plantain_nn::{ClipTextModel, Decoder, DecoderConfig, Encoder, Packing, Refin
 use plantain_sampling::Noise;
 use plantain_weights::{Manifest, Model, Target};
 
+use crate::batch::batch_size;
 use crate::denoiser::{Denoiser, Guided, InitLatent, Prompted, SamplingRun, SamplingWatch};
 use crate::device::{DeviceChoice, DeviceOptions, precision_name};
 use crate::error::{Error, RequestError};
@@ -190,6 +191,28 @@ impl Pipeline {
     /// ```
     pub fn cut_text(&self, prompt: &str) -> Result<String, Error> {
         Ok(self.tokenizer.read(prompt, 1)?.cut)
+    }
+
+    /// How many pictures are best drawn together ([`Request::batch`]): on the CPU one, as more take longer; on a graphics
+    /// processor up to four, as long as no tensor of the UNet is larger than the 128 MiB that every such device reads at once.
+    ///
+    /// ```
+    /// use plantain::{ModelSource, Pipeline, REFERENCE, Request};
+    ///
+    /// let pipeline = Pipeline::load(ModelSource::BuiltIn, REFERENCE)?;
+    /// let settings = Request::new("a red fox").settings(pipeline.manifest())?;
+    /// assert_eq!(pipeline.batch_size(&settings), 1);
+    /// # Ok::<(), plantain::Error>(())
+    /// ```
+    pub fn batch_size(&self, settings: &Settings) -> usize {
+        let Some(unet) = &self.manifest().components.unet else {
+            return 1;
+        };
+        let guided = settings.guidance > 1.0 && !embeds_guidance(self.manifest());
+        let [_, _, height, width] = self.latent_shape(settings, 1);
+        let evaluations = if guided { 2 } else { 1 };
+        let packing = self.target.packing.as_ref();
+        batch_size(unet, packing, [height, width], evaluations)
     }
 
     /// Draws the pictures of a request, as many at a time as it says; each goes to `finished` as soon as it

@@ -3,6 +3,7 @@
 //! A key that this crate does not know is ignored; a key that asks for something this crate cannot
 //! compute is refused by `validate`, so that no model runs with a part of it silently missing.
 
+mod activation;
 mod cost;
 mod decoder;
 mod encoder;

@@ -1,0 +1,57 @@
+//! How many pictures are drawn together.
+
+use plantain_nn::{Packing, Storage, UNetConfig};
+
+/// Most pictures that are drawn together: more keep a graphics processor no busier, and are all lost when a run stops.
+const MOST: usize = 4;
+/// Largest tensor, in bytes: what every graphics processor reads at once, and the only bound that its driver tells.
+const LARGEST: usize = 128 << 20;
+
+/// How many latents of `height` x `width` go through a UNet together best, each as often as it is evaluated in a step.
+pub(crate) fn batch_size(
+    unet: &UNetConfig,
+    packing: Option<&Packing>,
+    [height, width]: [usize; 2],
+    evaluations: usize,
+) -> usize {
+    let Some(Packing::Device(_, storage)) = packing else {
+        return 1;
+    };
+    let bytes = match storage {
+        Storage::F32 => 4,
+        Storage::F16 => 2,
+    };
+    let one = bytes * evaluations * unet.largest_activation(height, width);
+    (LARGEST / one.max(1)).clamp(1, MOST)
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+    use plantain_nn::Precision;
+
+    use super::*;
+
+    #[test]
+    fn as_many_as_their_tensors_fit_the_buffers() {
+        let unet = UNetConfig::default();
+        let on = |storage, side, evaluations| {
+            let packing = Packing::Device(Device::flex(), storage);
+            batch_size(&unet, Some(&packing), [side, side], evaluations)
+        };
+        // 40 MiB each in f32.
+        assert_eq!(on(Storage::F32, 64, 1), 3);
+        assert_eq!(on(Storage::F32, 64, 2), 1);
+        assert_eq!(on(Storage::F16, 64, 2), 3);
+        assert_eq!(on(Storage::F16, 64, 1), 4);
+        assert_eq!(on(Storage::F32, 256, 2), 1);
+    }
+
+    #[test]
+    fn one_on_the_cpu() {
+        let unet = UNetConfig::default();
+        let packing = Packing::Host(Precision::F32);
+        assert_eq!(batch_size(&unet, Some(&packing), [8, 8], 1), 1);
+        assert_eq!(batch_size(&unet, None, [8, 8], 1), 1);
+    }
+}
