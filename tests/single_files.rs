@@ -156,9 +156,15 @@ fn texts(model: &Model, expected: &Tensors) -> Tensors {
     ])
 }
 
-/// The picture of a latent, in -1 to 1.
+/// The picture of a latent of the UNet, in -1 to 1.
 fn decoded(model: &Model, latent: &HostTensor) -> HostTensor {
-    let inputs = Tensors::from([("latent".to_string(), latent.clone())]);
+    let vae = model.manifest().components.vae.as_ref().unwrap();
+    let (scaling, _) = vae.scaling();
+    let mut latent = latent.clone();
+    for value in &mut latent.values {
+        *value = (f64::from(*value) / scaling) as f32;
+    }
+    let inputs = Tensors::from([("latent".to_string(), latent)]);
     let device = on(DeviceChoice::Flex);
     let settings = SamplerTrace::default();
     let decoded = trace(model, TraceComponent::Decoder, &inputs, device, settings).unwrap();

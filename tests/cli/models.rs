@@ -78,7 +78,10 @@ fn tensors_alone_are_no_model() {
     refused(
         &Place::new(),
         &part,
-        &["no model manifest", "plantain convert"],
+        &[
+            "neither a model manifest nor a whole checkpoint",
+            "plantain convert",
+        ],
     );
 }
 

@@ -83,9 +83,10 @@ impl PrunePlan {
     pub fn parse(text: &str) -> Result<Self, PruneError> {
         let plan = toml::from_str(text);
         plan.map_err(|error: toml::de::Error| {
-            let line = error
-                .span()
-                .map(|span| text[..span.start].lines().count().max(1));
+            let line = error.span().map(|span| {
+                let before = &text.as_bytes()[..span.start.min(text.len())];
+                1 + before.iter().filter(|byte| **byte == b'\n').count()
+            });
             let line = line.map_or_else(String::new, |line| format!("line {line}: "));
             PruneError::Plan(format!("{line}{}", error.message()))
         })

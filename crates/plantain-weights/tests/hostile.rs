@@ -45,13 +45,13 @@ fn other_kinds_of_file() {
     assert_says(&message_for(b""), "empty file");
     assert_says(
         &message_for(b"PK\x03\x04archive/data.pkl"),
-        "save the model as safetensors",
+        "is damaged: its zip directory",
     );
     for protocol in [2, 4, 5] {
         let pickle = [&[0x80, protocol][..], b"ccollections\nOrderedDict"].concat();
-        assert_says(&message_for(&pickle), "Python pickle");
+        assert_says(&message_for(&pickle), "is damaged");
     }
-    assert_says(&message_for(b"GGUF\x03\0\0\0\0\0\0\0"), "GGUF");
+    assert_says(&message_for(b"GGUF\x03\0\0\0\0\0\0\0"), "is damaged");
     assert_says(
         &message_for(b"version https://git-lfs.github.com/spec/v1\n"),
         "git lfs pull",
@@ -132,7 +132,10 @@ fn lying_tensors() {
 
 #[test]
 fn packages_with_bad_metadata() {
-    assert_says(&message_for(&safetensors("{}", &[])), "no model manifest");
+    assert_says(
+        &message_for(&safetensors("{}", &[])),
+        "neither a model manifest nor a whole checkpoint",
+    );
     let mut newer = manifest();
     newer["format"] = json!(7);
     newer["sampler"] = json!("of a kind not thought of yet");
@@ -193,7 +196,7 @@ fn folders_with_unusable_weights() {
     let folder = copy_of("modern");
     let unet = folder.path().join("unet");
     let weights = unet.join("diffusion_pytorch_model.fp16.safetensors");
-    fs::rename(&weights, unet.join("diffusion_pytorch_model.bin")).unwrap();
+    fs::rename(&weights, unet.join("diffusion_pytorch_model.msgpack")).unwrap();
     let open = || {
         Model::open(folder.path())
             .map(drop)
@@ -201,7 +204,11 @@ fn folders_with_unusable_weights() {
             .to_string()
     };
     assert_says(&open(), "safe_serialization=True");
-    fs::remove_file(unet.join("diffusion_pytorch_model.bin")).unwrap();
+    // The older name, whatever the format.
+    let torch = unet.join("diffusion_pytorch_model.bin");
+    fs::rename(unet.join("diffusion_pytorch_model.msgpack"), &torch).unwrap();
+    Model::open(folder.path()).unwrap();
+    fs::remove_file(&torch).unwrap();
     assert_says(&open(), "no .safetensors file");
     fs::create_dir(&weights).unwrap();
     assert_says(&open(), "neither a file nor a folder");

@@ -37,6 +37,15 @@ pub struct MemoryPlan {
 }
 
 /// A run that does not fit, whatever is done.
+///
+/// ```
+/// # use plantain::{MemoryPlan, PrecisionChoice};
+/// # let model = plantain::default_model()?;
+/// let error = MemoryPlan::new(&model, [512, 512], PrecisionChoice::Auto, 1_000_000).unwrap_err();
+/// assert!(error.needed > error.available);
+/// println!("{error}");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{width}x{height} pixels with this model take about {} MB of memory at least, and {} MB may be used; ask for a smaller picture, or close other programs",
