@@ -13,6 +13,16 @@ use crate::package::{Model, ModelFile};
 const TOKENS: &str = "text_encoder.embeddings.token_embedding.weight";
 
 /// Why an embedding was not added.
+///
+/// ```
+/// # use std::path::Path;
+/// # use plantain_weights::Model;
+/// # let model = Model::open(Path::new("../../tests/fixtures/prompts/model"))?;
+/// # let path = Path::new("../../tests/fixtures/loras/kohya.safetensors");
+/// let error = model.with_embedding(path).unwrap_err();
+/// assert!(error.to_string().contains("it is no embedding"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EmbeddingError {
@@ -60,6 +70,17 @@ impl Model {
     /// # Errors
     /// When the file cannot be read, is no embedding, or does not fit the text encoder, or when the model has no tokenizer or
     /// knows the word.
+    ///
+    /// ```
+    /// # use std::path::Path;
+    /// # use plantain_weights::Model;
+    /// # let model = Model::open(Path::new("../../tests/fixtures/prompts/model"))?;
+    /// # let path = Path::new("../../tests/fixtures/prompts/embeddings/two-vectors.pt");
+    /// let model = model.with_embedding(path)?;
+    /// let added = &model.manifest().tokenizer.as_ref().unwrap().embeddings[0];
+    /// assert_eq!((added.word.as_str(), added.vectors), ("two-vectors", 2));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn with_embedding(&self, path: &Path) -> Result<Self, EmbeddingError> {
         let file = Arc::new(Container::open(path)?);
         let (word, stored) = find(&file, path)?;

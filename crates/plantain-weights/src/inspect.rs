@@ -54,6 +54,12 @@ pub struct MemoryEstimate {
 
 impl MemoryEstimate {
     /// The largest set of intermediate values alive at once.
+    ///
+    /// ```
+    /// use plantain_weights::MemoryEstimate;
+    ///
+    /// assert_eq!(MemoryEstimate { weights: 300, sampling: 200, decoding: 50 }.activations(), 200);
+    /// ```
     pub fn activations(&self) -> u64 {
         self.sampling.max(self.decoding)
     }
@@ -165,6 +171,14 @@ impl Model {
 impl Model {
     /// Floating-point operations of one evaluation of the UNet for one picture of the model's own size; 0 without a UNet. See
     /// [`UNetConfig::flops`].
+    ///
+    /// ```
+    /// # use std::path::Path;
+    /// # use plantain_weights::Model;
+    /// # let model = Model::open(Path::new("../../tests/fixtures/weights/turbo"))?;
+    /// println!("{:.1} GFLOP a step", model.unet_flops() as f64 / 1e9);
+    /// # Ok::<(), plantain_weights::ReadError>(())
+    /// ```
     pub fn unet_flops(&self) -> u64 {
         let manifest = self.manifest();
         let components = &manifest.components;

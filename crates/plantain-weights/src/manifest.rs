@@ -271,6 +271,12 @@ pub struct TokenizerInfo {
 }
 
 /// A word that stands for vectors of its own.
+///
+/// ```
+/// # use plantain_weights::AddedEmbedding;
+/// let added = AddedEmbedding { word: "<cat-toy>".to_string(), first_id: 49408, vectors: 2 };
+/// println!("{} is {} tokens", added.word, added.vectors);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AddedEmbedding {
     /// The word, as prompts have it.

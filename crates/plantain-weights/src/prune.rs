@@ -11,6 +11,13 @@ use crate::package::Model;
 const PLANS: &str = include_str!("prune_plans.toml");
 
 /// Which blocks of a UNet stay.
+///
+/// ```
+/// # use plantain_weights::PrunePlan;
+/// let tiny = PrunePlan::named("bk-sdm-tiny")?;
+/// assert!(!tiny.mid && tiny.down.len() == 3);
+/// # Ok::<(), plantain_weights::PruneError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PrunePlan {
@@ -30,6 +37,11 @@ pub struct PrunePlan {
 }
 
 /// Why a UNet cannot be pruned so.
+///
+/// ```
+/// let error = plantain_weights::PrunePlan::parse("mid = 3").unwrap_err();
+/// println!("{error}");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PruneError {
@@ -54,6 +66,12 @@ pub enum PruneError {
 
 impl PrunePlan {
     /// The plans that are part of this library.
+    ///
+    /// ```
+    /// for plan in plantain_weights::PrunePlan::all() {
+    ///     println!("{}: {}", plan.name, plan.about);
+    /// }
+    /// ```
     pub fn all() -> Vec<Self> {
         #[derive(Deserialize)]
         struct Plans {
@@ -68,6 +86,10 @@ impl PrunePlan {
     ///
     /// # Errors
     /// When there is none.
+    ///
+    /// ```
+    /// assert!(plantain_weights::PrunePlan::named("bk-sdm-small").is_ok());
+    /// ```
     pub fn named(name: &str) -> Result<Self, PruneError> {
         let found = Self::all().into_iter().find(|plan| plan.name == name);
         found.ok_or_else(|| PruneError::Unknown {
@@ -80,6 +102,12 @@ impl PrunePlan {
     ///
     /// # Errors
     /// When `text` is no plan.
+    ///
+    /// ```
+    /// let plan = plantain_weights::PrunePlan::parse("mid = false\ndown = [[0]]\nup = [[0, 1]]")?;
+    /// assert_eq!(plan.down, [[0]]);
+    /// # Ok::<(), plantain_weights::PruneError>(())
+    /// ```
     pub fn parse(text: &str) -> Result<Self, PruneError> {
         let plan = toml::from_str(text);
         plan.map_err(|error: toml::de::Error| {
@@ -191,6 +219,17 @@ impl Model {
     /// # Errors
     /// When the plan does not fit the UNet. Where the levels have different widths, removing one can leave blocks that do not
     /// fit each other; this shows when the model is converted or loaded.
+    ///
+    /// ```
+    /// # use std::path::Path;
+    /// # use plantain_weights::Model;
+    /// # let model = Model::open(Path::new("../../tests/fixtures/single_files/sd1.safetensors"))?;
+    /// use plantain_weights::PrunePlan;
+    ///
+    /// let pruned = model.pruned(&PrunePlan::named("bk-sdm-small")?)?;
+    /// assert!(pruned.unet_flops() < model.unet_flops());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn pruned(&self, plan: &PrunePlan) -> Result<Self, PruneError> {
         let unet = self.manifest.components.unet.as_ref();
         let unet = unet.ok_or(PruneError::NoUnet)?;

@@ -12,6 +12,13 @@ use crate::package::Model;
 const RECIPES: &str = include_str!("recipes.toml");
 
 /// How a family of models is sampled.
+///
+/// ```
+/// # use plantain_weights::Recipe;
+/// let turbo = Recipe::named("sd-turbo")?;
+/// assert_eq!((turbo.steps, turbo.guidance), (1, 1.0));
+/// # Ok::<(), plantain_weights::UnknownRecipe>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Recipe {
@@ -40,6 +47,11 @@ pub struct Recipe {
 }
 
 /// A name that no recipe has.
+///
+/// ```
+/// let error = plantain_weights::Recipe::named("sdturbo").unwrap_err();
+/// assert!(error.to_string().contains("did you mean `sd-turbo`?"));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "there is no recipe `{name}`{}; `plantain convert --recipes` lists them",
@@ -51,6 +63,12 @@ pub struct UnknownRecipe {
 }
 
 /// All recipes.
+///
+/// ```
+/// for recipe in plantain_weights::recipes() {
+///     println!("{}: {}", recipe.name, recipe.about);
+/// }
+/// ```
 pub fn recipes() -> &'static [Recipe] {
     #[derive(Deserialize)]
     struct Recipes {
@@ -68,6 +86,10 @@ impl Recipe {
     ///
     /// # Errors
     /// When there is none, with the name that resembles it most.
+    ///
+    /// ```
+    /// assert!(plantain_weights::Recipe::named("lcm").is_ok());
+    /// ```
     pub fn named(name: &str) -> Result<&'static Self, UnknownRecipe> {
         const ALIKE: f64 = 0.6;
         let found = recipes().iter().find(|recipe| recipe.name == name);
@@ -88,6 +110,11 @@ impl Recipe {
 
     /// The recipe whose models are called like `name`, such as `SD-Turbo` or `lcm_dreamshaper_v7`; the one with the longest
     /// part in common where there are several.
+    ///
+    /// ```
+    /// let recipe = plantain_weights::Recipe::recognised("lcm_dreamshaper_v7").unwrap();
+    /// assert_eq!(recipe.name, "lcm");
+    /// ```
     pub fn recognised(name: &str) -> Option<&'static Self> {
         let name = words(name);
         let matches = recipes().iter().flat_map(|recipe| {
@@ -133,6 +160,17 @@ impl Recipe {
 
 impl Model {
     /// This model, sampled by `recipe` when nothing else is asked for.
+    ///
+    /// ```
+    /// # use std::path::Path;
+    /// # use plantain_weights::Model;
+    /// # let model = Model::open(Path::new("../../tests/fixtures/weights/turbo"))?;
+    /// use plantain_weights::Recipe;
+    ///
+    /// let fast = model.with_recipe(Recipe::named("lcm")?);
+    /// assert_eq!(fast.manifest().defaults.steps, 4);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn with_recipe(&self, recipe: &Recipe) -> Self {
         let mut model = self.clone();
@@ -141,6 +179,18 @@ impl Model {
     }
 
     /// This model, predicting `prediction_type`: checkpoints in one file do not say what their networks predict.
+    ///
+    /// ```
+    /// # use std::path::Path;
+    /// # use plantain_weights::Model;
+    /// # let model = Model::open(Path::new("../../tests/fixtures/weights/turbo"))?;
+    /// use plantain_sampling::PredictionType;
+    ///
+    /// let model = model.with_prediction(PredictionType::VPrediction);
+    /// let schedule = &model.manifest().sampler.schedule;
+    /// assert_eq!(schedule.prediction(), PredictionType::VPrediction);
+    /// # Ok::<(), plantain_weights::ReadError>(())
+    /// ```
     #[must_use]
     pub fn with_prediction(&self, prediction_type: PredictionType) -> Self {
         let mut model = self.clone();

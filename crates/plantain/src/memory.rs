@@ -47,10 +47,7 @@ pub struct MemoryPlan {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "{width}x{height} pixels with this model take about {} MB of memory at least, and {} MB may be used; ask for a smaller picture, or close other programs",
-    needed / 1_000_000, available / 1_000_000
-)]
+#[error("{}", message(self))]
 pub struct OutOfMemory {
     /// Width of the picture in pixels.
     pub width: usize,
@@ -62,12 +59,32 @@ pub struct OutOfMemory {
     pub available: u64,
 }
 
+fn message(error: &OutOfMemory) -> String {
+    let megabytes = |bytes: u64| bytes / 1_000_000;
+    format!(
+        "{}x{} pixels with this model take about {} MB of memory at least, and {} MB may be used; ask for a smaller picture, or close other programs",
+        error.width,
+        error.height,
+        megabytes(error.needed),
+        megabytes(error.available)
+    )
+}
+
 impl MemoryPlan {
     /// The least change that lets one picture of `size` (width and height in pixels) be drawn on the CPU in `available` bytes:
     /// first tiles, then, where `precision` is [`PrecisionChoice::Auto`], smaller weights.
     ///
     /// # Errors
     /// When nothing helps.
+    ///
+    /// ```
+    /// # use plantain::{MemoryPlan, PrecisionChoice};
+    /// # let model = plantain::default_model()?;
+    /// let available = plantain::available_memory().unwrap_or(1 << 30);
+    /// let plan = MemoryPlan::new(&model, [256, 128], PrecisionChoice::Auto, available)?;
+    /// println!("about {} MB", plan.needed / 1_000_000);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn new(
         model: &Model,
         size: [usize; 2],

@@ -22,6 +22,19 @@ impl Model {
     ///
     /// # Errors
     /// When it cannot be read, is no autoencoder, or has another number of latent channels than the UNet.
+    ///
+    /// ```
+    /// # use std::path::Path;
+    /// # use plantain_weights::Model;
+    /// # let model = Model::open(Path::new("../../tests/fixtures/single_files/sd1.safetensors"))?;
+    /// # let path = Path::new("../../tests/fixtures/tiny_decoders/taesd_decoder.safetensors");
+    /// use plantain_weights::DecoderConfig;
+    ///
+    /// let model = model.with_vae(path)?;
+    /// let decoder = model.manifest().components.vae.as_ref();
+    /// assert!(matches!(decoder, Some(DecoderConfig::AutoencoderTiny(_))));
+    /// # Ok::<(), plantain_weights::ReadError>(())
+    /// ```
     pub fn with_vae(&self, path: &Path) -> Result<Self, ReadError> {
         let found = find(path)?;
         let mut model = self.clone();

@@ -18,6 +18,12 @@ use crate::tensors::TensorRef;
 use names::{Part, Role, role_of};
 
 /// What of a LoRA was added to a model.
+///
+/// ```
+/// # use plantain_weights::LoraReport;
+/// let report = LoraReport { applied: 128, unmatched: vec!["lora_unet_conv_in".to_string()] };
+/// println!("{} of {} layers", report.applied, report.applied + report.unmatched.len());
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LoraReport {
     /// Layers of the model that it changes.
@@ -27,6 +33,16 @@ pub struct LoraReport {
 }
 
 /// Why a LoRA was not added.
+///
+/// ```
+/// # use std::path::Path;
+/// # use plantain_weights::Model;
+/// # let model = Model::open(Path::new("../../tests/fixtures/weights/turbo"))?;
+/// # let path = Path::new("../../tests/fixtures/loras/dora.safetensors");
+/// let error = model.with_lora(path, 1.0).unwrap_err();
+/// assert!(error.to_string().contains("a DoRA"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LoraError {
@@ -103,6 +119,17 @@ impl Model {
     /// # Errors
     /// When the file cannot be read, is no LoRA or of a kind that is more than that, fits no layer of the model, or has matrices
     /// of the wrong sizes.
+    ///
+    /// ```
+    /// # use std::path::Path;
+    /// # use plantain_weights::Model;
+    /// # let model = Model::open(Path::new("../../tests/fixtures/weights/turbo"))?;
+    /// # let path = Path::new("../../tests/fixtures/loras/kohya.safetensors");
+    /// let (adapted, report) = model.with_lora(path, 0.8)?;
+    /// assert!(report.applied > 0 && report.unmatched.is_empty());
+    /// assert_ne!(adapted.fingerprint(), model.fingerprint());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn with_lora(&self, path: &Path, weight: f32) -> Result<(Self, LoraReport), LoraError> {
         let file = Arc::new(Container::open(path)?);
         let layers = read_layers(&file, path)?;
