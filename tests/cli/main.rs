@@ -2,6 +2,7 @@
 
 mod support;
 
+mod adapt;
 mod batch;
 mod bench;
 mod built_in;

@@ -53,13 +53,17 @@ pub struct Recipe {
 /// assert!(error.to_string().contains("did you mean `sd-turbo`?"));
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "there is no recipe `{name}`{}; `plantain convert --recipes` lists them",
-    .suggestion.as_ref().map_or_else(String::new, |other| format!(", did you mean `{other}`?"))
-)]
+#[error("{}", unknown(self))]
 pub struct UnknownRecipe {
     name: String,
     suggestion: Option<String>,
+}
+
+fn unknown(error: &UnknownRecipe) -> String {
+    let alike = error.suggestion.as_ref();
+    let alike = alike.map_or_else(String::new, |other| format!(", did you mean `{other}`?"));
+    let name = &error.name;
+    format!("there is no recipe `{name}`{alike}; `plantain convert --recipes` lists them")
 }
 
 /// All recipes.

@@ -34,20 +34,12 @@ impl From<Dtype> for TargetType {
 #[derive(Debug, clap::Args)]
 pub(crate) struct ConvertArgs {
     /// A checkpoint in one file (safetensors, .ckpt, .pt or GGUF), a diffusers folder, or a model file to write anew
-    #[arg(
-        required_unless_present = "recipes",
-        default_value = "",
-        hide_default_value = true
-    )]
-    pub(crate) source: PathBuf,
+    #[arg(required_unless_present = "recipes")]
+    pub(crate) source: Option<PathBuf>,
 
     /// The model file to write, such as model.safetensors
-    #[arg(
-        required_unless_present = "recipes",
-        default_value = "",
-        hide_default_value = true
-    )]
-    pub(crate) destination: PathBuf,
+    #[arg(required_unless_present = "recipes")]
+    pub(crate) destination: Option<PathBuf>,
 
     /// Type of the numbers [default: as in the source]
     #[arg(long)]

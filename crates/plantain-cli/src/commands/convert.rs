@@ -15,11 +15,12 @@ use crate::interrupt;
 use crate::out;
 
 pub(crate) fn run(args: ConvertArgs) -> Result<(), Failure> {
-    if args.recipes {
+    // Both are there unless recipes are to be listed.
+    let (Some(source), Some(destination)) = (args.source, args.destination) else {
         return list_recipes();
-    }
+    };
     interrupt::install();
-    let mut model = adapt(Model::open(&args.source)?, &args.adapt)?;
+    let mut model = adapt(Model::open(&source)?, &args.adapt)?;
     if let Some(prediction_type) = args.prediction {
         model = model.with_prediction(prediction_type);
     }
@@ -30,7 +31,7 @@ pub(crate) fn run(args: ConvertArgs) -> Result<(), Failure> {
         license: args.license,
         description: args.description,
     };
-    let report = write(&model, &args.destination, &options)?;
+    let report = write(&model, &destination, &options)?;
     if report.manifest.tokenizer.is_none() {
         out::note("note: the source has no tokenizer; the model can be traced, but not prompted");
     }
@@ -38,7 +39,7 @@ pub(crate) fn run(args: ConvertArgs) -> Result<(), Failure> {
     let recipe = manifest.recipe.as_ref();
     out::line(format_args!(
         "{}: {} tensors, {:.1} M parameters, {}; sampled by {} in {} steps{}",
-        args.destination.display(),
+        destination.display(),
         report.tensors,
         report.parameters as f64 / 1e6,
         megabytes(report.bytes),

@@ -195,8 +195,10 @@ fn warn(pipeline: &Pipeline, request: &Request, progress: &Progress) -> Result<(
     for (what, text) in texts {
         let cut = pipeline.cut_text(text)?;
         if !cut.is_empty() {
+            const SHOWN: usize = 60;
+            let start: String = cut.chars().take(SHOWN).collect();
             progress.line(&format!(
-                "warning: the {what} is too long for this model; its end is ignored: `{cut}`"
+                "warning: the {what} is too long for this model; it is cut before `{start}`"
             ));
         }
     }
