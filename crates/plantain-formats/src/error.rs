@@ -38,7 +38,7 @@ pub enum FormatError {
     },
     /// A pickle names a function or class that is not known to be harmless. It was not run.
     #[error(
-        "needs `{global}`, which is no part of PyTorch and may do anything; get the model as safetensors, or save its `state_dict()` alone if you trust the file"
+        "needs `{global}`, which may do anything; get the model as safetensors, or save its `state_dict()` alone if you trust the file"
     )]
     Unfamiliar {
         /// Module and name.

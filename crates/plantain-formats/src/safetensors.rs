@@ -27,6 +27,7 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Table, FormatError> {
             "it declares a header of {length} bytes, and the file has {all}"
         )));
     };
+    check_json(header).map_err(|e| damaged(format!("header: {e}")))?;
     let Few(mut entries): Few<&RawValue, { limits::TENSORS + 1 }> =
         serde_json::from_slice(header).map_err(|e| damaged(format!("header: {e}")))?;
     let metadata = match entries.remove("__metadata__") {
@@ -35,13 +36,51 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Table, FormatError> {
     };
     let tensors = entries
         .into_iter()
-        .map(|(name, raw)| entry(&name, raw.get(), data.len()).map(|e| (name, e)))
-        .collect::<Result<Vec<_>, _>>()?;
+        .map(|(name, raw)| {
+            limits::check_name(&name)?;
+            let entry = entry(&name, raw.get(), data.len())?;
+            Ok((name, entry))
+        })
+        .collect::<Result<Vec<_>, FormatError>>()?;
     Ok(Table {
         format: Format::Safetensors,
         metadata,
         tensors: tile(tensors, data.len(), bytes.len() - data.len())?,
     })
+}
+
+/// Refuses JSON for which its parser would need much memory: it keeps a byte for each open bracket, and copies texts.
+fn check_json(json: &[u8]) -> Result<(), String> {
+    const DEPTH: usize = 8;
+    let mut depth = 0;
+    let mut text = None;
+    let mut escaped = false;
+    for (at, &byte) in json.iter().enumerate() {
+        match (text, byte) {
+            (Some(_), _) if escaped => escaped = false,
+            (Some(_), b'\\') => escaped = true,
+            (Some(start), b'"') => {
+                check_text(at - start)?;
+                text = None;
+            }
+            (Some(_), _) => {}
+            (None, b'"') => text = Some(at),
+            (None, b'[' | b'{') if depth == DEPTH => {
+                return Err(format!("brackets are nested more than {DEPTH} deep"));
+            }
+            (None, b'[' | b'{') => depth += 1,
+            (None, b']' | b'}') => depth = usize::saturating_sub(depth, 1),
+            (None, _) => {}
+        }
+    }
+    text.map_or(Ok(()), |start| check_text(json.len() - start))
+}
+
+fn check_text(length: usize) -> Result<(), String> {
+    if length <= limits::METADATA_BYTES {
+        return Ok(());
+    }
+    Err(format!("a text is {length} bytes long"))
 }
 
 /// A JSON object with at most so many keys.

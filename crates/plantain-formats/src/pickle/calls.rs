@@ -1,7 +1,7 @@
 //! What the functions and classes that pickles name would do.
 
 use super::globals::{Global, Rebuild};
-use super::{Heap, Named, Storage, Strided, Tensor, Value, globals};
+use super::{Heap, Named, Value, globals};
 use crate::{FormatError, limits};
 
 /// How many functions that call another one may be nested in a call.
@@ -35,17 +35,17 @@ impl<'a> Heap<'a> {
         Value::Dict(self.dicts.len() - 1)
     }
 
-    fn new_tensor(&mut self, tensor: Tensor<'a>) -> Value<'a> {
-        self.tensors.push(tensor);
-        Value::Tensor(self.tensors.len() - 1)
-    }
-
     /// The function or class `module.name`.
     pub(super) fn global(
         &mut self,
         module: &'a str,
         name: &'a str,
     ) -> Result<Value<'a>, FormatError> {
+        if self.globals.len() == limits::GLOBALS {
+            let limit = limits::GLOBALS;
+            let reason = format!("its pickle names more than {limit} functions and classes");
+            return Err(FormatError::damaged(reason));
+        }
         let kind = globals::classify(module, name)?;
         self.globals.push(Named { kind, module, name });
         Ok(Value::Global(self.globals.len() - 1))
@@ -143,80 +143,45 @@ impl<'a> Heap<'a> {
         mut arguments: Value<'a>,
     ) -> Result<Value<'a>, FormatError> {
         for _ in 0..INDIRECTIONS {
-            let tensor = match (rebuild, self.items(arguments)) {
-                (Rebuild::Strided, &[storage, offset, shape, strides, ref rest @ ..]) => {
-                    Tensor::Strided(Strided {
-                        storage,
-                        offset,
-                        shape,
-                        strides,
-                        dtype: None,
-                        flags: rest.get(2).copied().unwrap_or(Value::None),
-                    })
-                }
-                (
-                    Rebuild::StridedOfType,
-                    &[storage, offset, shape, strides, _, _, dtype, ref rest @ ..],
-                ) => Tensor::Strided(Strided {
-                    storage,
-                    offset,
-                    shape,
-                    strides,
-                    dtype: Some(dtype),
-                    flags: rest.first().copied().unwrap_or(Value::None),
-                }),
-                (Rebuild::Parameter, [tensor, ..]) => return Ok(*tensor),
+            match (rebuild, self.items(arguments)) {
+                (Rebuild::Parameter, &[tensor, ..]) => return Ok(tensor),
                 (Rebuild::FromType, &[Value::Global(function), _, inner, ..]) => {
                     match self.globals[function].kind {
                         Global::Rebuild(inner) => rebuild = inner,
                         _ => break,
                     }
                     arguments = inner;
-                    continue;
                 }
-                (Rebuild::Other(kind), _) => Tensor::Other(kind),
+                (Rebuild::Strided | Rebuild::StridedOfType | Rebuild::Other(_), _) => {
+                    let Value::Tuple(arguments) = arguments else {
+                        break;
+                    };
+                    self.tensors.push((rebuild, arguments));
+                    return Ok(Value::Tensor(self.tensors.len() - 1));
+                }
                 _ => break,
-            };
-            return Ok(self.new_tensor(tensor));
+            }
         }
-        Err(FormatError::damaged(
-            "its pickle makes a tensor of what is none",
-        ))
+        let reason = "its pickle makes a tensor of what is none";
+        Err(FormatError::damaged(reason))
     }
 
     /// What `id` refers to outside the pickle: a storage, or a class with its source.
     pub(super) fn persistent(&mut self, id: Value<'a>) -> Result<Value<'a>, FormatError> {
-        let storage = match self.items(id) {
-            &[Value::Text("module"), Value::Global(class), ..] => {
+        match (id, self.items(id)) {
+            (_, &[Value::Text("module"), Value::Global(class), ..]) => {
                 self.module.get_or_insert(class);
-                return Ok(Value::Global(class));
+                Ok(Value::Global(class))
             }
-            [
-                Value::Text("storage"),
-                Value::Global(class),
-                Value::Text(key),
-                _,
-                Value::Int(count),
-                rest @ ..,
-            ] => match self.globals[*class].kind {
-                Global::Storage(dtype) if key.len() <= limits::NAME => Some(Storage {
-                    dtype,
-                    key,
-                    count: *count,
-                    view: match rest.first().map(|&view| self.items(view)) {
-                        Some(&[_, Value::Int(offset), Value::Int(count)]) => Some((offset, count)),
-                        _ => None,
-                    },
-                }),
-                _ => None,
-            },
-            _ => None,
-        };
-        let storage = storage.ok_or_else(|| {
-            FormatError::damaged("its pickle refers to something that is no storage")
-        })?;
-        self.storages.push(storage);
-        Ok(Value::Storage(self.storages.len() - 1))
+            (Value::Tuple(reference), [Value::Text("storage"), ..]) => {
+                self.storages.push(reference);
+                Ok(Value::Storage(reference))
+            }
+            _ => {
+                let reason = "its pickle refers to something that is no storage";
+                Err(FormatError::damaged(reason))
+            }
+        }
     }
 
     /// The error for the first name that is neither PyTorch's nor known to be harmless.

@@ -332,7 +332,7 @@ const HARMLESS_MODULES: [&str; 10] = [
 ];
 
 /// Single functions and classes of other modules, as `(module, names)`.
-const HARMLESS: [(&str, &[&str]); 19] = [
+const HARMLESS: [(&str, &[&str]); 20] = [
     ("builtins", BUILT_IN),
     ("__builtin__", BUILT_IN),
     ("_codecs", &["encode"]),
@@ -351,6 +351,7 @@ const HARMLESS: [(&str, &[&str]); 19] = [
     ("uuid", &["UUID"]),
     ("easydict", &["EasyDict"]),
     ("yacs.config", &["CfgNode"]),
+    ("torch.serialization", &["_get_layout"]),
     ("pathlib", PATHS),
     ("pathlib._local", PATHS),
     ("numpy", NUMPY),

@@ -14,7 +14,8 @@ pub(crate) use calls::whole_model;
 pub(crate) use globals::StorageType;
 pub(crate) use machine::load;
 
-use globals::Global;
+use crate::limits;
+use globals::{Global, Rebuild};
 
 /// A Python object. Containers are indices into the [`Heap`], so that they may be shared and hold themselves.
 #[derive(Debug, Clone, Copy)]
@@ -32,7 +33,7 @@ pub(crate) enum Value<'a> {
     List(usize),
     /// Index into [`Heap::dicts`].
     Dict(usize),
-    /// Index into [`Heap::storages`].
+    /// The numbers behind tensors: index into [`Heap::sequences`] of what refers to them.
     Storage(usize),
     /// Index into [`Heap::tensors`].
     Tensor(usize),
@@ -55,7 +56,7 @@ pub(crate) struct Storage<'a> {
     pub(crate) view: Option<(i64, i64)>,
 }
 
-/// A tensor as pickles describe it.
+/// A tensor as pickles describe it. Nothing is checked yet.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Tensor<'a> {
     /// A view of a storage.
@@ -64,7 +65,7 @@ pub(crate) enum Tensor<'a> {
     Other(&'static str),
 }
 
-/// A view of a storage: nothing is checked yet, because most tensors of a checkpoint may not be wanted.
+/// A view of a storage.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Strided<'a> {
     pub(crate) storage: Value<'a>,
@@ -82,8 +83,11 @@ pub(crate) struct Strided<'a> {
 pub(crate) struct Heap<'a> {
     sequences: Vec<Vec<Value<'a>>>,
     dicts: Vec<Vec<(Value<'a>, Value<'a>)>>,
-    storages: Vec<Storage<'a>>,
-    tensors: Vec<Tensor<'a>>,
+    /// What refers to storages: indices into `sequences`.
+    storages: Vec<usize>,
+    /// What makes tensors, and of what: indices into `sequences`. They are looked into once they are wanted, which those
+    /// of optimizers never are.
+    tensors: Vec<(Rebuild, usize)>,
     globals: Vec<Named<'a>>,
     /// Opcodes and copies so far.
     steps: usize,
@@ -123,22 +127,67 @@ impl<'a> Heap<'a> {
         found.map(|&(_, value)| value)
     }
 
-    /// The tensor with `index`.
-    pub(crate) fn tensor(&self, index: usize) -> Tensor<'a> {
-        self.tensors[index]
+    /// The tensor with `index`, if what makes it makes sense.
+    pub(crate) fn tensor(&self, index: usize) -> Option<Tensor<'a>> {
+        let (rebuild, arguments) = self.tensors[index];
+        let (&[storage, offset, shape, strides], rest) =
+            match (rebuild, self.sequences[arguments].split_first_chunk()) {
+                (Rebuild::Other(kind), _) => return Some(Tensor::Other(kind)),
+                (_, parts) => parts?,
+            };
+        // Two arguments are for training only.
+        let (dtype, flags) = match rebuild {
+            Rebuild::StridedOfType => (Some(*rest.get(2)?), rest.get(3)),
+            _ => (None, rest.get(2)),
+        };
+        Some(Tensor::Strided(Strided {
+            storage,
+            offset,
+            shape,
+            strides,
+            dtype,
+            flags: flags.copied().unwrap_or(Value::None),
+        }))
     }
 
     /// The storage that `value` is.
-    pub(crate) fn storage(&self, value: Value<'a>) -> Option<&Storage<'a>> {
+    pub(crate) fn storage(&self, value: Value<'a>) -> Option<Storage<'a>> {
         match value {
-            Value::Storage(i) => Some(&self.storages[i]),
+            Value::Storage(reference) => self.referred(reference),
             _ => None,
         }
     }
 
     /// All storages that were referred to.
-    pub(crate) fn storages(&self) -> &[Storage<'a>] {
-        &self.storages
+    pub(crate) fn storages(&self) -> impl DoubleEndedIterator<Item = Storage<'a>> {
+        self.storages.iter().filter_map(|&i| self.referred(i))
+    }
+
+    fn referred(&self, reference: usize) -> Option<Storage<'a>> {
+        let &[
+            _,
+            Value::Global(class),
+            Value::Text(key),
+            _,
+            Value::Int(count),
+            ref rest @ ..,
+        ] = &self.sequences[reference][..]
+        else {
+            return None;
+        };
+        let Global::Storage(dtype) = self.globals[class].kind else {
+            return None;
+        };
+        let view = rest.first().map(|&view| self.items(view));
+        Some(Storage {
+            dtype,
+            key: Some(key).filter(|key| key.len() <= limits::NAME)?,
+            count,
+            view: match view {
+                Some(&[_, Value::Int(offset), Value::Int(count)]) => Some((offset, count)),
+                _ => None,
+            },
+        })
     }
 
     /// The type of numbers that `value` names.

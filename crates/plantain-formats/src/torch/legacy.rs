@@ -50,7 +50,6 @@ fn storages<'a>(
 ) -> Result<HashMap<&'a str, Range<usize>>, FormatError> {
     let sizes: HashMap<&str, usize> = heap
         .storages()
-        .iter()
         .rev()
         .map(|storage| (storage.key, storage.dtype.size()))
         .collect();

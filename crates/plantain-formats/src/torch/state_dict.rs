@@ -135,12 +135,7 @@ fn walk<'a>(
             _ => continue,
         };
         let name = format!("{}{key}", level.prefix);
-        if name.len() > limits::NAME {
-            let (shown, limit) = (name.chars().take(40).collect::<String>(), limits::NAME);
-            return Err(FormatError::damaged(format!(
-                "the name beginning with `{shown}` has more than {limit} bytes"
-            )));
-        }
+        limits::check_name(&name)?;
         if let Value::Tensor(tensor) = value {
             add(name, tensor)?;
         } else if levels.len() == limits::DEPTH {

@@ -17,9 +17,11 @@ pub(super) fn entry<'a>(
         let what = format!("holds `{name}` as {kind}, which is not read");
         FormatError::unsupported(what, "save it as a plain tensor of floats")
     };
+    let damaged = |reason: String| FormatError::tensor(name, reason);
     let strided = match heap.tensor(tensor) {
-        Tensor::Strided(strided) => strided,
-        Tensor::Other(kind) => return Err(unreadable(kind)),
+        Some(Tensor::Strided(strided)) => strided,
+        Some(Tensor::Other(kind)) => return Err(unreadable(kind)),
+        None => return Err(damaged("it is made of too little".to_string())),
     };
     if heap
         .pairs(strided.flags)
@@ -28,7 +30,6 @@ pub(super) fn entry<'a>(
     {
         return Err(unreadable("numbers yet to be negated or conjugated"));
     }
-    let damaged = |reason: String| FormatError::tensor(name, reason);
     let Some(storage) = heap.storage(strided.storage) else {
         return Err(damaged("it has no storage".to_string()));
     };
@@ -42,11 +43,11 @@ pub(super) fn entry<'a>(
         Some(StorageType::Untyped) => ElementType::U8,
         None => return Err(unreadable("numbers of unknown type")),
     };
-    let bytes = find(storage).map_err(|lost| match lost {
+    let bytes = find(&storage).map_err(|lost| match lost {
         Lost::Damaged(reason) => damaged(reason),
         Lost::Refused(error) => error,
     })?;
-    let bytes = part(storage, bytes).map_err(damaged)?;
+    let bytes = part(&storage, bytes).map_err(damaged)?;
     view(heap, &strided, dtype, &bytes).map_err(damaged)
 }
 
