@@ -257,13 +257,16 @@ impl Parts {
     }
 }
 
+/// A tokenizer in JSON, how it is used, and the files it was read from.
+type ReadTokenizer = (Option<String>, Option<TokenizerInfo>, Vec<PathBuf>);
+
 /// The tokenizer in the folder `tokenizer` beside the file, or CLIP's where the vocabulary is as large as that, and the files
 /// read for it.
 fn read_tokenizer(
     path: &Path,
     configs: &Components,
     second: bool,
-) -> Result<(Option<String>, Option<TokenizerInfo>, Vec<PathBuf>), ReadError> {
+) -> Result<ReadTokenizer, ReadError> {
     let Some(text) = &configs.text_encoder else {
         return Ok((None, None, Vec::new()));
     };

@@ -28,22 +28,13 @@ pub(super) fn recognise(part: &Part<'_>) -> Result<Half<UNetConfig>, Problem> {
     })
 }
 
+/// Other families are told by their parts; this one has the same.
 fn refuse_other_families(part: &Part<'_>) -> Result<(), Problem> {
-    let others = [
-        (
-            "label_emb.",
-            "a UNet with a vector of further conditions (Stable Diffusion XL or unCLIP)",
-        ),
-        (
-            "joint_blocks.",
-            "a diffusion transformer (Stable Diffusion 3)",
-        ),
-        ("double_blocks.", "a diffusion transformer (FLUX)"),
-    ];
-    let other = others.iter().find(|(start, _)| part.has(start));
-    other.map_or(Ok(()), |(_, what)| {
-        Err(Problem::Unsupported((*what).to_string()))
-    })
+    if part.has("label_emb.") {
+        let what = "a UNet with a vector of further conditions (unCLIP)";
+        return Err(Problem::Unsupported(what.to_string()));
+    }
+    Ok(())
 }
 
 /// One level of the network: its residual blocks, and whether each is followed by a transformer.
@@ -94,16 +85,17 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn name(&mut self, from: String, to: String) {
+    /// Notes that names starting with `from` and a dot start with `to` and a dot in diffusers' layout.
+    fn name(&mut self, from: &str, to: &str) {
         self.names.push((format!("{from}."), format!("{to}.")));
     }
 
     /// Notes the residual block `from` as the next of `level`, which `to` names.
-    fn residual(&mut self, from: String, to: &str, level: &mut Level) -> Result<(), Lacks> {
+    fn residual(&mut self, from: &str, to: &str, level: &mut Level) -> Result<(), Lacks> {
         level.channels = self
             .part
             .length(&format!("{from}.out_layers.3.weight"), 0)?;
-        self.name(from, format!("{to}.resnets.{}", level.blocks));
+        self.name(from, &format!("{to}.resnets.{}", level.blocks));
         level.blocks += 1;
         Ok(())
     }
@@ -116,7 +108,7 @@ impl<'a> Walk<'a> {
             .into_iter()
             .find(|from| self.part.has(&format!("{from}.transformer_blocks.")));
         if let Some(from) = found {
-            self.name(from.clone(), name);
+            self.name(&from, &name);
             self.transformer.get_or_insert(from);
             level.transformers += 1;
         }
@@ -130,11 +122,14 @@ impl<'a> Walk<'a> {
             let to = format!("down_blocks.{}", levels.len() - 1);
             let level = levels.last_mut().expect("there is always a level");
             if self.part.has(&format!("{block}.0.op.")) {
-                self.name(format!("{block}.0.op"), format!("{to}.downsamplers.0.conv"));
+                self.name(
+                    &format!("{block}.0.op"),
+                    &format!("{to}.downsamplers.0.conv"),
+                );
                 levels.push(Level::default());
                 continue;
             }
-            self.residual(format!("{block}.0"), &to, level)?;
+            self.residual(&format!("{block}.0"), &to, level)?;
             self.transformer(format!("{block}.1"), &to, level);
         }
         Ok(levels)
@@ -146,9 +141,9 @@ impl<'a> Walk<'a> {
             return Ok(false);
         }
         let mut level = Level::default();
-        self.residual("middle_block.0".to_string(), "mid_block", &mut level)?;
+        self.residual("middle_block.0", "mid_block", &mut level)?;
         self.transformer("middle_block.1".to_string(), "mid_block", &mut level);
-        self.residual("middle_block.2".to_string(), "mid_block", &mut level)?;
+        self.residual("middle_block.2", "mid_block", &mut level)?;
         if level.transformers != 1 {
             let what = "a middle without a transformer";
             return Err(Problem::Unsupported(what.to_string()));
@@ -164,7 +159,7 @@ impl<'a> Walk<'a> {
             let to = format!("up_blocks.{}", levels.len() - 1);
             let level = levels.last_mut().expect("there is always a level");
             if self.part.has(&format!("{block}.0.in_layers.")) {
-                self.residual(format!("{block}.0"), &to, level)?;
+                self.residual(&format!("{block}.0"), &to, level)?;
                 self.transformer(format!("{block}.1"), &to, level);
             }
             let upsampling = (0..3).map(|i| format!("{block}.{i}.conv"));
@@ -172,7 +167,7 @@ impl<'a> Walk<'a> {
                 .into_iter()
                 .find(|name| self.part.has(&format!("{name}.")))
             {
-                self.name(from, format!("{to}.upsamplers.0.conv"));
+                self.name(&from, &format!("{to}.upsamplers.0.conv"));
                 levels.push(Level::default());
             }
         }
