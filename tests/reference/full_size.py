@@ -5,12 +5,16 @@ diffusers folder, converted with `plantain convert`, and each component runs on 
 
     python tests/reference/full_size.py --plantain target/release/plantain --work DIR [MODEL ...]
     python tests/reference/full_size.py --plantain target/release/plantain --work DIR --pipeline FOLDER
+    python tests/reference/full_size.py --plantain target/release/plantain --work DIR --single-file WRITER
 
-With `--pipeline`, the sampled picture of an existing diffusers folder is compared instead, from the same noise.
+With `--pipeline`, the sampled picture of an existing diffusers folder is compared instead, from the same noise. With
+`--single-file`, Stable Diffusion 1.5 is written as one file of f16 by diffusers' script (see single_files.py), and its
+conversion is timed once the file is in the system's cache.
 Prints one line per comparison; exits with 1 when one is over its tolerance.
 """
 
 import argparse
+import contextlib
 import json
 import math
 import subprocess
@@ -28,6 +32,8 @@ from diffusers import (
 )
 from safetensors.torch import load_file, save_file
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+from single_files import load_writer, with_clip
 
 DEVICES = ("ndarray", "flex")
 COMPONENT_TOLERANCE = 1e-4
@@ -102,6 +108,15 @@ def save(parts, folder):
     ).save_pretrained(folder / "scheduler")
 
 
+def save_single_file(parts, writer, path):
+    """The model as one file of f16, and the parts rounded to what that holds."""
+    for part in parts.values():
+        part.half()
+    save_file({name: tensor.contiguous() for name, tensor in with_clip(load_writer(writer), parts).items()}, path)
+    for part in parts.values():
+        part.float()
+
+
 class Plantain:
     """The program under test on one converted model."""
 
@@ -110,6 +125,22 @@ class Plantain:
 
     def convert(self, folder):
         subprocess.run([self.program, "convert", folder, self.model], check=True)
+
+    def convert_measured(self, path):
+        """Seconds, bytes of memory at the peak, and bytes of the package."""
+        path.read_bytes()
+        started = time.perf_counter()
+        process = subprocess.Popen([self.program, "convert", path, self.model])
+        peak = 0
+        while process.poll() is None:
+            status = Path(f"/proc/{process.pid}/status")
+            with contextlib.suppress(OSError):
+                lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
+                peak = max(peak, int(lines.get("VmHWM", "0").split()[0]) * 1024)
+            time.sleep(0.01)
+        if process.returncode:
+            sys.exit(process.returncode)
+        return time.perf_counter() - started, peak, self.model.stat().st_size
 
     def trace(self, component, device, inputs, *options):
         """Outputs and seconds of one component."""
@@ -225,12 +256,27 @@ def check_pipeline(folder, plantain, report, prompt="a car, 3d render, on a blue
         report.line(what, f"PSNR {psnr:.1f} dB (limit {PICTURE_PSNR:.0f})", psnr > PICTURE_PSNR, seconds)
 
 
+def check_single_file(writer, plantain, work, size, report):
+    """Stable Diffusion 1.5, 2 GB: 30 seconds, and memory of half as much again as the package."""
+    parts, path = build("sd-1.5"), work / "sd15.safetensors"
+    save_single_file(parts, writer, path)
+    seconds, peak, size_of_package = plantain.convert_measured(path)
+    share = peak / size_of_package
+    what = f"converting {path.stat().st_size / 1e9:.2f} GB"
+    result = f"{seconds:.1f} s (limit 30), peak memory {share:.2f} of the package (limit 1.5)"
+    report.line(what, result, seconds < 30 and share < 1.5, seconds)
+    for part in parts.values():
+        part.eval()
+    check_components("one file", parts, plantain, size, report)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--plantain", type=Path, required=True)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--size", type=int, nargs=2, default=(15, 17), help="latent height and width")
     parser.add_argument("--pipeline", type=Path)
+    parser.add_argument("--single-file", type=Path, metavar="WRITER")
     parser.add_argument("models", nargs="*", default=list(UNETS))
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
@@ -239,6 +285,8 @@ def main():
     if options.pipeline:
         plantain.convert(options.pipeline)
         check_pipeline(options.pipeline, plantain, report)
+    elif options.single_file:
+        check_single_file(options.single_file, plantain, options.work, options.size, report)
     else:
         for name in options.models:
             parts = build(name)
