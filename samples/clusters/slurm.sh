@@ -9,8 +9,9 @@
 set -euo pipefail
 campaign=$1 out=$2
 
-if [[ ${SLURM_ARRAY_TASK_ID} == "${SLURM_ARRAY_TASK_MIN}" ]]; then
-    sbatch --dependency="afterok:${SLURM_ARRAY_JOB_ID}" --cpus-per-task=2 --mem=2G \
+if [[ ${SLURM_ARRAY_TASK_ID} == "${SLURM_ARRAY_TASK_MIN}" && ${SLURM_RESTART_COUNT:-0} == 0 ]]; then
+    # However they end: merging says what is missing, and does without a picture that cannot be drawn.
+    sbatch --dependency="afterany:${SLURM_ARRAY_JOB_ID}" --cpus-per-task=2 --mem=2G \
         --wrap="plantain batch merge '${campaign}' --out '${out}'"
 fi
 # Slurm tells plantain which shard this is, and of how many.

@@ -213,14 +213,14 @@ pub enum LoadError {
 ///
 /// ```
 /// use std::path::Path;
-/// use plantain_weights::{ConvertError, ConvertOptions, convert};
+/// use plantain_weights::{ConvertError, ConvertOptions, Model, convert};
 ///
-/// let source = Path::new("../../tests/fixtures/weights/turbo");
+/// let model = Model::open(Path::new("../../tests/fixtures/weights/turbo"))?;
 /// # let folder = tempfile::tempdir()?;
 /// let package = folder.path().join("turbo.safetensors");
-/// let stopped = convert(source, &package, &ConvertOptions::default(), &|| true);
+/// let stopped = convert(&model, &package, &ConvertOptions::default(), &|| true);
 /// assert!(matches!(stopped, Err(ConvertError::Cancelled)));
-/// # Ok::<(), std::io::Error>(())
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

@@ -141,7 +141,8 @@ impl Model {
     /// # let model = Model::open(Path::new("../../tests/fixtures/weights/turbo"))?;
     /// let (one, four) = (model.estimated_memory(24, 16, 1), model.estimated_memory(24, 16, 4));
     /// assert_eq!(four.weights, one.weights);
-    /// assert_eq!(four.activations, 4 * one.activations);
+    /// assert_eq!(four.sampling, 4 * one.sampling);
+    /// assert_eq!(four.decoding, one.decoding);
     /// # Ok::<(), plantain_weights::ReadError>(())
     /// ```
     pub fn estimated_memory(&self, width: u32, height: u32, batch: u32) -> MemoryEstimate {

@@ -183,8 +183,9 @@ impl Pipeline {
     /// When the tokenizer fails.
     ///
     /// ```
-    /// # use plantain::{DeviceOptions, ModelSource, Pipeline};
-    /// # let pipeline = Pipeline::load(ModelSource::BuiltIn, DeviceOptions::default())?;
+    /// # use plantain::{DeviceOptions, Pipeline};
+    /// # let path = std::path::Path::new("../../tests/fixtures/weights/turbo");
+    /// # let pipeline = Pipeline::load(path, DeviceOptions::default())?;
     /// assert_eq!(pipeline.cut_text("a red fox")?, "");
     /// assert!(pipeline.cut_text(&"a red fox ".repeat(50))?.ends_with("a red fox"));
     /// # Ok::<(), plantain::Error>(())
@@ -223,8 +224,9 @@ impl Pipeline {
     /// `finished` fails, or the observer stops the run.
     ///
     /// ```
-    /// # use plantain::{DeviceOptions, ModelSource, Pipeline, Request, Unobserved};
-    /// # let pipeline = Pipeline::load(ModelSource::BuiltIn, DeviceOptions::default())?;
+    /// # use plantain::{DeviceOptions, Pipeline, Request, Unobserved};
+    /// # let path = std::path::Path::new("../../tests/fixtures/weights/turbo");
+    /// # let pipeline = Pipeline::load(path, DeviceOptions::default())?;
     /// let request = Request::new("a red fox").steps(1).size([64, 64]).count(2);
     /// let mut seeds = Vec::new();
     /// pipeline.generate_each(&request, &mut Unobserved, |picture| {
@@ -281,8 +283,9 @@ impl Pipeline {
     /// As [`Self::generate_each`].
     ///
     /// ```
-    /// # use plantain::{DeviceOptions, ModelSource, Pipeline, Request, Unobserved};
-    /// # let pipeline = Pipeline::load(ModelSource::BuiltIn, DeviceOptions::default())?;
+    /// # use plantain::{DeviceOptions, Pipeline, Request, Unobserved};
+    /// # let path = std::path::Path::new("../../tests/fixtures/weights/turbo");
+    /// # let pipeline = Pipeline::load(path, DeviceOptions::default())?;
     /// let request = Request::new("a red fox, cartoon").steps(1).size([64, 64]);
     /// let pictures = pipeline.generate(&request, &mut Unobserved)?;
     /// assert_eq!(pictures.len(), 1);

@@ -197,10 +197,10 @@ pub struct ConvertReport {
 /// use plantain_weights::{ConvertOptions, Model, convert};
 ///
 /// # let folder = tempfile::tempdir()?;
-/// let source = Path::new("../../tests/fixtures/weights/turbo");
+/// let model = Model::open(Path::new("../../tests/fixtures/weights/turbo"))?;
 /// let package = folder.path().join("turbo.safetensors");
-/// convert(source, &package, &ConvertOptions::default(), &|| false)?;
-/// assert_eq!(Model::open(&package)?.manifest().name, Model::open(source)?.manifest().name);
+/// convert(&model, &package, &ConvertOptions::default(), &|| false)?;
+/// assert_eq!(Model::open(&package)?.manifest().name, model.manifest().name);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn convert(
