@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::files::{find_weights, read_json};
+use super::files::{find_weights, read_json, read_text};
 use super::{add_named, scheduler, tokenizer};
 use crate::container::Container;
 use crate::error::ReadError;
@@ -192,6 +192,7 @@ fn small_files(root: &Path) -> impl Iterator<Item = PathBuf> {
     [
         "model_index.json",
         "model.json",
+        "README.md",
         "scheduler/scheduler_config.json",
     ]
     .map(|file| root.join(file))
@@ -212,7 +213,7 @@ fn manifest(root: &Path, components: Components) -> Result<Manifest, ReadError> 
     let mut manifest = Manifest {
         format: FORMAT_VERSION,
         name: card.name.clone().unwrap_or_else(|| folder_name(root)),
-        license: card.license.clone(),
+        license: card.license.clone().or_else(|| readme_license(root)),
         description: card.description.clone(),
         recipe: None,
         tokenizer: None,
@@ -241,6 +242,22 @@ fn manifest(root: &Path, components: Components) -> Result<Manifest, ReadError> 
     stated.width = card.width.unwrap_or(stated.width);
     stated.height = card.height.unwrap_or(stated.height);
     Ok(manifest)
+}
+
+/// The licence that the model's card states, which hubs keep at the beginning of its README.
+fn readme_license(root: &Path) -> Option<String> {
+    let text = read_text(&root.join("README.md")).ok()?;
+    let front = text.strip_prefix("---\n")?;
+    let (front, _) = front.split_once("\n---")?;
+    let value = |key: &str| {
+        let line = front.lines().find_map(|line| line.strip_prefix(key))?;
+        let value = line.trim().trim_matches(['"', '\'']);
+        (!value.is_empty()).then(|| value.to_string())
+    };
+    match value("license:")?.as_str() {
+        "other" => value("license_name:").or_else(|| Some("other".to_string())),
+        license => Some(license.to_string()),
+    }
 }
 
 /// What the model was called where it was published, which diffusers may have written down.
