@@ -1,0 +1,107 @@
+//! `plantain pull`
+
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use plantain::Model;
+use plantain::weights::{ConvertOptions, TargetType, is_research_only};
+use plantain_hub::{HubOptions, Plan, PullObserver, RepoId, pull};
+
+use crate::args::PullArgs;
+use crate::commands::adapt::adapt;
+use crate::commands::convert::{report, write};
+use crate::failure::Failure;
+use crate::interrupt;
+use crate::out;
+
+pub(crate) fn run(args: &PullArgs) -> Result<(), Failure> {
+    interrupt::install();
+    let repo: RepoId = args.repository.parse()?;
+    let from_env = HubOptions::from_env();
+    let options = HubOptions {
+        offline: from_env.offline || args.offline,
+        revision: args.revision.clone(),
+        ..from_env
+    };
+    let mut bar = Bar::new(args.quiet);
+    let pulled = pull(&repo, &options, &mut bar);
+    bar.0.finish_and_clear();
+    let pulled = pulled?;
+    let model = adapt(Model::open(&pulled.folder)?, &args.adapt)?;
+    let destination = args.output.clone();
+    let destination =
+        destination.unwrap_or_else(|| PathBuf::from(format!("{}.safetensors", repo.name())));
+    let options = ConvertOptions {
+        dtype: args.dtype.map_or(TargetType::Keep, Into::into),
+        name: Some(repo.name().to_string()),
+        license: pulled.license,
+        ..ConvertOptions::default()
+    };
+    report(&destination, &write(&model, &destination, &options)?)
+}
+
+/// Shows what is fetched on standard error, if that is a terminal, and stops it on Ctrl-C.
+struct Bar(ProgressBar);
+
+impl Bar {
+    fn new(quiet: bool) -> Self {
+        let bar = if quiet {
+            ProgressBar::hidden()
+        } else {
+            ProgressBar::no_length()
+        };
+        let template =
+            "{spinner} {msg} {wide_bar} {bytes}/{total_bytes}  {bytes_per_sec}  {eta} left";
+        let style = ProgressStyle::with_template(template);
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        bar.enable_steady_tick(Duration::from_millis(100));
+        Self(bar)
+    }
+
+    fn go_on(&self) -> ControlFlow<()> {
+        if interrupt::requested() {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
+    }
+}
+
+impl PullObserver for Bar {
+    fn plan(&mut self, plan: &Plan) -> ControlFlow<()> {
+        let megabytes = plan.bytes() as f64 / 1e6;
+        let license = plan.license.as_deref().unwrap_or("none stated");
+        let (files, commit) = (plan.files.len(), &plan.revision);
+        if !self.0.is_hidden() {
+            self.0.suspend(|| {
+                out::note(format_args!(
+                    "{files} files, {megabytes:.0} MB, commit {commit}; licence: {license}"
+                ));
+            });
+        }
+        if is_research_only(license) {
+            self.0.suspend(|| {
+                out::note("warning: this licence allows research or other non-commercial use only");
+            });
+        }
+        self.go_on()
+    }
+
+    fn file(&mut self, name: &str, size: Option<u64>) -> ControlFlow<()> {
+        self.0.set_message(name.to_string());
+        self.0.set_length(size.unwrap_or(0));
+        self.0.reset_eta();
+        self.go_on()
+    }
+
+    fn progress(&mut self, bytes: u64) -> ControlFlow<()> {
+        self.0.set_position(bytes);
+        self.go_on()
+    }
+
+    fn waiting(&mut self) -> ControlFlow<()> {
+        self.go_on()
+    }
+}
