@@ -14,6 +14,8 @@ mod models;
 mod outputs;
 mod pictures;
 mod prompts;
+#[cfg(feature = "pull")]
+mod pull;
 mod requests;
 mod shell;
 mod trace;

@@ -13,6 +13,8 @@ use plantain::{Aspect, DeviceChoice, Format, PrecisionChoice, SamplerKind};
 use plantain_campaign::ShardChoice;
 
 use crate::version;
+#[cfg(feature = "pull")]
+pub(crate) use convert::PullArgs;
 pub(crate) use convert::{AdaptArgs, ConvertArgs, PruneArgs};
 
 /// Text in, picture out: offline, private, on the CPU or any graphics processor.
@@ -39,6 +41,9 @@ pub(crate) enum Command {
     Info(InfoArgs),
     /// Make one model file of a checkpoint or a diffusers folder
     Convert(Box<ConvertArgs>),
+    /// Download a model from a hub, and make one model file of it
+    #[cfg(feature = "pull")]
+    Pull(Box<PullArgs>),
     /// Show what a model is made of
     Inspect(InspectArgs),
     /// Remove blocks of a model's UNet, to be trained again

@@ -121,6 +121,19 @@ impl From<EmbeddingError> for Failure {
     }
 }
 
+#[cfg(feature = "pull")]
+impl From<plantain_hub::HubError> for Failure {
+    fn from(error: plantain_hub::HubError) -> Self {
+        match error {
+            plantain_hub::HubError::Cancelled => Self {
+                code: INTERRUPTED,
+                ..Self::new(error.to_string())
+            },
+            error => Self::new(error.to_string()),
+        }
+    }
+}
+
 impl From<LoraError> for Failure {
     fn from(error: LoraError) -> Self {
         Self::new(error.to_string())

@@ -30,6 +30,8 @@ fn run(args: Args) -> Result<ExitCode, Failure> {
         Command::Batch(args) => return commands::batch::run(&args),
         Command::Info(args) => commands::info::run(&args),
         Command::Convert(args) => commands::convert::run(*args),
+        #[cfg(feature = "pull")]
+        Command::Pull(args) => commands::pull::run(&args),
         Command::Prune(args) => commands::prune::run(&args),
         Command::Inspect(args) => commands::inspect::run(&args),
         Command::Trace(args) => commands::trace::run(&args),

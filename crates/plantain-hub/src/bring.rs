@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use crate::cache::{RepoCache, create_parent, has_size};
 use crate::download::{Wanted, fetch};
 use crate::error::HubError;
-use crate::folder::{MAX_TEXT, model_index, readme_license};
+use crate::folder::{MAX_TEXT, model_index};
 use crate::hash::FileHash;
 use crate::hub::Hub;
 use crate::listing::{Listing, RemoteFile};
@@ -14,7 +14,7 @@ use crate::observer::{Plan, PullObserver};
 use crate::pull::{Pulled, pulled};
 use crate::repo::RepoId;
 use crate::retry::stop_if;
-use crate::select::{MODEL_INDEX, README, Selection, select};
+use crate::select::{MODEL_INDEX, Selection, select};
 
 /// A pull under way.
 pub(crate) struct Download<'a> {
@@ -34,11 +34,7 @@ impl Download<'_> {
         self.bring_text(MODEL_INDEX, observer)?;
         let index = model_index(self.repo, &names, &snapshot)?;
         let selection = select(&names, index.as_ref()).map_err(|reason| self.unusable(reason))?;
-        self.bring_text(README, observer)?;
-        let license = match &self.listing.license {
-            Some(license) => Some(license.clone()),
-            None => readme_license(&names, &snapshot)?,
-        };
+        let license = self.listing.license.clone();
         let plan = Plan {
             revision: commit.clone(),
             license: license.clone(),

@@ -7,11 +7,10 @@ use std::path::Path;
 
 use crate::error::HubError;
 use crate::family::ModelIndex;
-use crate::license::License;
 use crate::repo::RepoId;
-use crate::select::{MODEL_INDEX, README};
+use crate::select::MODEL_INDEX;
 
-/// Longest `model_index.json` or `README.md` read, in bytes.
+/// Longest `model_index.json` read, in bytes.
 pub(crate) const MAX_TEXT: u64 = 4 << 20;
 
 /// The pipeline that the folder says it is; models of other families are refused.
@@ -34,15 +33,6 @@ pub(crate) fn model_index(
             None => Ok(Some(index)),
         },
     }
-}
-
-/// The licence that the folder's README states.
-pub(crate) fn readme_license(
-    names: &BTreeSet<String>,
-    snapshot: &Path,
-) -> Result<Option<License>, HubError> {
-    let text = text_of(README, names, snapshot)?;
-    Ok(text.as_deref().and_then(License::in_readme))
 }
 
 /// The text of a file in the folder, if it is there; what is no text in it is replaced.

@@ -13,9 +13,7 @@
 //! let repo: RepoId = "segmind/tiny-sd".parse()?;
 //! let pulled = pull(&repo, &HubOptions::from_env(), &mut Unobserved)?;
 //! println!("{}", pulled.folder.display());
-//! if let Some(license) = pulled.license.filter(|license| license.research_only) {
-//!     eprintln!("{} allows research only", license.name);
-//! }
+//! println!("licence: {}", pulled.license.as_deref().unwrap_or("none stated"));
 //! # Ok::<(), plantain_hub::HubError>(())
 //! ```
 
@@ -41,7 +39,6 @@ mod select;
 mod weights;
 
 pub use error::HubError;
-pub use license::License;
 pub use observer::{Plan, PullObserver, Unobserved};
 pub use options::{HubOptions, Patience};
 pub use pull::{Pulled, PulledFile, pull};

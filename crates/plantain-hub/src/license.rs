@@ -1,112 +1,13 @@
-//! Licences, as repositories state them on their card.
+//! Licences, as the hub says repositories state them on their card.
 
-/// A licence.
-///
-/// ```
-/// use plantain_hub::License;
-///
-/// assert!(License::named("cc-by-nc-4.0").research_only);
-/// assert!(!License::named("creativeml-openrail-m").research_only);
-/// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct License {
-    /// Its name as on the card; several are joined with commas.
-    pub name: String,
-    /// Whether it forbids all but research or other non-commercial use, as far as the name tells. This is a hint for a
-    /// warning: what holds is the text of the licence.
-    pub research_only: bool,
-}
-
-/// Words in the names of licences that forbid commercial use: `cc-by-nc-4.0`, `sai-nc-community`,
-/// `flux-1-dev-non-commercial-license`, `stabilityai-nc-research-community`.
-const WORDS: [&str; 4] = ["nc", "noncommercial", "research", "academic"];
-/// Licences that forbid commercial use and do not say so in their names.
-const NAMES: [&str; 2] = ["apple-amlr", "deepfloyd-if-license"];
-
-impl License {
-    /// The licence of this name, or of these names with commas between them.
-    #[must_use]
-    pub fn named(name: &str) -> Self {
-        Self {
-            name: name.to_string(),
-            research_only: name.split(',').any(is_research_only),
-        }
+/// The licence that a card states in `license`, several joined with commas, and in `license_name` where that is `other`.
+pub(crate) fn stated(licenses: &[String], name: Option<&str>) -> Option<String> {
+    let all = licenses.join(", ");
+    match (all.as_str(), name) {
+        ("" | "other", Some(name)) if !name.is_empty() => Some(name.to_string()),
+        ("", _) => None,
+        _ => Some(all),
     }
-
-    /// The licence that a card states in `license`, and in `license_name` where that is `other`.
-    pub(crate) fn stated(licenses: &[String], name: Option<&str>) -> Option<Self> {
-        let all = licenses.join(", ");
-        let name = match (all.as_str(), name) {
-            ("" | "other", Some(name)) if !name.is_empty() => name,
-            ("", _) => return None,
-            (all, _) => all,
-        };
-        Some(Self::named(name))
-    }
-
-    /// The licence in the front matter of a README: the YAML between two lines of `---` at its start, of which only the keys
-    /// of licences are read.
-    pub(crate) fn in_readme(text: &str) -> Option<Self> {
-        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let mut lines = text.lines().map(str::trim_end);
-        if lines.next() != Some("---") {
-            return None;
-        }
-        let matter: Vec<&str> = lines.take_while(|line| *line != "---").collect();
-        let name = values(&matter, "license_name");
-        Self::stated(
-            &values(&matter, "license"),
-            name.first().map(String::as_str),
-        )
-    }
-}
-
-/// The values of the top-level key `key`: a scalar, or a list in either of YAML's notations.
-fn values(matter: &[&str], key: &str) -> Vec<String> {
-    let value_of = |line: &str| {
-        let value = line.strip_prefix(key)?.strip_prefix(':')?;
-        (value.is_empty() || value.starts_with(' ')).then(|| scalar(value).to_string())
-    };
-    let found = matter.iter().enumerate();
-    let Some((at, value)) = found
-        .filter_map(|(at, line)| Some((at, value_of(line)?)))
-        .next()
-    else {
-        return Vec::new();
-    };
-    let items: Vec<&str> = if value.is_empty() {
-        let below = matter[at + 1..].iter().map(|line| line.trim_start());
-        below.map_while(|line| line.strip_prefix("- ")).collect()
-    } else {
-        let list = value.strip_prefix('[').and_then(|v| v.strip_suffix(']'));
-        list.map_or_else(|| vec![value.as_str()], |list| list.split(',').collect())
-    };
-    let items = items
-        .into_iter()
-        .map(scalar)
-        .filter(|item| !item.is_empty());
-    items.map(str::to_string).collect()
-}
-
-/// A YAML scalar without its comment and quotes.
-fn scalar(text: &str) -> &str {
-    let text = text.split(" #").next().unwrap_or(text).trim();
-    let quoted = ['"', '\'']
-        .into_iter()
-        .find_map(|quote| text.strip_prefix(quote)?.strip_suffix(quote));
-    quoted.unwrap_or(text)
-}
-
-fn is_research_only(name: &str) -> bool {
-    let name = name.to_lowercase();
-    let words: Vec<&str> = name
-        .split(|c: char| !c.is_alphanumeric())
-        .filter(|w| !w.is_empty())
-        .collect();
-    words.iter().any(|word| WORDS.contains(word))
-        || words.windows(2).any(|pair| pair == ["non", "commercial"])
-        || NAMES.contains(&words.join("-").as_str())
 }
 
 #[cfg(test)]
@@ -114,96 +15,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn licences_for_research_only_are_known() {
-        for name in [
-            "cc-by-nc-4.0",
-            "cc-by-nc-sa-4.0",
-            "CC-BY-NC-ND-4.0",
-            "sai-nc-community",
-            "stabilityai-nc-research-community",
-            "stability-ai-non-commercial-research-community-license",
-            "flux-1-dev-non-commercial-license",
-            "fair-noncommercial-research-license",
-            "apple-amlr",
-            "intel-research",
-            "deepfloyd-if-license",
-            "Non Commercial",
-        ] {
-            assert!(is_research_only(name), "{name}");
-        }
-        for name in [
-            "mit",
-            "apache-2.0",
-            "creativeml-openrail-m",
-            "openrail++",
-            "bigscience-openrail-m",
-            "cc-by-4.0",
-            "cc-by-sa-4.0",
-            "cc0-1.0",
-            "cc-by-nd-4.0",
-            "other",
-            "ncsa",
-            "apple-ascl",
-            "stabilityai-ai-community",
-            "commercial",
-        ] {
-            assert!(!is_research_only(name), "{name}");
-        }
-    }
-
-    #[test]
     fn other_gives_way_to_the_name() {
-        let license = License::stated(&["other".to_string()], Some("sai-nc-community")).unwrap();
-        assert_eq!(license.name, "sai-nc-community");
-        assert!(license.research_only);
-        let license = License::stated(&["mit".to_string()], Some("mine")).unwrap();
-        assert_eq!(license.name, "mit");
-        assert_eq!(License::stated(&[], None), None);
-    }
-
-    #[test]
-    fn front_matter_is_read() {
-        let name = |text: &str| License::in_readme(text).map(|license| license.name);
-        let some = |text: &str| Some(text.to_string());
+        let other = ["other".to_string()];
+        assert_eq!(stated(&other, Some("mine")).as_deref(), Some("mine"));
+        assert_eq!(stated(&other, None).as_deref(), Some("other"));
+        let both = ["mit".to_string(), "cc-by-4.0".to_string()];
         assert_eq!(
-            name("---\nlicense: creativeml-openrail-m\ntags:\n- a\n---\n# x"),
-            some("creativeml-openrail-m")
+            stated(&both, Some("mine")).as_deref(),
+            Some("mit, cc-by-4.0")
         );
-        assert_eq!(
-            name("---\r\nlicense: \"mit\" # free\r\n---\r\n"),
-            some("mit")
-        );
-        assert_eq!(
-            name("---\nlicense:\n  - mit\n  - apache-2.0\nx: y\n---"),
-            some("mit, apache-2.0")
-        );
-        assert_eq!(
-            name("---\nlicense: [mit, 'cc-by-4.0']\n---"),
-            some("mit, cc-by-4.0")
-        );
-        assert_eq!(
-            name("---\nlicense: other\nlicense_name: mine\nlicense_link: x\n---"),
-            some("mine")
-        );
-        assert_eq!(
-            name("---\nlicense_name: mine\nlicense: mit\n---"),
-            some("mit")
-        );
-        assert_eq!(name("\u{feff}---\nlicense: mit\n---"), some("mit"));
-        for none in [
-            "",
-            "license: mit",
-            "---\ntags: []\n---\nlicense: mit",
-            "---\nmodel:\n  license: mit\n---",
-            "---\nlicense:\n---",
-        ] {
-            assert_eq!(name(none), None, "{none}");
-        }
-    }
-
-    #[test]
-    fn one_of_several_is_enough_for_a_warning() {
-        let both = ["mit".to_string(), "cc-by-nc-4.0".to_string()];
-        assert!(License::stated(&both, None).unwrap().research_only);
+        assert_eq!(stated(&[], None), None);
     }
 }

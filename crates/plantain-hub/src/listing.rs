@@ -8,7 +8,7 @@ use serde::de::{Deserializer, Error as _, SeqAccess, Visitor};
 use serde_json::Value;
 
 use crate::hash::{FileHash, is_hash};
-use crate::license::License;
+use crate::license::stated;
 use crate::repo::is_commit;
 
 /// Longest list of files read, in bytes. A file takes some 200.
@@ -24,7 +24,7 @@ pub(crate) struct Listing {
     /// Its files by path.
     pub(crate) files: BTreeMap<String, RemoteFile>,
     /// The licence that the repository's card states.
-    pub(crate) license: Option<License>,
+    pub(crate) license: Option<String>,
 }
 
 /// A file as the hub describes it.
@@ -126,8 +126,8 @@ fn leads_outside(path: &str) -> bool {
         || path.split(['/', '\\']).any(|part| part == "..")
 }
 
-fn license(card: &Value) -> Option<License> {
-    let stated: Vec<String> = match &card["license"] {
+fn license(card: &Value) -> Option<String> {
+    let licenses: Vec<String> = match &card["license"] {
         Value::String(one) => vec![one.clone()],
         Value::Array(several) => several
             .iter()
@@ -135,7 +135,7 @@ fn license(card: &Value) -> Option<License> {
             .collect(),
         _ => Vec::new(),
     };
-    License::stated(&stated, card["license_name"].as_str())
+    stated(&licenses, card["license_name"].as_str())
 }
 
 /// Reads a list and gives up where it is too long, before it fills the memory.
@@ -245,10 +245,7 @@ mod tests {
     fn the_card_states_the_licence() {
         let name = |card: &str| {
             let json = format!(r#"{{"sha": "{COMMIT}", "siblings": [], "cardData": {card}}}"#);
-            parse(json.as_bytes())
-                .unwrap()
-                .license
-                .map(|license| license.name)
+            parse(json.as_bytes()).unwrap().license
         };
         assert_eq!(name(r#"{"license": "mit"}"#).as_deref(), Some("mit"));
         assert_eq!(

@@ -2,8 +2,6 @@
 
 use std::ops::ControlFlow;
 
-use crate::license::License;
-
 /// What is going to be in the folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -11,7 +9,7 @@ pub struct Plan {
     /// Hash of the commit.
     pub revision: String,
     /// The licence on the repository's card, if it names one.
-    pub license: Option<License>,
+    pub license: Option<String>,
     /// Name and size in bytes of every file, those that are in the cache already included.
     pub files: Vec<(String, u64)>,
 }
@@ -57,7 +55,7 @@ impl Plan {
 /// ```
 pub trait PullObserver {
     /// What is going to be in the folder is known; nothing else is told before this. Here is the place to show the licence, and
-    /// to stop before gigabytes are on their way: so far only `model_index.json` and `README.md` have been fetched.
+    /// to stop before gigabytes are on their way: so far only `model_index.json` has been fetched.
     fn plan(&mut self, plan: &Plan) -> ControlFlow<()> {
         let _ = plan;
         ControlFlow::Continue(())

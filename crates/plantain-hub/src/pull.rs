@@ -6,9 +6,8 @@ use std::path::{Path, PathBuf};
 use crate::bring::Download;
 use crate::cache::RepoCache;
 use crate::error::HubError;
-use crate::folder::{model_index, readme_license};
+use crate::folder::model_index;
 use crate::hub::Hub;
-use crate::license::License;
 use crate::observer::PullObserver;
 use crate::options::HubOptions;
 use crate::repo::{RepoId, check_revision};
@@ -31,8 +30,8 @@ use crate::select::{Selection, select};
 pub struct Pulled {
     /// The folder in diffusers' layout; where the repository holds one checkpoint instead, that file.
     pub folder: PathBuf,
-    /// The licence on the repository's card, if it names one.
-    pub license: Option<License>,
+    /// The licence on the repository's card, if the hub was asked and it names one; the folder's README states it too.
+    pub license: Option<String>,
     /// The files that belong to the model.
     pub files: Vec<PulledFile>,
     /// Hash of the commit.
@@ -120,15 +119,14 @@ fn from_cache(repo: &RepoId, options: &HubOptions, cache: &RepoCache) -> Result<
     let names = cache.names(&commit);
     let index = model_index(repo, &names, &snapshot)?;
     let selection = select(&names, index.as_ref()).map_err(missing)?;
-    let license = readme_license(&names, &snapshot)?;
-    pulled(&selection, &snapshot, license, commit)
+    pulled(&selection, &snapshot, None, commit)
 }
 
 /// The files of `selection` in the folder of a commit.
 pub(crate) fn pulled(
     selection: &Selection,
     snapshot: &Path,
-    license: Option<License>,
+    license: Option<String>,
     revision: String,
 ) -> Result<Pulled, HubError> {
     let file = |name: &String| {

@@ -28,6 +28,7 @@ mod import;
 mod inspect;
 mod int8;
 mod keys;
+mod license;
 mod load;
 mod lora;
 mod manifest;
@@ -45,6 +46,7 @@ pub use error::{ConvertError, LoadError, ReadError, ScaleProblem, TensorProblem}
 pub use float::FloatType;
 pub use import::{ConvertOptions, ConvertReport, TargetType, convert};
 pub use inspect::{ComponentSummary, MemoryEstimate};
+pub use license::is_research_only;
 pub use load::{ExpectedTensor, expected_tensors, load_module};
 pub use lora::{LoraError, LoraReport};
 pub use manifest::{

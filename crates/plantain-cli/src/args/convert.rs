@@ -94,6 +94,37 @@ pub(crate) struct PruneArgs {
     pub(crate) no_timing: bool,
 }
 
+#[cfg(feature = "pull")]
+#[derive(Debug, clap::Args)]
+pub(crate) struct PullArgs {
+    /// The repository, such as segmind/tiny-sd
+    #[arg(value_name = "OWNER/NAME")]
+    pub(crate) repository: String,
+
+    /// The model file to write [default: NAME.safetensors]
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+
+    /// Branch, tag or commit
+    #[arg(long, default_value = "main")]
+    pub(crate) revision: String,
+
+    /// Open no connection: use what was downloaded before (as with HF_HUB_OFFLINE=1)
+    #[arg(long)]
+    pub(crate) offline: bool,
+
+    /// Type of the numbers [default: as in the source]
+    #[arg(long)]
+    pub(crate) dtype: Option<Dtype>,
+
+    #[command(flatten)]
+    pub(crate) adapt: AdaptArgs,
+
+    /// Show no progress
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+}
+
 /// What is added to a model, or takes the place of a part of it.
 #[derive(Debug, clap::Args)]
 pub(crate) struct AdaptArgs {

@@ -10,6 +10,7 @@ use plantain::weights::{
 use crate::args::ConvertArgs;
 use crate::commands::adapt::adapt;
 use crate::commands::inspect::megabytes;
+use crate::commands::warn_of_license;
 use crate::failure::Failure;
 use crate::interrupt;
 use crate::out;
@@ -31,11 +32,16 @@ pub(crate) fn run(args: ConvertArgs) -> Result<(), Failure> {
         license: args.license,
         description: args.description,
     };
-    let report = write(&model, &destination, &options)?;
-    if report.manifest.tokenizer.is_none() {
+    report(&destination, &write(&model, &destination, &options)?)
+}
+
+/// Says what was written, and what its user should know.
+pub(super) fn report(destination: &Path, report: &ConvertReport) -> Result<(), Failure> {
+    let manifest = &report.manifest;
+    if manifest.tokenizer.is_none() {
         out::note("note: the source has no tokenizer; the model can be traced, but not prompted");
     }
-    let manifest = &report.manifest;
+    warn_of_license(manifest);
     let recipe = manifest.recipe.as_ref();
     out::line(format_args!(
         "{}: {} tensors, {:.1} M parameters, {}; sampled by {} in {} steps{}",

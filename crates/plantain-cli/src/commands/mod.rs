@@ -11,6 +11,8 @@ pub(crate) mod generate;
 pub(crate) mod info;
 pub(crate) mod inspect;
 pub(crate) mod prune;
+#[cfg(feature = "pull")]
+pub(crate) mod pull;
 pub(crate) mod styles;
 mod table;
 pub(crate) mod trace;
@@ -19,6 +21,7 @@ pub(crate) mod warmup;
 use std::path::Path;
 
 use plantain::Model;
+use plantain::weights::{Manifest, is_research_only};
 
 use crate::failure::Failure;
 use crate::out;
@@ -46,6 +49,16 @@ fn choose_runtime(fusion: bool) {
 
 #[cfg(not(feature = "wgpu"))]
 fn choose_runtime(_fusion: bool) {}
+
+/// Warns where the licence of a model allows research only.
+fn warn_of_license(manifest: &Manifest) {
+    let license = manifest.license.as_deref();
+    if let Some(license) = license.filter(|license| is_research_only(license)) {
+        out::note(format_args!(
+            "warning: the licence of this model ({license}) allows research or other non-commercial use only"
+        ));
+    }
+}
 
 /// Warns of tensors of `model` that are not used: its makers may have meant more than is drawn.
 fn warn_of_unused(model: &Model) {

@@ -19,10 +19,7 @@ struct Scribe {
 
 impl PullObserver for Scribe {
     fn plan(&mut self, plan: &Plan) -> ControlFlow<()> {
-        let license = plan
-            .license
-            .as_ref()
-            .map_or("none", |license| license.name.as_str());
+        let license = plan.license.as_deref().unwrap_or("none");
         self.lines
             .push(format!("plan of {} bytes under {license}", plan.bytes()));
         ControlFlow::Continue(())
@@ -46,11 +43,7 @@ fn a_pull_brings_what_is_needed_and_nothing_else() {
     hub.check(&pulled);
     assert_eq!(pulled.folder, hub.path(""));
     assert_eq!(pulled.revision, COMMIT);
-    let license = pulled.license.unwrap();
-    assert_eq!(
-        (license.name.as_str(), license.research_only),
-        ("creativeml-openrail-m", false)
-    );
+    assert_eq!(pulled.license.as_deref(), Some("creativeml-openrail-m"));
 
     let expected: BTreeSet<String> = needed().into_iter().map(|(name, _)| name).collect();
     let listed: BTreeSet<String> = pulled.files.iter().map(|file| file.name.clone()).collect();
@@ -185,28 +178,12 @@ fn models_that_lack_a_part_are_refused_before_their_weights_are_fetched() {
 }
 
 #[test]
-fn the_licence_is_found_on_the_card_or_in_the_readme() {
+fn the_licence_is_the_one_on_the_card() {
     let hub = FakeHub::with_model();
     hub.repository.lock().unwrap().card =
         json!({"license": "other", "license_name": "sai-nc-community"});
-    let license = hub.pull().unwrap().license.unwrap();
-    assert_eq!(
-        (license.name.as_str(), license.research_only),
-        ("sai-nc-community", true)
-    );
-
-    let readme = b"---\nlicense: cc-by-nc-4.0\n---\n".to_vec();
-    let hub = FakeHub::new(
-        model()
-            .into_iter()
-            .chain([("README.md".to_string(), readme)]),
-    );
-    hub.repository.lock().unwrap().card = json!(null);
-    let license = hub.pull().unwrap().license.unwrap();
-    assert_eq!(
-        (license.name.as_str(), license.research_only),
-        ("cc-by-nc-4.0", true)
-    );
+    let license = hub.pull().unwrap().license;
+    assert_eq!(license.as_deref(), Some("sai-nc-community"));
 
     let hub = FakeHub::new(model().into_iter().filter(|(name, _)| name != "README.md"));
     hub.repository.lock().unwrap().card = json!({});

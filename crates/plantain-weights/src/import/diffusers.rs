@@ -14,6 +14,7 @@ use super::{add_named, scheduler, tokenizer};
 use crate::container::Container;
 use crate::error::ReadError;
 use crate::keys::{KeyMap, is_of_encoder};
+use crate::license::in_readme;
 use crate::manifest::{
     Component, Components, Defaults, FORMAT_VERSION, Manifest, Provenance, SamplerInfo,
 };
@@ -246,18 +247,7 @@ fn manifest(root: &Path, components: Components) -> Result<Manifest, ReadError> 
 
 /// The licence that the model's card states, which hubs keep at the beginning of its README.
 fn readme_license(root: &Path) -> Option<String> {
-    let text = read_text(&root.join("README.md")).ok()?;
-    let front = text.strip_prefix("---\n")?;
-    let (front, _) = front.split_once("\n---")?;
-    let value = |key: &str| {
-        let line = front.lines().find_map(|line| line.strip_prefix(key))?;
-        let value = line.trim().trim_matches(['"', '\'']);
-        (!value.is_empty()).then(|| value.to_string())
-    };
-    match value("license:")?.as_str() {
-        "other" => value("license_name:").or_else(|| Some("other".to_string())),
-        license => Some(license.to_string()),
-    }
+    in_readme(&read_text(&root.join("README.md")).ok()?)
 }
 
 /// What the model was called where it was published, which diffusers may have written down.

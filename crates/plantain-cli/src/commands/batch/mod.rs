@@ -14,7 +14,7 @@ use plantain_campaign::{
 use serde_json::json;
 
 use crate::args::{BatchAction, BatchArgs, MergeArgs, RenderArgs};
-use crate::commands::{choose_runtime, open_model, use_threads};
+use crate::commands::{choose_runtime, open_model, use_threads, warn_of_license};
 use crate::failure::Failure;
 use crate::interrupt;
 use crate::out;
@@ -51,6 +51,7 @@ impl Prepared {
         let file = CampaignFile::read(campaign)?;
         let own = file.model();
         let model = open_model(args.model.as_deref().or(own.as_deref()))?;
+        warn_of_license(model.manifest());
         let identity = ModelIdentity {
             manifest: model.manifest(),
             fingerprint: &model.fingerprint(),
