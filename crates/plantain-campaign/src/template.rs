@@ -11,6 +11,22 @@ use crate::error::{CampaignError, Place};
 /// Variables that belong to the picture and cannot be a column or a key of the matrix.
 pub(crate) const RESERVED: [&str; 5] = ["campaign", "format", "size", "extension", "variant"];
 
+/// Names of the templates of prompts, in which brackets weigh what is in them. Those of a row's texts are brackets.
+pub(crate) const PROMPTS: [&str; 2] = ["prompt", "negative"];
+const WEIGHTS: &str = "weights";
+
+/// `text` with a backslash before each character that has a meaning in prompts.
+fn without_weights(text: &str) -> String {
+    let mut escaped = String::new();
+    for c in text.chars() {
+        if r"()[]\".contains(c) {
+            escaped.push('\\');
+        }
+        escaped.push(c);
+    }
+    escaped
+}
+
 /// Variables by name.
 pub(crate) type Variables = BTreeMap<String, Value>;
 
@@ -28,8 +44,18 @@ impl Templates {
         environment.set_auto_escape_callback(|name| {
             if name.ends_with(".svg") {
                 AutoEscape::Html
+            } else if PROMPTS.contains(&name) {
+                AutoEscape::Custom(WEIGHTS.into())
             } else {
                 AutoEscape::None
+            }
+        });
+        environment.set_formatter(|out, state, value| {
+            let in_prompt = matches!(state.auto_escape(), AutoEscape::Custom(_));
+            match (in_prompt, value.is_safe()) {
+                (true, true) => Ok(write!(out, "{value}")?),
+                (true, false) => Ok(out.write_str(&without_weights(&value.to_string()))?),
+                (false, _) => minijinja::escape_formatter(out, state, value),
             }
         });
         environment.add_filter("slug", slug);
@@ -178,6 +204,11 @@ mod tests {
         assert_eq!(text.unwrap(), "größe-3-4-x.png");
         let text = render("a.svg", "<text>{{ what }}</text>", &[("what", "<b> & co")]);
         assert_eq!(text.unwrap(), "<text>&lt;b&gt; &amp; co</text>");
+        let row = [("what", "Shampoo (500 ml)")];
+        let text = render("prompt", "(a {{ what }}:1.2)", &row);
+        assert_eq!(text.unwrap(), r"(a Shampoo \(500 ml\):1.2)");
+        let text = render("prompt", "a {{ what|safe }}", &row);
+        assert_eq!(text.unwrap(), "a Shampoo (500 ml)");
         let text = render("prompt", "a {{ what|default('fox') }}", &[]);
         assert_eq!(text.unwrap(), "a fox");
     }
