@@ -21,9 +21,9 @@ const INT8: f64 = 0.3;
 /// use plantain::{MemoryPlan, PrecisionChoice};
 ///
 /// let model = plantain::default_model()?;
-/// let plan = MemoryPlan::new(&model, [512, 512], PrecisionChoice::Auto, 2 << 30)?;
+/// let plan = MemoryPlan::new(&model, [512, 512], 1, PrecisionChoice::Auto, 2 << 30)?;
 /// assert!(!plan.tiled && plan.needed < 2 << 30);
-/// assert!(MemoryPlan::new(&model, [512, 512], PrecisionChoice::F32, 1 << 20).is_err());
+/// assert!(MemoryPlan::new(&model, [512, 512], 1, PrecisionChoice::F32, 1 << 20).is_err());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,7 +41,7 @@ pub struct MemoryPlan {
 /// ```
 /// # use plantain::{MemoryPlan, PrecisionChoice};
 /// # let model = plantain::default_model()?;
-/// let error = MemoryPlan::new(&model, [512, 512], PrecisionChoice::Auto, 1_000_000).unwrap_err();
+/// let error = MemoryPlan::new(&model, [512, 512], 1, PrecisionChoice::Auto, 1_000_000).unwrap_err();
 /// assert!(error.needed > error.available);
 /// println!("{error}");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -71,8 +71,8 @@ fn message(error: &OutOfMemory) -> String {
 }
 
 impl MemoryPlan {
-    /// The least change that lets one picture of `size` (width and height in pixels) be drawn on the CPU in `available` bytes:
-    /// first tiles, then, where `precision` is [`PrecisionChoice::Auto`], smaller weights.
+    /// The least change that lets pictures of `size` (width and height in pixels) be drawn on the CPU in `available` bytes, of which
+    /// `samples` go through the UNet at once (guidance counts each twice): first tiles, then, where `precision` is [`PrecisionChoice::Auto`], smaller weights.
     ///
     /// # Errors
     /// When nothing helps.
@@ -81,23 +81,19 @@ impl MemoryPlan {
     /// # use plantain::{MemoryPlan, PrecisionChoice};
     /// # let model = plantain::default_model()?;
     /// let available = plantain::available_memory().unwrap_or(1 << 30);
-    /// let plan = MemoryPlan::new(&model, [256, 128], PrecisionChoice::Auto, available)?;
+    /// let plan = MemoryPlan::new(&model, [256, 128], 2, PrecisionChoice::Auto, available)?;
     /// println!("about {} MB", plan.needed / 1_000_000);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn new(
         model: &Model,
         size: [usize; 2],
+        samples: u32,
         precision: PrecisionChoice,
         available: u64,
     ) -> Result<Self, OutOfMemory> {
         let [width, height] = size;
-        let guided = if model.manifest().defaults.guidance > 1.0 {
-            2
-        } else {
-            1
-        };
-        let whole = model.estimated_memory(width as u32, height as u32, guided);
+        let whole = model.estimated_memory(width as u32, height as u32, samples);
         let scale = model.manifest().components.vae.as_ref();
         let side = (TILE * scale.map_or(8, DecoderConfig::scale)) as u32;
         let tile = model.estimated_memory((width as u32).min(side), (height as u32).min(side), 1);
@@ -155,7 +151,9 @@ fn needed(estimate: &MemoryEstimate, decoding: u64, precision: PrecisionChoice) 
 pub fn available_memory() -> Option<u64> {
     let mut system = System::new();
     system.refresh_memory();
-    let limited = system.cgroup_limits().map(|limits| limits.free_memory);
+    // What a container's cache of files takes is given back when it is needed.
+    let limits = system.cgroup_limits();
+    let limited = limits.map(|limits| limits.total_memory.saturating_sub(limits.rss));
     let free = limited.unwrap_or(u64::MAX).min(system.available_memory());
     (free > 0).then_some((free as f64 * (1.0 - SPARED)) as u64)
 }
@@ -175,7 +173,7 @@ mod tests {
     fn tiles_come_before_smaller_weights() {
         let model = model();
         let plan =
-            |available| MemoryPlan::new(&model, [1024, 1024], PrecisionChoice::Auto, available);
+            |available| MemoryPlan::new(&model, [1024, 1024], 2, PrecisionChoice::Auto, available);
         let free = plan(u64::MAX).unwrap();
         assert_eq!((free.precision, free.tiled), (PrecisionChoice::Auto, false));
         let tight = plan(free.needed - 1).unwrap();
@@ -193,8 +191,8 @@ mod tests {
     fn what_was_asked_for_stays() {
         let model = model();
         let asked = PrecisionChoice::F32;
-        let plan = MemoryPlan::new(&model, [64, 64], asked, u64::MAX).unwrap();
+        let plan = MemoryPlan::new(&model, [64, 64], 1, asked, u64::MAX).unwrap();
         assert_eq!(plan.precision, asked);
-        assert!(MemoryPlan::new(&model, [64, 64], asked, 1000).is_err());
+        assert!(MemoryPlan::new(&model, [64, 64], 1, asked, 1000).is_err());
     }
 }

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::args::GenerateArgs;
 use crate::commands::adapt::adapt;
-use crate::commands::{choose_runtime, open_model, use_threads, warn_of_unused};
+use crate::commands::{choose_runtime, open_model, use_threads, warn_of_license, warn_of_unused};
 use crate::failure::Failure;
 use crate::interrupt;
 use crate::out;
@@ -38,6 +38,7 @@ pub(crate) fn run(args: &GenerateArgs) -> Result<(), Failure> {
         precision: plan.map_or(args.precision, |plan| plan.precision),
     };
     if !args.quiet && args.model.is_some() {
+        warn_of_license(model.manifest());
         warn_of_unused(&model);
     }
 
@@ -111,7 +112,9 @@ fn plan(
         return Ok(None);
     }
     let size = [settings.width, settings.height];
-    let plan = MemoryPlan::new(model, size, args.precision, available)
+    let guided = if settings.guidance > 1.0 { 2 } else { 1 };
+    let samples = guided * args.batch.min(args.count);
+    let plan = MemoryPlan::new(model, size, samples, args.precision, available)
         .map_err(|error| Failure::new(error.to_string()))?;
     let megabytes = available / 1_000_000;
     if !args.quiet && plan.precision != args.precision {

@@ -199,6 +199,7 @@ impl Filling<'_> {
         } else if let Some(comma) = self.last_comma
             && filled == self.room()
             && filled - comma <= LONGEST_MOVED
+            && self.full.len() + 1 < self.tokenizer.max_chunks
         {
             let moved = Chunk {
                 ids: self.current.ids.split_off(comma + 1),

@@ -130,6 +130,13 @@ fn what_is_too_long_is_cut_and_named() {
     let read = tokenizer.read(&format!("{words}red circle"), 1).unwrap();
     assert_eq!(read.chunks.len(), MAX_CHUNKS);
     assert_eq!(read.cut, "red circle");
+    // What follows the last comma has nowhere to move to.
+    let words = format!("{}, a a a ", "a ".repeat(14 * MAX_CHUNKS - 4));
+    let read = tokenizer.read(&format!("{words}red circle"), 1).unwrap();
+    let last = read.chunks.last().unwrap();
+    assert_eq!(read.chunks.len(), MAX_CHUNKS);
+    assert!(last.ids[..15].iter().all(|id| *id != tokenizer.end));
+    assert_eq!(read.cut, "red circle");
 }
 
 #[test]
