@@ -1,7 +1,6 @@
-//! Autoencoders that take the place of a model's, and decoding in tiles, against TAESD's own code and diffusers.
+//! Autoencoders that take the place of a model's, against TAESD's own code and diffusers.
 //!
-//! The files in `fixtures/tiny_decoders` and `fixtures/tiling` were written by `reference/tiny_decoders.py` and
-//! `reference/tiling.py`.
+//! The files in `fixtures/tiny_decoders` were written by `reference/tiny_decoders.py`.
 
 #[path = "support/numbers.rs"]
 mod numbers;

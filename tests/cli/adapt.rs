@@ -227,3 +227,25 @@ fn a_pickle_that_would_run_something_is_refused() {
         .refused(&["evil.pt"]);
     assert_eq!(place.files(), ["evil.pt"]);
 }
+
+#[test]
+fn a_licence_for_research_only_is_told_at_every_use() {
+    let place = Place::new();
+    let source = fixture("single_files/sd1.safetensors");
+    let convert = |license: &str| {
+        let args = ["convert", &source, "m.safetensors", "--license", license];
+        place.run(&args).succeeded()
+    };
+    let says = "allows research or other non-commercial use only";
+    assert!(!convert("creativeml-openrail-m").says(says));
+    assert!(convert("stabilityai-nc-research-community").says(says));
+    let args = ["--size", "32x32", "--steps", "1", "-o", "a.png"];
+    let drawn = place.draw_from("a cat", "m.safetensors", &args).succeeded();
+    assert!(drawn.says(says), "{drawn:?}");
+    let shown = place.run(&["inspect", "m.safetensors"]).succeeded();
+    assert!(
+        shown
+            .stdout
+            .contains("licence: stabilityai-nc-research-community")
+    );
+}

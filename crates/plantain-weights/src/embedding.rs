@@ -107,6 +107,12 @@ impl Model {
                 expected: config.hidden_size,
             });
         }
+        // Start and end of the text are in each chunk too.
+        if vectors + 2 > info.max_length {
+            return Err(unknown(
+                "it stands for more vectors than a prompt may have tokens",
+            ));
+        }
         if !Arc::make_mut(&mut model.tensors).append(TOKENS, &file, &stored) {
             return Err(unknown("its token embedding is missing"));
         }
@@ -115,7 +121,8 @@ impl Model {
             first_id: config.vocab_size as u32,
             vectors: vectors as u32,
         };
-        *tokenizer = with_word(tokenizer, &added).ok_or_else(|| unknown("it knows the word"))?;
+        *tokenizer = with_word(tokenizer, &added)
+            .ok_or_else(|| unknown("it knows that word already; rename the file"))?;
         // Where the end of the text is said to be the highest token, it has to be named now.
         const HIGHEST: i64 = 2;
         if config.eos_token_id == HIGHEST {
@@ -166,6 +173,10 @@ fn find(file: &Container, path: &Path) -> Result<(String, Stored), EmbeddingErro
 /// tokens are numbered without a gap. `None` when it has the word.
 fn with_word(json: &str, added: &AddedEmbedding) -> Option<String> {
     let mut tokenizer: Value = serde_json::from_str(json).ok()?;
+    // A word of the vocabulary would keep the number that it has there.
+    if tokenizer["model"]["vocab"].get(&added.word).is_some() {
+        return None;
+    }
     let words = tokenizer.get_mut("added_tokens")?.as_array_mut()?;
     if words
         .iter()

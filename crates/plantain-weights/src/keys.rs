@@ -101,7 +101,7 @@ const OPEN_CLIP_FUSED: &[(&str, [&str; 3])] = &[
     ),
 ];
 
-const TEXT_UNNEEDED: &[&str] = &["embeddings.position_ids", "text_projection."];
+const TEXT_UNNEEDED: &[&str] = &["embeddings.position_ids", "text_projection"];
 /// Starts of the names of each half of an autoencoder, which the other half passes over.
 const ENCODER_STARTS: &[&str] = &["encoder.", "quant_conv."];
 const DECODER_STARTS: &[&str] = &["decoder.", "post_quant_conv."];
@@ -168,10 +168,8 @@ impl KeyMap {
         }
     }
 
-    /// The map for OpenCLIP's text encoder, of which the first `layers` layers are kept.
-    pub(crate) fn open_clip(layers: usize) -> Self {
-        let mut unneeded = strings(&["text_projection", "logit_scale", "attn_mask"]);
-        unneeded.push(format!("transformer.resblocks.{layers}."));
+    /// The map for OpenCLIP's text encoder.
+    pub(crate) fn open_clip() -> Self {
         let starts = [
             ("token_embedding.", "embeddings.token_embedding."),
             (
@@ -182,7 +180,12 @@ impl KeyMap {
             ("ln_final.", "final_layer_norm."),
         ];
         Self {
-            unneeded,
+            unneeded: strings(&[
+                "text_projection",
+                "logit_scale",
+                "attn_mask",
+                "transformer.text_model.",
+            ]),
             starts: starts
                 .map(|(from, to)| (from.to_string(), to.to_string()))
                 .to_vec(),
@@ -190,6 +193,12 @@ impl KeyMap {
             fused: OPEN_CLIP_FUSED,
             ..Self::plain()
         }
+    }
+
+    /// The same map, for which names that begin with `start` are needed by no network.
+    pub(crate) fn without(mut self, start: &str) -> Self {
+        self.unneeded.push(start.to_string());
+        self
     }
 
     /// The map for latent diffusion's UNet, whose blocks `starts` calls as diffusers does.

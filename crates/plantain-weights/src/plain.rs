@@ -69,7 +69,8 @@ pub fn read_tensors(path: &Path) -> Result<Tensors, ReadError> {
     tensors.collect()
 }
 
-fn numbers(dtype: ElementType, bytes: &[u8]) -> Option<Vec<f32>> {
+/// The numbers in `bytes`, as the nearest `f32`; `None` for types that this program reads none of.
+pub(crate) fn numbers(dtype: ElementType, bytes: &[u8]) -> Option<Vec<f32>> {
     fn each<const N: usize>(bytes: &[u8], number: impl Fn([u8; N]) -> f32) -> Vec<f32> {
         bytes.as_chunks().0.iter().map(|b| number(*b)).collect()
     }
@@ -123,7 +124,8 @@ pub fn write_tensors(path: &Path, tensors: &Tensors) -> io::Result<()> {
             part: Part::Floats(FloatType::F32),
         })
         .collect();
-    write_safetensors(path, &BTreeMap::new(), &mut outputs, &|| false).map(drop)
+    let (cancelled, written) = (&|| false, &|_: &str| ());
+    write_safetensors(path, &BTreeMap::new(), &mut outputs, cancelled, written).map(drop)
 }
 
 #[cfg(test)]

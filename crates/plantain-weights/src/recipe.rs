@@ -120,7 +120,8 @@ impl Recipe {
     /// assert_eq!(recipe.name, "lcm");
     /// ```
     pub fn recognised(name: &str) -> Option<&'static Self> {
-        let name = words(name);
+        // Of a path the last part: folders of training runs are called anything.
+        let name = words(name.rsplit(['/', '\\']).next().unwrap_or(name));
         let matches = recipes().iter().flat_map(|recipe| {
             let parts = recipe.names.iter().filter(|part| contains(&name, part));
             parts.map(move |part| (part.len(), recipe))
@@ -231,6 +232,8 @@ mod tests {
             ("lcm-lora-sdv1-5", Some("lcm")),
             ("Hyper-SD15-1step-lora", Some("hyper-sd-1step")),
             ("ByteDance/Hyper-SD", Some("hyper-sd")),
+            ("Hyper-SD15-4steps-lora", Some("hyper-sd")),
+            ("/data/tcd/run3", None),
             ("IDKiro/sdxs-512-0.9", Some("sdxs")),
             ("segmind/tiny-sd", Some("bk-sdm")),
             ("nota-ai/bk-sdm-v2-tiny", Some("bk-sdm")),

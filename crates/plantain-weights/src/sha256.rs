@@ -1,5 +1,7 @@
 //! Hashes of files and of what is in them.
 
+use std::io::{self, Read};
+
 use sha2::{Digest, Sha256};
 
 /// SHA-256 of `bytes`, in hexadecimal.
@@ -10,6 +12,25 @@ use sha2::{Digest, Sha256};
 /// ```
 pub fn sha256(bytes: &[u8]) -> String {
     hexadecimal(Sha256::new_with_prefix(bytes))
+}
+
+/// Length and SHA-256, in hexadecimal, of what `source` holds, read piece by piece.
+pub(crate) fn sha256_of(source: &mut impl Read) -> io::Result<(u64, String)> {
+    let mut hash = Sha256::new();
+    let mut piece = vec![0; 1 << 20];
+    let mut length = 0;
+    loop {
+        let read = match source.read(&mut piece) {
+            Ok(read) => read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        if read == 0 {
+            return Ok((length, hexadecimal(hash)));
+        }
+        hash.update(&piece[..read]);
+        length += read as u64;
+    }
 }
 
 /// What `hash` comes to, in hexadecimal.

@@ -73,12 +73,13 @@ impl OutputTensor<'_> {
 
 /// Writes a safetensors file at `path`, replacing what is there only when all of it is written.
 /// Equal input gives equal bytes. `cancelled` is asked before each tensor and ends the writing with
-/// [`io::ErrorKind::Interrupted`]. Returns the length of the file.
+/// [`io::ErrorKind::Interrupted`]; `written` hears of each afterwards. Returns the length of the file.
 pub(crate) fn write_safetensors(
     path: &Path,
     metadata: &BTreeMap<&str, String>,
     tensors: &mut [OutputTensor<'_>],
     cancelled: &dyn Fn() -> bool,
+    written: &dyn Fn(&str),
 ) -> io::Result<u64> {
     // Wide types first, so that every tensor is aligned to its type.
     tensors.sort_by(|a, b| {
@@ -96,6 +97,7 @@ pub(crate) fn write_safetensors(
                 return Err(io::ErrorKind::Interrupted.into());
             }
             out.write_all(&tensor.data()?)?;
+            written(&tensor.name);
         }
         out.flush()
     })?;
@@ -177,7 +179,7 @@ mod tests {
             let metadata = BTreeMap::from([("key", text.clone())]);
             let folder = tempfile::TempDir::new().unwrap();
             let path = folder.path().join("written.safetensors");
-            let length = write_safetensors(&path, &metadata, &mut outputs, &|| false).unwrap();
+            let length = write_safetensors(&path, &metadata, &mut outputs, &|| false, &|_| ()).unwrap();
 
             let written = fs::read(&path).unwrap();
             prop_assert_eq!(length, written.len() as u64);

@@ -6,9 +6,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use common::{edit_header, edit_json, safetensors};
+use common::{edit_header, edit_json};
 use plantain_weights::{Component, Model, PrunePlan, ReadError};
 use proptest::prelude::*;
+use safetensors::SafeTensors;
+use safetensors::tensor::{Dtype, TensorView};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -116,6 +118,146 @@ fn levels_that_do_not_mirror_each_other() {
     );
 }
 
+/// A copy of `file` with its tensors changed, as safetensors.
+fn rewritten(
+    file: &str,
+    change: impl Fn(&str, &[usize]) -> Option<(String, Vec<usize>)>,
+    more: &[(&str, &[usize])],
+) -> (TempDir, PathBuf) {
+    let bytes = fs::read(fixtures().join("single_files").join(file)).unwrap();
+    let all = SafeTensors::deserialize(&bytes).unwrap();
+    let zeros = vec![0; 1 << 20];
+    let mut views = Vec::new();
+    for (name, view) in all.iter() {
+        if let Some((name, shape)) = change(name, view.shape()) {
+            views.push((
+                name,
+                TensorView::new(view.dtype(), shape, view.data()).unwrap(),
+            ));
+        }
+    }
+    for (name, shape) in more {
+        let data = &zeros[..4 * shape.iter().product::<usize>()];
+        let view = TensorView::new(Dtype::F32, shape.to_vec(), data).unwrap();
+        views.push(((*name).to_string(), view));
+    }
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("rewritten.safetensors");
+    fs::write(&path, safetensors::serialize(views, None).unwrap()).unwrap();
+    (folder, path)
+}
+
+fn assert_same_tensors(model: &Model, other: &Model) {
+    let tensors = |model: &Model| -> Vec<(String, Vec<usize>, Vec<u8>)> {
+        let tensors = model.tensors().iter();
+        tensors
+            .map(|(name, tensor)| {
+                (
+                    name.to_string(),
+                    tensor.shape.to_vec(),
+                    tensor.bytes().to_vec(),
+                )
+            })
+            .collect()
+    };
+    assert!(tensors(model) == tensors(other));
+}
+
+/// Converters from diffusers' layout leave the last layer of OpenCLIP out, and what follows it.
+#[test]
+fn an_open_clip_without_its_last_layer_keeps_all_others() {
+    let (_folder, path) = rewritten(
+        "sd2.safetensors",
+        |name, shape| {
+            let ends = ["resblocks.3.", "text_projection", "logit_scale"];
+            let gone = ends.iter().any(|end| name.contains(end));
+            (!gone).then(|| (name.to_string(), shape.to_vec()))
+        },
+        &[],
+    );
+    let whole = Model::open(&fixtures().join("single_files/sd2.safetensors")).unwrap();
+    let shorter = Model::open(&path).unwrap();
+    assert_eq!(shorter.manifest().components, whole.manifest().components);
+    assert_eq!(shorter.unused_tensors(), []);
+    assert_same_tensors(&shorter, &whole);
+}
+
+/// stable-diffusion.cpp stores the projections of the second generation as convolutions.
+#[test]
+fn the_second_generation_is_told_by_its_text_too() {
+    let (_folder, path) = rewritten(
+        "sd2.safetensors",
+        |name, shape| {
+            let projection = name.ends_with("proj_in.weight") || name.ends_with("proj_out.weight");
+            let mut shape = shape.to_vec();
+            if projection && name.contains("blocks") && shape.len() == 2 {
+                shape.extend([1, 1]);
+            }
+            Some((name.to_string(), shape))
+        },
+        &[],
+    );
+    let whole = Model::open(&fixtures().join("single_files/sd2.safetensors")).unwrap();
+    let changed = Model::open(&path).unwrap();
+    assert_eq!(changed.manifest().components, whole.manifest().components);
+    assert_same_tensors(&changed, &whole);
+}
+
+#[test]
+fn a_guidance_embedding_is_found_by_either_name() {
+    for start in ["time_embed", "time_embedding"] {
+        let name = format!("{UNET}{start}.cond_proj.weight");
+        let keep = |name: &str, shape: &[usize]| Some((name.to_string(), shape.to_vec()));
+        let (_folder, path) = rewritten("tiny.safetensors", keep, &[(&name, &[32, 256])]);
+        let model = Model::open(&path).unwrap();
+        let unet = model.manifest().components.unet.as_ref().unwrap();
+        assert_eq!(unet.time_cond_proj_dim, Some(256), "{name}");
+        assert_eq!(model.unused_tensors(), []);
+    }
+}
+
+#[test]
+fn what_is_in_no_part_of_a_checkpoint_is_left_alone() {
+    let keep = |name: &str, shape: &[usize]| Some((name.to_string(), shape.to_vec()));
+    let more: [(&str, &[usize]); 3] = [
+        ("embedding_manager.x", &[2]),
+        ("model_ema.decay", &[]),
+        (
+            "cond_stage_model.transformer.text_model.text_projection",
+            &[2, 2],
+        ),
+    ];
+    let (_folder, path) = rewritten("tiny.safetensors", keep, &more);
+    assert_eq!(Model::open(&path).unwrap().unused_tensors(), []);
+}
+
+#[test]
+fn what_training_left_in_an_autoencoder_is_left_alone() {
+    let (_folder, path) = rewritten(
+        "sd1.safetensors",
+        |name, shape| {
+            let name = name.strip_prefix("first_stage_model.")?;
+            Some((name.to_string(), shape.to_vec()))
+        },
+        &[("loss.logvar", &[]), ("model_ema.num_updates", &[])],
+    );
+    let base = Model::open(&fixtures().join("single_files/sd1.safetensors")).unwrap();
+    let swapped = base.with_vae(&path).unwrap();
+    assert_eq!(swapped.unused_tensors(), []);
+    assert_eq!(swapped.manifest().components, base.manifest().components);
+}
+
+#[test]
+fn a_huge_number_in_a_name_is_no_reason_to_count() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("vae.safetensors");
+    let header = json!({"18446744073709551615.weight": common::entry("F32", &[1], 0, 4)});
+    fs::write(&path, common::safetensors(&header.to_string(), &[0; 4])).unwrap();
+    let began = Instant::now();
+    assert!(base().with_vae(&path).is_err());
+    assert!(began.elapsed() < Duration::from_secs(1));
+}
+
 #[test]
 fn a_link_to_nothing_is_told() {
     let folder = TempDir::new().unwrap();
@@ -151,7 +293,7 @@ fn loras_that_do_not_fit() {
             format!("{layer}.lora_down.weight"): common::entry("F32", &down, 4 * a, 4 * (a + b)),
         });
         let data: Vec<u8> = (0..a + b).flat_map(|_| value.to_le_bytes()).collect();
-        safetensors(&header.to_string(), &data)
+        common::safetensors(&header.to_string(), &data)
     };
     let message = |bytes: Vec<u8>| {
         fs::write(&path, bytes).unwrap();
@@ -180,8 +322,21 @@ fn loras_that_do_not_fit() {
             "{message}"
         );
     }
+    // Whole numbers are alphas too; half of the rank halves the change.
+    let with_alpha = |alpha: i64| {
+        let mut data: Vec<u8> = (0..32).flat_map(|_| 1f32.to_le_bytes()).collect();
+        data.extend(alpha.to_le_bytes());
+        let header = json!({
+            format!("{layer}.lora_up.weight"): common::entry("F32", &[8, 2], 0, 64),
+            format!("{layer}.lora_down.weight"): common::entry("F32", &[2, 8], 64, 128),
+            format!("{layer}.alpha"): common::entry("I64", &[], 128, 136),
+        });
+        fs::write(&path, common::safetensors(&header.to_string(), &data)).unwrap();
+        base().with_lora(&path, 1.0).unwrap().0.fingerprint()
+    };
+    assert_ne!(with_alpha(1), with_alpha(2));
     let half = json!({format!("{layer}.lora_up.weight"): common::entry("F32", &[8, 2], 0, 64)});
-    let message = message(safetensors(&half.to_string(), &[0; 64]));
+    let message = message(common::safetensors(&half.to_string(), &[0; 64]));
     assert!(
         message.contains("only one of its two matrices"),
         "{message}"
@@ -195,7 +350,7 @@ fn an_embedding_is_learnt_once() {
     let model = model.with_embedding(&path).unwrap();
     let again = model.with_embedding(&path).unwrap_err().to_string();
     assert!(
-        again.contains("cannot learn `<two>`: it knows the word"),
+        again.contains("cannot learn `<two>`: it knows that word already"),
         "{again}"
     );
     let other = model
@@ -204,6 +359,14 @@ fn an_embedding_is_learnt_once() {
     let info = other.manifest().tokenizer.as_ref().unwrap();
     let ids: Vec<_> = info.embeddings.iter().map(|added| added.first_id).collect();
     assert_eq!(ids, [534, 536]);
+    let folder = TempDir::new().unwrap();
+    let known = folder.path().join("cat.pt");
+    fs::copy(fixtures().join("prompts/embeddings/two-vectors.pt"), &known).unwrap();
+    let error = other.with_embedding(&known).unwrap_err().to_string();
+    assert!(
+        error.contains("cannot learn `cat`: it knows that word already"),
+        "{error}"
+    );
 }
 
 #[test]

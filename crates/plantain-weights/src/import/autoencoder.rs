@@ -79,6 +79,13 @@ struct Found {
 }
 
 fn targets<'k>(decoder: &'k KeyMap, encoder: Option<&'k KeyMap>, name: &str) -> Targets<'k> {
+    // What its training left.
+    if ["loss.", "model_ema."]
+        .iter()
+        .any(|start| name.starts_with(start))
+    {
+        return None;
+    }
     let halves = [
         (Component::Vae, Some(decoder)),
         (Component::VaeEncoder, encoder),
@@ -93,7 +100,7 @@ fn targets<'k>(decoder: &'k KeyMap, encoder: Option<&'k KeyMap>, name: &str) -> 
 fn find(path: &Path) -> Result<Found, ReadError> {
     let metadata = path.metadata().map_err(|e| ReadError::io(path, e))?;
     if metadata.is_dir() {
-        return in_folder(path);
+        return in_folder(path, find_weights(path)?.files);
     }
     let file = Container::open(path)?;
     let tensors = file.tensors.iter();
@@ -113,6 +120,10 @@ fn find(path: &Path) -> Result<Found, ReadError> {
                 files,
             })
             .ok_or_else(|| no_autoencoder(path));
+    }
+    if part.has("decoder.up_blocks.") && path.with_file_name("config.json").exists() {
+        let folder = path.parent().unwrap_or(path);
+        return in_folder(folder, files);
     }
     if part.has("decoder.up.") {
         let (decoder, encoder) = single_file::autoencoder(&part, path)?;
@@ -134,24 +145,27 @@ fn no_autoencoder(path: &Path) -> ReadError {
     ReadError::Unsupported {
         path: path.to_path_buf(),
         what: "what this file holds".to_string(),
-        supported: "TAESD's decoder, a tiny autoencoder of diffusers, or an autoencoder of Stable Diffusion",
+        supported: "TAESD's decoder, a tiny autoencoder of diffusers, or an autoencoder of Stable Diffusion (in diffusers' names with its config.json beside it)",
     }
 }
 
-/// A diffusers folder of an autoencoder alone.
-fn in_folder(folder: &Path) -> Result<Found, ReadError> {
+/// A diffusers folder of an autoencoder alone, with its weights in `files`.
+fn in_folder(folder: &Path, files: Vec<PathBuf>) -> Result<Found, ReadError> {
     let config = folder.join("config.json");
     let mut configs = Components {
         vae: Some(read_json(&config)?),
         ..Components::default()
     };
-    let weights = find_weights(folder)?;
-    for path in &weights.files {
+    for path in &files {
         let tensors = Container::open(path)?.tensors;
         if tensors.keys().any(|name| is_of_encoder(name)) {
             configs.vae_encoder = Some(read_json(&config)?);
         }
     }
+    configs.validate().map_err(|source| ReadError::Config {
+        origin: config.display().to_string(),
+        source,
+    })?;
     let decoder = KeyMap::diffusers(Component::Vae, &configs);
     let encoder = KeyMap::diffusers(Component::VaeEncoder, &configs);
     let half = configs.vae_encoder.map(|config| Half {
@@ -165,7 +179,7 @@ fn in_folder(folder: &Path) -> Result<Found, ReadError> {
     Ok(Found {
         decoder: decoder.ok_or_else(|| no_autoencoder(folder))?,
         encoder: half,
-        files: weights.files,
+        files,
     })
 }
 
@@ -198,7 +212,10 @@ enum Layer {
 }
 
 fn layers(part: &Part<'_>, start: &str) -> Vec<Layer> {
+    /// More than any has.
+    const MOST: usize = 1024;
     let last = part.numbers(start).last().copied();
+    let last = last.filter(|last| *last < MOST);
     let kind = |index| {
         if part.has(&format!("{start}{index}.conv.")) {
             Layer::Block

@@ -34,6 +34,7 @@ pub(super) fn check(model: &Model, target: TargetType) -> Checked<'_> {
             Ok(parts) => fitting.extend(parts),
             Err(problem) => problems.push(problem),
         }
+        model.tensors.forget(name);
     }
     problems.extend(strangers(model, &expected));
     Checked { fitting, problems }

@@ -9,10 +9,10 @@ mod single_file;
 mod tokenizer;
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io;
 use std::path::Path;
 
-use plantain_kernels::MappedFile;
 use serde::{Deserialize, Serialize};
 
 use crate::container::{Container, split};
@@ -22,7 +22,7 @@ use crate::int8;
 use crate::keys::KeyMap;
 use crate::manifest::{Component, FORMAT_VERSION, Manifest, Provenance, SourceFile};
 use crate::package::{MANIFEST_KEY, Model, ModelFile, TOKENIZER_KEY};
-use crate::sha256::sha256;
+use crate::sha256::sha256_of;
 use crate::tensors::{NamedTensor, TensorRef, TensorSource};
 use crate::write::{OutputTensor, Part, write_safetensors};
 
@@ -238,7 +238,7 @@ pub fn convert(
     if let Some(tokenizer) = &model.tokenizer {
         metadata.insert(TOKENIZER_KEY, tokenizer.clone());
     }
-    report.bytes = write(destination, &metadata, &mut fitting, cancelled)?;
+    report.bytes = write(model, destination, &metadata, &mut fitting, cancelled)?;
     Ok(report)
 }
 
@@ -258,12 +258,15 @@ fn format(tensors: &[OutputTensor<'_>]) -> u32 {
 }
 
 fn write(
+    model: &Model,
     destination: &Path,
     metadata: &BTreeMap<&str, String>,
     tensors: &mut [OutputTensor<'_>],
     cancelled: &dyn Fn() -> bool,
 ) -> Result<u64, ConvertError> {
-    let written = write_safetensors(destination, metadata, tensors, cancelled);
+    let written = write_safetensors(destination, metadata, tensors, cancelled, &|name| {
+        model.tensors.forget(name);
+    });
     written.map_err(|source| match source.kind() {
         io::ErrorKind::Interrupted => ConvertError::Cancelled,
         _ => ConvertError::Write {
@@ -309,10 +312,14 @@ fn provenance(model: &Model) -> Result<Provenance, ReadError> {
 }
 
 fn source_file(path: &Path, name: &str) -> Result<SourceFile, ReadError> {
-    let file = MappedFile::open(path).map_err(|e| ReadError::io(path, e))?;
+    let read = || {
+        let mut file = File::open(path)?;
+        sha256_of(&mut file)
+    };
+    let (bytes, sha256) = read().map_err(|e| ReadError::io(path, e))?;
     Ok(SourceFile {
         path: name.to_string(),
-        bytes: file.len() as u64,
-        sha256: sha256(&file),
+        bytes,
+        sha256,
     })
 }

@@ -14,7 +14,7 @@ use crate::error::ReadError;
 use crate::keys::module_names;
 use crate::manifest::Component;
 use crate::package::{Model, ModelFile};
-use crate::tensors::TensorRef;
+use crate::plain::numbers;
 use names::{Part, Role, role_of};
 
 /// What of a LoRA was added to a model.
@@ -28,7 +28,7 @@ use names::{Part, Role, role_of};
 pub struct LoraReport {
     /// Layers of the model that it changes.
     pub applied: usize,
-    /// Layers that it names and the model does not have.
+    /// Layers that it names and the model does not have, and tensors that are no part of a layer.
     pub unmatched: Vec<String>,
 }
 
@@ -93,6 +93,14 @@ pub enum LoraError {
         /// Shape of the model's weight.
         shape: Vec<usize>,
     },
+    /// The number that scales a layer is none.
+    #[error("{}: the alpha of `{layer}` is no finite number; download it again", path.display())]
+    Alpha {
+        /// The file.
+        path: PathBuf,
+        /// The layer, as the file calls it.
+        layer: String,
+    },
     /// A layer has one matrix and lacks the other.
     #[error("{}: `{layer}` has only one of its two matrices; download it again", path.display())]
     Half {
@@ -132,14 +140,14 @@ impl Model {
     /// ```
     pub fn with_lora(&self, path: &Path, weight: f32) -> Result<(Self, LoraReport), LoraError> {
         let file = Arc::new(Container::open(path)?);
-        let layers = read_layers(&file, path)?;
+        let (layers, others) = read_layers(&file, path)?;
         let alphas = stated_alphas(&file);
         let known = self.layers();
         let mut model = self.clone();
         let tensors = Arc::make_mut(&mut model.tensors);
         let mut report = LoraReport {
             applied: 0,
-            unmatched: Vec::new(),
+            unmatched: others,
         };
         for (name, layer) in &layers {
             let Some(stable) = names::keys(name).iter().find_map(|key| known.get(key)) else {
@@ -152,11 +160,17 @@ impl Model {
             };
             let rank = down.shape.first().map_or(1, |rank| (*rank).max(1)) as f32;
             let alpha = layer.alpha.or_else(|| alphas.of(name)).unwrap_or(rank);
+            let scale = weight * alpha
+                / if alphas.by_root(name) {
+                    rank.sqrt()
+                } else {
+                    rank
+                };
             let shape = self
                 .tensors
                 .get(stable)
                 .map_or(&[][..], |tensor| tensor.shape);
-            let change = Change::new(&file, up, down, weight * alpha / rank, shape);
+            let change = Change::new(&file, up, down, scale, shape);
             let change = change.ok_or_else(|| LoraError::Misfit {
                 path: path.to_path_buf(),
                 layer: name.clone(),
@@ -197,20 +211,27 @@ impl Model {
     }
 }
 
-/// The layers of the LoRA in `file`.
+/// The layers of the LoRA in `file`, and the names of tensors that are no part of one.
 fn read_layers<'a>(
     file: &'a Container,
     path: &Path,
-) -> Result<BTreeMap<String, Layer<'a>>, LoraError> {
+) -> Result<(BTreeMap<String, Layer<'a>>, Vec<String>), LoraError> {
     let mut layers = BTreeMap::<String, Layer<'a>>::new();
+    let mut others = Vec::new();
     for (name, stored) in &file.tensors {
         match role_of(name) {
-            Role::Part(layer, part) => {
-                let layer = layers.entry(layer).or_default();
+            Role::Part(of, part) => {
+                let layer = layers.entry(of.clone()).or_default();
                 match part {
                     Part::Up => layer.up = Some(stored),
                     Part::Down => layer.down = Some(stored),
-                    Part::Alpha => layer.alpha = number(file, stored),
+                    Part::Alpha => {
+                        let (path, layer_name) = (path.to_path_buf(), of);
+                        layer.alpha = Some(number(file, stored).ok_or(LoraError::Alpha {
+                            path,
+                            layer: layer_name,
+                        })?);
+                    }
                 }
             }
             Role::OtherKind(kind) => {
@@ -220,7 +241,7 @@ fn read_layers<'a>(
                     kind,
                 });
             }
-            Role::None => {}
+            Role::None => others.push(name.clone()),
         }
     }
     if layers
@@ -232,13 +253,13 @@ fn read_layers<'a>(
             example: file.tensors.keys().next().cloned().unwrap_or_default(),
         });
     }
-    Ok(layers)
+    Ok((layers, others))
 }
 
-/// The number that a tensor of one holds.
+/// The number that a tensor of one holds, of whatever type.
 fn number(file: &Container, stored: &Stored) -> Option<f32> {
-    let one = stored.shape.iter().product::<usize>() == 1 && stored.dtype.is_float();
-    let values = one.then(|| TensorRef::stored(stored, file.data(stored)).decoded())?;
+    let one = stored.shape.iter().product::<usize>() == 1;
+    let values = one.then(|| numbers(stored.dtype, file.data(stored)))??;
     values.first().copied().filter(|alpha| alpha.is_finite())
 }
 
@@ -256,6 +277,12 @@ fn stated_alphas(file: &Container) -> StatedAlphas {
 }
 
 impl StatedAlphas {
+    /// Whether the layer `name` is scaled by the root of its rank (rsLoRA, arXiv:2312.03732).
+    fn by_root(&self, name: &str) -> bool {
+        let component = name.split('.').next().unwrap_or_default();
+        self.0.get(&format!("{component}.use_rslora")) == Some(&Value::Bool(true))
+    }
+
     /// The alpha of the layer `name`, whose start is that of its component.
     fn of(&self, name: &str) -> Option<f32> {
         let (component, layer) = name.split_once('.')?;

@@ -23,7 +23,7 @@ use crate::manifest::{
 };
 use crate::package::{Model, ModelFile};
 use crate::recipe::Recipe;
-use crate::tensors::TensorSource;
+use crate::tensors::{TensorRef, TensorSource};
 use part::Lacks;
 pub(super) use part::Part;
 
@@ -43,20 +43,14 @@ const OTHERS: [(&str, &str); 4] = [
     ("model.diffusion_model.double_blocks.", "FLUX"),
     ("double_blocks.", "FLUX"),
 ];
-/// What training and other programs leave in such files: noise schedules, averaged weights, counters.
-const UNNEEDED: [&str; 9] = [
-    "model_ema.",
-    "betas",
-    "alphas_cumprod",
-    "sqrt_",
-    "log_one_minus_alphas_cumprod",
-    "posterior_",
-    "logvar",
-    "scale_factor",
-    "cond_stage_model.logit_scale",
-];
 /// Pixels per latent pixel, and sides of the latents that Stable Diffusion 1 and 2 were trained on.
 const SIDE: usize = 64;
+/// Width of the text states of Stable Diffusion 2.
+const WIDTH_OF_2: usize = 1024;
+/// What tells models of Stable Diffusion 2 that predict velocities: the spread of these numbers is above 0.09, and below in those
+/// that predict noise (source: ComfyUI's `supported_models.py`).
+const TELLING: &str = "model.diffusion_model.output_blocks.11.1.transformer_blocks.0.norm1.bias";
+const SPREAD: f64 = 0.09;
 const SIDE_OF_2: usize = 96;
 
 /// Why a part is nothing that this program can run.
@@ -107,6 +101,12 @@ pub(super) fn open(file: Container, path: &Path) -> Result<Model, ReadError> {
         source,
     })?;
     let second = parts.is_second();
+    let velocities = second && predicts_velocities(&file);
+    let side = if velocities { SIDE_OF_2 } else { SIDE };
+    let mut configs = configs;
+    if let Some(unet) = &mut configs.unet {
+        unet.sample_size = Some(PerLevel::All(side));
+    }
     let (tokenizer, info, mut files) = read_tokenizer(path, &configs, second)?;
     files.push(path.to_path_buf());
     let root = path.parent().unwrap_or(path);
@@ -114,10 +114,10 @@ pub(super) fn open(file: Container, path: &Path) -> Result<Model, ReadError> {
     let layout = format!("single file, {}", file.format);
     let mut tensors = TensorSource::new(path.display().to_string());
     add_named(&mut tensors, file, "", |name| parts.targets(name))?;
-    let sampler = sampler(second);
+    let sampler = sampler(velocities);
     let (steps, guidance) = scheduler::defaults(&sampler, &configs);
-    let side = configs.vae.as_ref().map_or(8, DecoderConfig::scale) * latent_side(second);
-    let side = u32::try_from(side).unwrap_or(u32::MAX);
+    let scale = configs.vae.as_ref().map_or(8, DecoderConfig::scale);
+    let side = u32::try_from(side * scale).unwrap_or(u32::MAX);
     let mut manifest = Manifest {
         format: FORMAT_VERSION,
         name: file_stem(path),
@@ -179,10 +179,24 @@ impl Parts {
                 return Err(Problem::Unsupported(family.to_string()).at(path, ""));
             }
         }
+        let open_clip = Part::of(shapes(), OPEN_CLIP);
+        let clip = CLIP.map(|prefix| (prefix, Part::of(shapes(), prefix)));
+        let clip = clip.iter().find(|(_, part)| !part.is_empty());
+        let width =
+            clip.and_then(|(_, part)| part.length("embeddings.token_embedding.weight", 1).ok());
+        let second = !open_clip.is_empty() || width == Some(WIDTH_OF_2);
         let part = Part::of(shapes(), UNET);
-        let mut unet = unet::recognise(&part).map_err(|problem| problem.at(path, UNET))?;
+        let unet = unet::recognise(&part, second).map_err(|problem| problem.at(path, UNET))?;
         let second = unet.config.use_linear_projection;
-        unet.config.sample_size = Some(PerLevel::All(latent_side(second)));
+        let text = if open_clip.is_empty() {
+            clip.map(|(prefix, part)| (*prefix, text::recognise_clip(part, second)))
+        } else {
+            Some((OPEN_CLIP, text::recognise_open_clip(&open_clip)))
+        };
+        let text = text.map(|(prefix, recognised)| {
+            let recognised = recognised.map_err(|problem| problem.at(path, prefix))?;
+            Ok((prefix, recognised))
+        });
         let vae = Part::of(shapes(), VAE);
         let (decoder, encoder) = match vae.is_empty() {
             true => (None, None),
@@ -194,18 +208,6 @@ impl Parts {
                 )
             }
         };
-        let open_clip = Part::of(shapes(), OPEN_CLIP);
-        let clip = CLIP.map(|prefix| (prefix, Part::of(shapes(), prefix)));
-        let text = if open_clip.is_empty() {
-            let clip = clip.iter().find(|(_, part)| !part.is_empty());
-            clip.map(|(prefix, part)| (*prefix, text::recognise_clip(part, second)))
-        } else {
-            Some((OPEN_CLIP, text::recognise_open_clip(&open_clip)))
-        };
-        let text = text.map(|(prefix, recognised)| {
-            let recognised = recognised.map_err(|problem| problem.at(path, prefix))?;
-            Ok((prefix, recognised))
-        });
         Ok(Self {
             unet,
             text: text.transpose()?,
@@ -229,11 +231,9 @@ impl Parts {
         }
     }
 
-    /// Which component the tensor `name` belongs to and its stable names there; `None` when nothing needs it.
+    /// Which component the tensor `name` belongs to and its stable names there; `None` when nothing needs it: what is in none of
+    /// the parts (noise schedules, averaged weights, counters, optimisers) is other programs' business.
     fn targets(&self, name: &str) -> Targets<'_> {
-        if UNNEEDED.iter().any(|start| name.starts_with(start)) {
-            return None;
-        }
         let within = |prefix| name.strip_prefix(prefix);
         let named = |component, keys, name| {
             let names = KeyMap::targets(keys, name);
@@ -252,8 +252,7 @@ impl Parts {
         {
             return named(Component::TextEncoder, &text.keys, name);
         }
-        let name = within(UNET).unwrap_or(name);
-        named(Component::Unet, &self.unet.keys, name)
+        named(Component::Unet, &self.unet.keys, within(UNET)?)
     }
 }
 
@@ -282,17 +281,29 @@ fn read_tokenizer(
     Ok((Some(json), Some(info), Vec::new()))
 }
 
-/// As Stable Diffusion 1 and, with velocities, 2.1 were trained.
-fn sampler(second: bool) -> SamplerInfo {
+/// Whether a network of Stable Diffusion 2 predicts velocities; it does where it has not the tensor that tells.
+fn predicts_velocities(file: &Container) -> bool {
+    let Some(stored) = file
+        .tensors
+        .get(TELLING)
+        .filter(|stored| stored.dtype.is_float())
+    else {
+        return true;
+    };
+    let values = TensorRef::stored(stored, file.data(stored)).decoded();
+    let count = values.len().max(1) as f64;
+    let mean = values.iter().map(|v| f64::from(*v)).sum::<f64>() / count;
+    let squares = values.iter().map(|v| (f64::from(*v) - mean).powi(2));
+    (squares.sum::<f64>() / count).sqrt() > SPREAD
+}
+
+/// On Stable Diffusion's noise schedule.
+fn sampler(velocities: bool) -> SamplerInfo {
     SamplerInfo {
         kind: SamplerKind::Ddim,
         schedule: ScheduleConfig {
-            prediction_type: second.then_some(PredictionType::VPrediction),
+            prediction_type: velocities.then_some(PredictionType::VPrediction),
             ..ScheduleConfig::default()
         },
     }
-}
-
-fn latent_side(second: bool) -> usize {
-    if second { SIDE_OF_2 } else { SIDE }
 }

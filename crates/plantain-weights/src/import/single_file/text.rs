@@ -10,6 +10,9 @@ use crate::keys::KeyMap;
 /// Width of a head in every CLIP text encoder that Stable Diffusion uses.
 const HEAD_WIDTH: usize = 64;
 
+/// Layers of the text encoder of Stable Diffusion 2 as OpenCLIP has it. The states before the last one are read.
+const OPEN_CLIP_LAYERS: usize = 24;
+
 /// Recognises transformers' CLIP; `open_clip` tells that its weights are OpenCLIP's, which uses another activation.
 pub(super) fn recognise_clip(
     part: &Part<'_>,
@@ -20,24 +23,29 @@ pub(super) fn recognise_clip(
         positions: "embeddings.position_embedding.weight",
         widening: "encoder.layers.0.mlp.fc1.weight",
     };
-    let layers = part.count("encoder.layers.");
+    let all = part.count("encoder.layers.");
+    let whole = open_clip && all == OPEN_CLIP_LAYERS;
+    let layers = all - usize::from(whole);
     Ok(Half {
         config: config(part, &names, layers, open_clip)?,
-        keys: KeyMap::clip(),
+        keys: KeyMap::clip().without(&format!("encoder.layers.{layers}.")),
     })
 }
 
-/// Recognises OpenCLIP. Stable Diffusion 2 reads the states before its last layer, which is left out.
+/// Recognises OpenCLIP. Where all of it is there, with the projection after its last layer, that layer is left out: Stable
+/// Diffusion 2 reads the states before it. Converters from diffusers' layout have left it out already.
 pub(super) fn recognise_open_clip(part: &Part<'_>) -> Result<Half<TextEncoderConfig>, Problem> {
     let names = Names {
         tokens: "token_embedding.weight",
         positions: "positional_embedding",
         widening: "transformer.resblocks.0.mlp.c_fc.weight",
     };
-    let layers = part.count("transformer.resblocks.").saturating_sub(1);
+    let all = part.count("transformer.resblocks.");
+    let whole = part.has("text_projection") || all == OPEN_CLIP_LAYERS;
+    let layers = all.saturating_sub(usize::from(whole));
     Ok(Half {
         config: config(part, &names, layers, true)?,
-        keys: KeyMap::open_clip(layers),
+        keys: KeyMap::open_clip().without(&format!("transformer.resblocks.{layers}.")),
     })
 }
 

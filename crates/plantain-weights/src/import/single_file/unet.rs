@@ -14,14 +14,21 @@ use crate::keys::KeyMap;
 const HEADS: usize = 8;
 const HEAD_WIDTH: usize = 64;
 
-/// Recognises the UNet that `part` is.
-pub(super) fn recognise(part: &Part<'_>) -> Result<Half<UNetConfig>, Problem> {
+/// Recognises the UNet that `part` is; `second` tells that it is of Stable Diffusion 2, whatever shape its projections have.
+pub(super) fn recognise(part: &Part<'_>, second: bool) -> Result<Half<UNetConfig>, Problem> {
     refuse_other_families(part)?;
     let mut walk = Walk::new(part);
     let down = walk.down()?;
     let middle = walk.middle()?;
     let up = walk.up(down.len())?;
-    let config = config(part, &down, middle, &up, walk.transformer.as_deref())?;
+    let config = config(
+        part,
+        &down,
+        middle,
+        &up,
+        walk.transformer.as_deref(),
+        second,
+    )?;
     Ok(Half {
         config,
         keys: KeyMap::ldm_unet(walk.names),
@@ -33,6 +40,16 @@ fn refuse_other_families(part: &Part<'_>) -> Result<(), Problem> {
     if part.has("label_emb.") {
         let what = "a UNet with a vector of further conditions (unCLIP)";
         return Err(Problem::Unsupported(what.to_string()));
+    }
+    let [takes, gives] = [
+        part.length("input_blocks.0.0.weight", 1)?,
+        part.length("out.2.weight", 0)?,
+    ];
+    if takes != gives {
+        let what = format!(
+            "a UNet that takes {takes} channels and gives {gives} (for inpainting, depth or editing)"
+        );
+        return Err(Problem::Unsupported(what));
     }
     Ok(())
 }
@@ -72,6 +89,8 @@ impl<'a> Walk<'a> {
             ("time_embed.0.", "time_embedding.linear_1."),
             ("time_embed.2.", "time_embedding.linear_2."),
             ("time_embed.cond_proj.", "time_embedding.cond_proj."),
+            // Converters leave this one as diffusers has it.
+            ("time_embedding.cond_proj.", "time_embedding.cond_proj."),
             ("input_blocks.0.0.", "conv_in."),
             ("out.0.", "conv_norm_out."),
             ("out.2.", "conv_out."),
@@ -187,6 +206,7 @@ fn config(
     middle: bool,
     up: &[Level],
     transformer: Option<&str>,
+    second: bool,
 ) -> Result<UNetConfig, Problem> {
     let Some(transformer) = transformer else {
         let what = "a UNet that does not attend to text";
@@ -200,7 +220,8 @@ fn config(
             )));
         }
     }
-    let linear = part.shape(&format!("{transformer}.proj_in.weight"))?.len() == 2;
+    let projection = part.shape(&format!("{transformer}.proj_in.weight"))?;
+    let linear = second || projection.len() == 2;
     let channels: Vec<_> = down.iter().map(|level| level.channels).collect();
     let width = part.length(
         &format!("{transformer}.transformer_blocks.0.attn2.to_k.weight"),
@@ -218,7 +239,10 @@ fn config(
             false => BlockType::UpBlock2D,
         })
     });
-    let guidance = part.length("time_embed.cond_proj.weight", 1).ok();
+    let guidance = ["time_embed", "time_embedding"].iter().find_map(|start| {
+        let name = format!("{start}.cond_proj.weight");
+        part.length(&name, 1).ok()
+    });
     Ok(UNetConfig {
         in_channels: part.length("input_blocks.0.0.weight", 1)?,
         out_channels: part.length("out.2.weight", 0)?,
