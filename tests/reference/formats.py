@@ -137,6 +137,7 @@ def checkpoint():
         "loops": instance("pytorch_lightning.loops.fit_loop.FitLoop", state={"n": numpy.float64(0.5), "m": numpy.arange(3)}),
         "device": torch.device("cpu"), "dtype": torch.float16, "shape": torch.Size([1, 2]), "big": 1 << 80, "bytes": b"\x00\xff",
         "rng": {"torch": torch.get_rng_state(), "numpy": numpy.random.RandomState(1).get_state()}, "none": None, "range": range(3),
+        "loss": torch.tensor(0.5),
     }
 
 
@@ -154,7 +155,7 @@ def pytorch(folder):
     save(folder / "lightning.ckpt", lightning, state)
     save(folder / "lightning.legacy.ckpt", lightning, state, _use_new_zipfile_serialization=False)
     plain = {"a.weight": numbers(2, 2), "b": numbers(3)}
-    save(folder / "model.pt", {"model": plain, "epoch": 1, "optimizer": {"state": {0: numbers(2)}}}, plain)
+    save(folder / "model.pt", {"model": plain, "epoch": 1, "optimizer": {"state": {0: numbers(2)}}, "loss": plain["b"][0]}, plain)
     weight, bias = plain.values()
     save(folder / "nested.pt", {"a": {"weight": weight}, "list": [weight, (bias,)], 7: bias, "x": 0.5},
          {"a.weight": weight, "list.0": weight, "list.1.0": bias, "7": bias})

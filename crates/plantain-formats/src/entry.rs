@@ -44,25 +44,41 @@ impl Entry {
         let Some(strides) = &self.strides else {
             return Some(Cow::Borrowed(bytes));
         };
-        let (_, size) = self.dtype.block();
-        let count = crate::element::count(&self.shape)?;
-        let mut gathered = Vec::with_capacity(count.checked_mul(size)?);
-        let mut index = vec![0; self.shape.len()];
-        let mut at = 0;
-        for _ in 0..count {
-            gathered.extend_from_slice(bytes.get(at..)?.get(..size)?);
-            // Count up, the last dimension first.
-            for dimension in (0..index.len()).rev() {
-                let step = strides.get(dimension)?.checked_mul(size)?;
-                index[dimension] += 1;
-                at = at.checked_add(step)?;
-                if index[dimension] < self.shape[dimension] {
-                    break;
-                }
-                at -= step * index[dimension];
-                index[dimension] = 0;
-            }
-        }
-        Some(Cow::Owned(gathered))
+        let gathered = match self.dtype.block().1 {
+            1 => gather::<1>(bytes, &self.shape, strides),
+            2 => gather::<2>(bytes, &self.shape, strides),
+            4 => gather::<4>(bytes, &self.shape, strides),
+            8 => gather::<8>(bytes, &self.shape, strides),
+            _ => None,
+        };
+        gathered.map(Cow::Owned)
     }
+}
+
+/// Elements of `N` bytes, of which the one at index `i` is `i * strides` elements from the first, row-major.
+fn gather<const N: usize>(bytes: &[u8], shape: &[usize], strides: &[usize]) -> Option<Vec<u8>> {
+    let (elements, _) = bytes.as_chunks::<N>();
+    let ((&width, shape), (&step, strides)) = (shape.split_last()?, strides.split_last()?);
+    let rows = crate::element::count(shape)?;
+    let mut gathered = Vec::with_capacity(rows.checked_mul(width)?);
+    let mut index = vec![0; shape.len()];
+    let mut row = 0usize;
+    for _ in 0..rows {
+        let mut at = row;
+        for _ in 0..width {
+            gathered.push(*elements.get(at)?);
+            at = at.checked_add(step)?;
+        }
+        // The next row: count up, the last dimension first.
+        for (index, (&length, &stride)) in index.iter_mut().zip(shape.iter().zip(strides)).rev() {
+            *index += 1;
+            row = row.checked_add(stride)?;
+            if *index < length {
+                break;
+            }
+            row -= stride * *index;
+            *index = 0;
+        }
+    }
+    Some(gathered.into_flattened())
 }

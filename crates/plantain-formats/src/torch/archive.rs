@@ -90,7 +90,7 @@ impl<'a> Archive<'a> {
 
     fn has(&self, name: &str) -> bool {
         let path = format!("{}{name}", self.folder);
-        self.zip.index_for_name(&path).is_some()
+        self.zip.index_for_name_raw(path.as_bytes()).is_some()
     }
 
     /// Where the file `name` of the archive's folder lies.
@@ -103,7 +103,7 @@ impl<'a> Archive<'a> {
 
     fn locate(&mut self, name: &str) -> Result<Range<usize>, Lost> {
         let path = format!("{}{name}", self.folder);
-        let Some(index) = self.zip.index_for_name(&path) else {
+        let Some(index) = self.zip.index_for_name_raw(path.as_bytes()) else {
             return Err(Lost::Damaged(format!("`{path}` is missing in the archive")));
         };
         let refused = |how: &str| {

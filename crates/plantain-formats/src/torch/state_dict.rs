@@ -8,7 +8,10 @@ use crate::pickle::{Heap, Storage, Value, whole_model};
 use crate::{Entry, Format, FormatError, Table, limits};
 
 /// Where training frameworks keep the tensors of the model beside other things.
-const WRAPPERS: [&str; 4] = ["state_dict", "model_state_dict", "model", "module"];
+const STATE_DICT: &str = "state_dict";
+
+/// The same in names that may mean other things as well.
+const WRAPPERS: [&str; 3] = ["model_state_dict", "model", "module"];
 
 /// Longest text beside the tensors that is kept, in bytes, and most bytes of all of them together.
 const NOTE: usize = 4096;
@@ -49,13 +52,15 @@ pub(super) fn table<'a>(
 
 /// The state dict within a checkpoint.
 fn unwrap<'a>(heap: &Heap<'a>, root: Value<'a>) -> Value<'a> {
-    let mut pairs = heap.pairs(root).iter();
-    if pairs.any(|(_, value)| matches!(value, Value::Tensor(_))) {
-        return root;
+    if let Some(dict @ Value::Dict(_)) = heap.get(root, STATE_DICT) {
+        return dict;
     }
     let mut wrapped = WRAPPERS.iter().filter_map(|key| heap.get(root, key));
-    let dict = wrapped.find(|&value| matches!(value, Value::Dict(_)));
-    dict.unwrap_or(root)
+    let holds_tensors = |dict| {
+        let mut pairs = heap.pairs(dict).iter();
+        pairs.any(|(_, value)| matches!(value, Value::Tensor(_)))
+    };
+    wrapped.find(|&dict| holds_tensors(dict)).unwrap_or(root)
 }
 
 /// Texts and numbers that lie beside the tensors or the state dict.
