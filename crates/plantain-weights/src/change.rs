@@ -99,10 +99,10 @@ fn add_row(values: &mut [f32], up: &[f32], down: &[f32], row: usize, from: usize
             *value += factors[0] * a + factors[1] * b + (factors[2] * c + factors[3] * d);
         }
     }
-    for rank in fours..up.len() {
+    for (rank, factor) in up.iter().enumerate().skip(fours) {
         let part = down_part(down, row, from, rank, values.len());
         for (value, down) in values.iter_mut().zip(part) {
-            *value += up[rank] * down;
+            *value += factor * down;
         }
     }
 }
