@@ -223,6 +223,9 @@ fn pickles_that_never_end() {
     refused(&bomb(b"N", b"2"), steps);
     refused(&bomb(b"", b"N0"), steps);
     refused(&bomb(b"", b"]\x94"), steps);
+    // A large state that is given to a dictionary again and again.
+    let state = [&b"}("[..], &b"NN".repeat(100_000), b"uq\x000}"].concat();
+    refused(&bomb(&state, b"h\x00b"), steps);
     // Lists of lists of lists, twice each: 2^30 items for whoever counts them all, as Python's `repr` does.
     let mut shared = b"]q\0".to_vec();
     for _ in 0..30 {

@@ -74,6 +74,8 @@ impl<'a> Heap<'a> {
 
     /// Gives `object` its attributes.
     pub(super) fn build(&mut self, object: Value<'a>, state: Value<'a>) -> Result<(), FormatError> {
+        // The same state may be given to many objects, and is searched each time.
+        self.spend(self.pairs(state).len())?;
         match object {
             // A `ParameterDict` of before PyTorch 1.12 holds its parameters as a module does.
             Value::Dict(i) => {

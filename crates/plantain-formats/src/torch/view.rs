@@ -23,8 +23,13 @@ pub(super) fn entry<'a>(
         Some(Tensor::Other(kind)) => return Err(unreadable(kind)),
         None => return Err(damaged("it is made of too little".to_string())),
     };
-    if heap
-        .pairs(strided.flags)
+    /// More than there are kinds of.
+    const MOST_FLAGS: usize = 16;
+    let flags = heap.pairs(strided.flags);
+    if flags.len() > MOST_FLAGS {
+        return Err(damaged("it has more flags than there are".to_string()));
+    }
+    if flags
         .iter()
         .any(|(_, flag)| matches!(flag, Value::Bool(true)))
     {
