@@ -3,7 +3,11 @@
 //! Stable names are the module paths of `plantain-nn`, which equal the source's names but for these
 //! tables.
 
-use plantain_nn::{DecoderConfig, EncoderConfig, TinyDecoderConfig, TinyEncoderConfig};
+mod clip;
+mod latent_diffusion;
+mod tiny;
+
+use plantain_nn::{DecoderConfig, EncoderConfig};
 
 use crate::container::Stored;
 use crate::manifest::{Component, Components};
@@ -50,58 +54,6 @@ const VAE_MATRICES: &[&str] = &[
 /// 1x1 convolutions where `use_linear_projection` is off; they compute the same as a linear layer.
 const UNET_MATRICES: &[&str] = &[".proj_in.weight", ".proj_out.weight"];
 
-/// Within the blocks of latent diffusion's UNet, and then what diffusers' own transformers need.
-const LDM_UNET_PARTS: &[(&str, &str)] = &[
-    (".in_layers.0.", ".norm1."),
-    (".in_layers.2.", ".conv1."),
-    (".emb_layers.1.", ".time_emb_proj."),
-    (".out_layers.0.", ".norm2."),
-    (".out_layers.3.", ".conv2."),
-    (".skip_connection.", ".conv_shortcut."),
-    (".to_out.0.", ".to_out."),
-    (".ff.net.0.proj.", ".ff.proj."),
-    (".ff.net.2.", ".ff.out."),
-];
-
-/// Within latent diffusion's autoencoder.
-const LDM_VAE_PARTS: &[(&str, &str)] = &[
-    (".nin_shortcut.", ".conv_shortcut."),
-    ("coder.norm_out.", "coder.conv_norm_out."),
-    (".attentions.0.norm.", ".attentions.0.group_norm."),
-    (".attentions.0.q.", ".attentions.0.to_q."),
-    (".attentions.0.k.", ".attentions.0.to_k."),
-    (".attentions.0.v.", ".attentions.0.to_v."),
-    (".attentions.0.proj_out.", ".attentions.0.to_out."),
-];
-
-const OPEN_CLIP_PARTS: &[(&str, &str)] = &[
-    (".ln_1.", ".layer_norm1."),
-    (".ln_2.", ".layer_norm2."),
-    (".attn.out_proj.", ".self_attn.out_proj."),
-    (".mlp.c_fc.", ".mlp.fc1."),
-    (".mlp.c_proj.", ".mlp.fc2."),
-];
-
-const OPEN_CLIP_FUSED: &[(&str, [&str; 3])] = &[
-    (
-        ".attn.in_proj_weight",
-        [
-            ".self_attn.q_proj.weight",
-            ".self_attn.k_proj.weight",
-            ".self_attn.v_proj.weight",
-        ],
-    ),
-    (
-        ".attn.in_proj_bias",
-        [
-            ".self_attn.q_proj.bias",
-            ".self_attn.k_proj.bias",
-            ".self_attn.v_proj.bias",
-        ],
-    ),
-];
-
-const TEXT_UNNEEDED: &[&str] = &["embeddings.position_ids", "text_projection"];
 /// Starts of the names of each half of an autoencoder, which the other half passes over.
 const ENCODER_STARTS: &[&str] = &["encoder.", "quant_conv."];
 const DECODER_STARTS: &[&str] = &["decoder.", "post_quant_conv."];
@@ -126,7 +78,7 @@ impl KeyMap {
                 unneeded: strings(ENCODER_STARTS),
                 starts: match &configs.vae {
                     Some(DecoderConfig::AutoencoderTiny(config)) => {
-                        tiny_decoder(config, "decoder.layers.", 0)
+                        tiny::decoder(config, "decoder.layers.", 0)
                     }
                     _ => Vec::new(),
                 },
@@ -137,7 +89,7 @@ impl KeyMap {
             Component::VaeEncoder => Self {
                 unneeded: strings(DECODER_STARTS),
                 starts: match &configs.vae_encoder {
-                    Some(EncoderConfig::AutoencoderTiny(config)) => tiny_encoder(config),
+                    Some(EncoderConfig::AutoencoderTiny(config)) => tiny::encoder(config),
                     _ => Vec::new(),
                 },
                 parts: VAE_PARTS,
@@ -159,117 +111,10 @@ impl KeyMap {
         }
     }
 
-    /// The map for transformers' `CLIPTextModel`.
-    pub(crate) fn clip() -> Self {
-        Self {
-            prefix: "text_model.",
-            unneeded: strings(TEXT_UNNEEDED),
-            ..Self::plain()
-        }
-    }
-
-    /// The map for OpenCLIP's text encoder.
-    pub(crate) fn open_clip() -> Self {
-        let starts = [
-            ("token_embedding.", "embeddings.token_embedding."),
-            (
-                "positional_embedding",
-                "embeddings.position_embedding.weight",
-            ),
-            ("transformer.resblocks.", "encoder.layers."),
-            ("ln_final.", "final_layer_norm."),
-        ];
-        Self {
-            unneeded: strings(&[
-                "text_projection",
-                "logit_scale",
-                "attn_mask",
-                "transformer.text_model.",
-            ]),
-            starts: starts
-                .map(|(from, to)| (from.to_string(), to.to_string()))
-                .to_vec(),
-            parts: OPEN_CLIP_PARTS,
-            fused: OPEN_CLIP_FUSED,
-            ..Self::plain()
-        }
-    }
-
     /// The same map, for which names that begin with `start` are needed by no network.
     pub(crate) fn without(mut self, start: &str) -> Self {
         self.unneeded.push(start.to_string());
         self
-    }
-
-    /// The map for latent diffusion's UNet, whose blocks `starts` calls as diffusers does.
-    pub(crate) fn ldm_unet(starts: Vec<(String, String)>) -> Self {
-        Self {
-            starts,
-            parts: LDM_UNET_PARTS,
-            matrices: UNET_MATRICES,
-            ..Self::plain()
-        }
-    }
-
-    /// The map for latent diffusion's decoder of `levels` levels with `blocks` residual blocks each. It numbers its levels
-    /// from the finest, diffusers from the coarsest.
-    pub(crate) fn ldm_decoder(levels: usize, blocks: usize) -> Self {
-        let mut starts = middle("decoder");
-        for level in 0..levels {
-            let from = format!("decoder.up.{level}");
-            let to = format!("decoder.up_blocks.{}", levels - 1 - level);
-            starts.extend(resnets(&from, &to, blocks));
-            starts.push((format!("{from}.upsample."), format!("{to}.upsamplers.0.")));
-        }
-        Self {
-            unneeded: strings(ENCODER_STARTS),
-            ..Self::ldm_autoencoder(starts)
-        }
-    }
-
-    /// The map for latent diffusion's encoder of `levels` levels with `blocks` residual blocks each.
-    pub(crate) fn ldm_encoder(levels: usize, blocks: usize) -> Self {
-        let mut starts = middle("encoder");
-        for level in 0..levels {
-            let from = format!("encoder.down.{level}");
-            let to = format!("encoder.down_blocks.{level}");
-            starts.extend(resnets(&from, &to, blocks));
-            starts.push((
-                format!("{from}.downsample."),
-                format!("{to}.downsamplers.0."),
-            ));
-        }
-        Self {
-            unneeded: strings(DECODER_STARTS),
-            ..Self::ldm_autoencoder(starts)
-        }
-    }
-
-    /// The map for a tiny decoder whose layers are numbered from `first` after `start`.
-    pub(crate) fn tiny_decoder(config: &TinyDecoderConfig, start: &str, first: usize) -> Self {
-        Self {
-            unneeded: strings(ENCODER_STARTS),
-            starts: tiny_decoder(config, start, first),
-            ..Self::plain()
-        }
-    }
-
-    /// The map for diffusers' tiny encoder.
-    pub(crate) fn tiny_encoder(config: &TinyEncoderConfig) -> Self {
-        Self {
-            unneeded: strings(DECODER_STARTS),
-            starts: tiny_encoder(config),
-            ..Self::plain()
-        }
-    }
-
-    fn ldm_autoencoder(starts: Vec<(String, String)>) -> Self {
-        Self {
-            starts,
-            parts: LDM_VAE_PARTS,
-            matrices: VAE_MATRICES,
-            ..Self::plain()
-        }
     }
 
     /// Where the source's tensor `name` goes: its stable names, which are three for a fused tensor, in the order in which they
@@ -351,100 +196,10 @@ fn strings(names: &[&str]) -> Vec<String> {
     names.iter().map(|name| (*name).to_string()).collect()
 }
 
-/// The middle of one half of latent diffusion's autoencoder.
-fn middle(half: &str) -> Vec<(String, String)> {
-    let parts = [
-        ("block_1", "resnets.0"),
-        ("attn_1", "attentions.0"),
-        ("block_2", "resnets.1"),
-    ];
-    parts
-        .map(|(from, to)| {
-            (
-                format!("{half}.mid.{from}."),
-                format!("{half}.mid_block.{to}."),
-            )
-        })
-        .to_vec()
-}
-
-/// The residual blocks of a level of latent diffusion's autoencoder.
-fn resnets(from: &str, to: &str, blocks: usize) -> impl Iterator<Item = (String, String)> {
-    (0..blocks).map(move |block| {
-        (
-            format!("{from}.block.{block}."),
-            format!("{to}.resnets.{block}."),
-        )
-    })
-}
-
-/// `AutoencoderTiny` numbers the layers of its decoder in a row: a convolution and its activation,
-/// then per stage the blocks, an upsampling (but for the last stage) and a convolution. The first is number `first`, and all
-/// names begin with `start`.
-fn tiny_decoder(config: &TinyDecoderConfig, start: &str, first: usize) -> Vec<(String, String)> {
-    let layer = |index: usize, within: &str, to: &str| {
-        (
-            format!("{start}{}.{within}", first + index),
-            format!("decoder.{to}."),
-        )
-    };
-    let mut map = vec![layer(0, "", "conv_in")];
-    let mut index = 2;
-    let last = config.num_decoder_blocks.len().saturating_sub(1);
-    for (stage, &blocks) in config.num_decoder_blocks.iter().enumerate() {
-        map.extend(tiny_blocks(index, stage, blocks, layer));
-        index += blocks;
-        if stage == last {
-            map.push(layer(index, "", "conv_out"));
-        } else {
-            map.push(layer(index + 1, "", &format!("stages.{stage}.conv")));
-        }
-        index += 2;
-    }
-    map
-}
-
-/// So it does with those of its encoder, which has no activations between them: per stage a convolution and the blocks,
-/// and a last convolution.
-fn tiny_encoder(config: &TinyEncoderConfig) -> Vec<(String, String)> {
-    let layer = |index: usize, within: &str, to: &str| {
-        (
-            format!("encoder.layers.{index}.{within}"),
-            format!("encoder.{to}."),
-        )
-    };
-    let mut map = Vec::new();
-    let mut index = 0;
-    for (stage, &blocks) in config.num_encoder_blocks.iter().enumerate() {
-        let conv = match stage {
-            0 => "conv_in".to_string(),
-            _ => format!("stages.{stage}.conv"),
-        };
-        map.push(layer(index, "", &conv));
-        map.extend(tiny_blocks(index + 1, stage, blocks, layer));
-        index += 1 + blocks;
-    }
-    map.push(layer(index, "", "conv_out"));
-    map
-}
-
-/// The blocks of a stage, numbered from `index`, as `layer` names them.
-fn tiny_blocks(
-    index: usize,
-    stage: usize,
-    blocks: usize,
-    layer: impl Fn(usize, &str, &str) -> (String, String) + Copy,
-) -> impl Iterator<Item = (String, String)> {
-    (0..blocks).flat_map(move |block| {
-        [(1, 0), (2, 2), (3, 4)].map(|(conv, position)| {
-            let to = format!("stages.{stage}.blocks.{block}.conv{conv}");
-            layer(index + block, &format!("conv.{position}."), &to)
-        })
-    })
-}
-
 #[cfg(test)]
 mod tests {
+    use plantain_nn::{TinyDecoderConfig, TinyEncoderConfig};
+
     use super::*;
 
     fn decoder(config: DecoderConfig) -> Components {
