@@ -28,7 +28,7 @@ fn every_recipe_is_converted_shown_and_drawn_with() {
     for recipe in recipes() {
         let name = recipe.name.as_str();
         let converted = place.run(&["convert", &source, "m.safetensors", "--recipe", name]);
-        let said = format!("sampled by {} in {} steps", recipe.sampler, recipe.steps);
+        let said = format!("sampled by {} in {} step", recipe.sampler, recipe.steps);
         assert!(converted.succeeded().stdout.contains(&said), "{name}");
         let shown = place
             .run(&["inspect", "m.safetensors", "--json"])

@@ -152,7 +152,7 @@ impl From<ConvertError> for Failure {
         match error {
             ConvertError::Cancelled => Self::cancelled(),
             ConvertError::Read(error) => Self::new(error.to_string())
-                .help("the source is a folder as saved by diffusers' save_pretrained"),
+                .help("the source is a checkpoint of Stable Diffusion's kind in one file, a diffusers folder, or a model file"),
             ConvertError::Refused(_) => Self::new(message).help(
                 "--allow-partial leaves these tensors out; the parts that lack them will not run",
             ),

@@ -11,7 +11,9 @@ use crate::out;
 pub(super) fn adapt(mut model: Model, args: &AdaptArgs) -> Result<Model, Failure> {
     if let Some(path) = &args.vae {
         let had_encoder = model.manifest().components.vae_encoder.is_some();
-        model = model.with_vae(path)?;
+        model = model
+            .with_vae(path)
+            .map_err(|error| Failure::new(error.to_string()))?;
         if had_encoder && model.manifest().components.vae_encoder.is_none() {
             let path = path.display();
             out::note(format_args!(

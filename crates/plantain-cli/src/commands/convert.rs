@@ -10,7 +10,7 @@ use plantain::weights::{
 use crate::args::ConvertArgs;
 use crate::commands::adapt::adapt;
 use crate::commands::inspect::megabytes;
-use crate::commands::warn_of_license;
+use crate::commands::{counted, warn_of_license};
 use crate::failure::Failure;
 use crate::interrupt;
 use crate::out;
@@ -21,7 +21,8 @@ pub(crate) fn run(args: ConvertArgs) -> Result<(), Failure> {
         return list_recipes();
     };
     interrupt::install();
-    let mut model = adapt(Model::open(&source)?, &args.adapt)?;
+    let model = Model::open(&source).map_err(ConvertError::Read)?;
+    let mut model = adapt(model, &args.adapt)?;
     if let Some(prediction_type) = args.prediction {
         model = model.with_prediction(prediction_type);
     }
@@ -44,13 +45,13 @@ pub(super) fn report(destination: &Path, report: &ConvertReport) -> Result<(), F
     warn_of_license(manifest);
     let recipe = manifest.recipe.as_ref();
     out::line(format_args!(
-        "{}: {} tensors, {:.1} M parameters, {}; sampled by {} in {} steps{}",
+        "{}: {} tensors, {:.1} M parameters, {}; sampled by {} in {}{}",
         destination.display(),
         report.tensors,
         report.parameters as f64 / 1e6,
         megabytes(report.bytes),
         manifest.sampler.kind,
-        manifest.defaults.steps,
+        counted(manifest.defaults.steps as usize, "step"),
         recipe.map_or_else(String::new, |recipe| format!(" (recipe {recipe})"))
     ))
 }
@@ -88,8 +89,10 @@ fn list_recipes() -> Result<(), Failure> {
         } = recipe;
         out::line(format_args!("{name:15} {about}"))?;
         out::line(format_args!(
-            "{:15} {sampler}, {steps} steps, guidance {guidance} ({})",
-            "", recipe.source
+            "{:15} {sampler}, {}, guidance {guidance} ({})",
+            "",
+            counted(*steps as usize, "step"),
+            recipe.source
         ))?;
     }
     Ok(())

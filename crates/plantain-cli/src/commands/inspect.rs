@@ -76,13 +76,13 @@ fn describe(model: &Model) -> Result<(), Failure> {
     }
     let provenance = &manifest.provenance;
     out::line(format_args!(
-        "from a {} layout, {} files{}",
+        "from a {} layout, {}",
         provenance.layout,
-        provenance.sources.len(),
         if provenance.tool.is_empty() {
-            String::new()
+            "read in place".to_string()
         } else {
-            format!(", by {}", provenance.tool)
+            let files = provenance.sources.len();
+            format!("{files} files, by {}", provenance.tool)
         }
     ))
 }

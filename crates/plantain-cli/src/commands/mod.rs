@@ -50,6 +50,12 @@ fn choose_runtime(fusion: bool) {
 #[cfg(not(feature = "wgpu"))]
 fn choose_runtime(_fusion: bool) {}
 
+/// `1 picture`, `2 pictures`.
+fn counted(count: usize, what: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{plural}")
+}
+
 /// Warns where the licence of a model allows research only.
 fn warn_of_license(manifest: &Manifest) {
     let license = manifest.license.as_deref();

@@ -7,7 +7,7 @@ use indicatif::HumanDuration;
 use plantain::{Error, Event, Model};
 use plantain_campaign::{CampaignFile, Easel, ModelPainter, Painted, Painter, Plan, Shard, Shot};
 
-use super::counted;
+use crate::commands::counted;
 use crate::failure::Failure;
 use crate::out;
 

@@ -14,7 +14,7 @@ use plantain_campaign::{
 use serde_json::json;
 
 use crate::args::{BatchAction, BatchArgs, MergeArgs, RenderArgs};
-use crate::commands::{choose_runtime, open_model, use_threads, warn_of_license};
+use crate::commands::{choose_runtime, counted, open_model, use_threads, warn_of_license};
 use crate::failure::Failure;
 use crate::interrupt;
 use crate::out;
@@ -164,10 +164,4 @@ fn summary(args: &RenderArgs, shard: Shard, outcome: &Outcome) -> String {
         report.display(),
         manifest.display()
     )
-}
-
-/// `1 picture`, `2 pictures`.
-fn counted(count: usize, what: &str) -> String {
-    let plural = if count == 1 { "" } else { "s" };
-    format!("{count} {what}{plural}")
 }
