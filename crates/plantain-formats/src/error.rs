@@ -7,7 +7,7 @@
 #[non_exhaustive]
 pub enum FormatError {
     /// Another kind of file.
-    #[error("is {found}, not safetensors; {advice}")]
+    #[error("is {found}, not a file of tensors; {advice}")]
     Foreign {
         /// What it looks like.
         found: &'static str,
