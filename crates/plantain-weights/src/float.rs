@@ -71,15 +71,12 @@ impl FloatType {
 
     /// `bytes` (of any alignment) as `out.len()` numbers.
     pub(crate) fn decode(self, bytes: &[u8], out: &mut [f32]) {
-        match self {
-            Self::F32 => {
-                for (out, bytes) in out.iter_mut().zip(bytes.as_chunks().0) {
-                    *out = f32::from_le_bytes(*bytes);
-                }
-            }
-            Self::F16 => decode_half(bytes, out, f16::from_le_bytes),
-            Self::Bf16 => decode_half(bytes, out, bf16::from_le_bytes),
-        }
+        let element = match self {
+            Self::F32 => ElementType::F32,
+            Self::F16 => ElementType::F16,
+            Self::Bf16 => ElementType::Bf16,
+        };
+        element.decode(bytes, out);
     }
 
     /// Whether none of the numbers in `bytes` is infinite or not a number: no exponent is all ones.
@@ -131,20 +128,6 @@ impl fmt::Display for FloatType {
 const BLOCK: usize = 512;
 /// Numbers one thread converts at a time.
 pub(crate) const CHUNK: usize = 64 * BLOCK;
-
-fn decode_half<T: Copy + Default>(bytes: &[u8], out: &mut [f32], read: impl Fn([u8; 2]) -> T)
-where
-    [T]: HalfFloatSliceExt,
-{
-    let mut block = [T::default(); BLOCK];
-    for (out, bytes) in out.chunks_mut(BLOCK).zip(bytes.chunks(2 * BLOCK)) {
-        let block = &mut block[..out.len()];
-        for (half, bytes) in block.iter_mut().zip(bytes.as_chunks().0) {
-            *half = read(*bytes);
-        }
-        block.convert_to_f32_slice(out);
-    }
-}
 
 fn encode_half<T: Copy + Default>(values: &[f32], out: &mut [u8], write: impl Fn(T) -> [u8; 2])
 where

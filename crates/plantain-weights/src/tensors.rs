@@ -128,7 +128,7 @@ impl<'a> TensorRef<'a> {
     /// # Ok::<(), plantain_weights::ReadError>(())
     /// ```
     pub fn is_int8(&self) -> bool {
-        is_int8(self.dtype, self.shape)
+        self.strides.is_none() && is_int8(self.dtype, self.shape)
     }
 
     /// Name of the type it is stored as, as in the headers of its file.
@@ -200,31 +200,31 @@ impl<'a> TensorRef<'a> {
         finite.then_some(values).ok_or(ValueError::NonFinite)
     }
 
+    /// The bytes of what is stored, row by row without gaps.
+    pub(crate) fn row_major(self) -> Cow<'a, [u8]> {
+        let Some(strides) = self.strides else {
+            return Cow::Borrowed(self.bytes);
+        };
+        let stored = Stored {
+            dtype: self.dtype,
+            shape: self.shape.to_vec(),
+            strides: Some(strides.to_vec()),
+            range: 0..self.bytes.len(),
+        };
+        Cow::Owned(stored.gather(self.bytes).into_owned())
+    }
+
     /// The numbers that are stored.
     pub(crate) fn decoded(self) -> Vec<f32> {
         let (elements, size) = self.dtype.block();
-        let bytes = match self.strides {
-            None => Cow::Borrowed(self.bytes),
-            Some(strides) => {
-                let stored = Stored {
-                    dtype: self.dtype,
-                    shape: self.shape.to_vec(),
-                    strides: Some(strides.to_vec()),
-                    range: 0..self.bytes.len(),
-                };
-                Cow::Owned(stored.gather(self.bytes).into_owned())
-            }
-        };
+        let bytes = self.row_major();
         let mut values = vec![0.0; bytes.len() / size * elements];
         let chunk = CHUNK / elements;
         values
             .par_chunks_mut(chunk * elements)
             .zip(bytes.par_chunks(chunk * size))
-            .for_each(|(values, bytes)| match FloatType::of(self.dtype) {
-                Some(stored) => stored.decode(bytes, values),
-                None => {
-                    self.dtype.decode(bytes, values);
-                }
+            .for_each(|(values, bytes)| {
+                self.dtype.decode(bytes, values);
             });
         values
     }

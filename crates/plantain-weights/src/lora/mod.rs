@@ -259,7 +259,7 @@ fn read_layers<'a>(
 /// The number that a tensor of one holds, of whatever type.
 fn number(file: &Container, stored: &Stored) -> Option<f32> {
     let one = stored.shape.iter().product::<usize>() == 1;
-    let values = one.then(|| numbers(stored.dtype, file.data(stored)))??;
+    let values = one.then(|| numbers(stored, file.data(stored)))??;
     values.first().copied().filter(|alpha| alpha.is_finite())
 }
 
