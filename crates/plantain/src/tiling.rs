@@ -192,7 +192,7 @@ mod tests {
         }
     }
 
-    /// The tiny decoder normalises nothing, so what is far from the edges of tiles is as without them.
+    /// A latent smaller than a tile is decoded as without tiles.
     #[test]
     fn one_tile_is_the_whole_picture() {
         let expected = read_tensors(&fixtures().join("tiling/tiny.safetensors")).unwrap();

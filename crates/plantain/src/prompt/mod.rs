@@ -118,12 +118,12 @@ impl PromptTokenizer {
         i64::from(self.info.pad_token_id)
     }
 
-    /// Reads the weights in `prompt`, and fills as many chunks of the model's length as it needs, at least `chunks`; each has
-    /// its own start and end.
+    /// Reads the weights in `prompt`, and fills as many chunks of the model's length as it needs, at least one; each has its
+    /// own start and end.
     ///
     /// # Errors
     /// When the tokenizer fails.
-    pub(crate) fn read(&self, prompt: &str, chunks: usize) -> Result<PromptTokens, RequestError> {
+    pub(crate) fn read(&self, prompt: &str) -> Result<PromptTokens, RequestError> {
         let mut filling = Filling {
             tokenizer: self,
             full: Vec::new(),
@@ -142,13 +142,30 @@ impl PromptTokenizer {
         if filling.full.is_empty() || !filling.current.ids.is_empty() {
             filling.close();
         }
-        while filling.full.len() < chunks {
-            filling.close();
-        }
         Ok(PromptTokens {
             chunks: filling.full,
             cut: filling.cut.trim().to_string(),
         })
+    }
+
+    /// Adds empty chunks to `tokens` until there are `chunks`.
+    pub(crate) fn pad_to(&self, chunks: usize, tokens: &mut PromptTokens) {
+        while tokens.chunks.len() < chunks {
+            tokens.chunks.push(self.whole(Chunk::default()));
+        }
+    }
+
+    /// The sequence of the model's length that has what is in `inner` between start and end.
+    fn whole(&self, Chunk { ids, weights }: Chunk) -> Chunk {
+        let ids = self.start.into_iter().chain(ids).chain([self.end]);
+        let weights = self.start.map(|_| 1.0).into_iter().chain(weights);
+        let mut chunk = Chunk {
+            ids: ids.collect(),
+            weights: weights.collect(),
+        };
+        chunk.ids.resize(self.info.max_length, self.pad());
+        chunk.weights.resize(self.info.max_length, 1.0);
+        chunk
     }
 }
 
@@ -221,22 +238,10 @@ impl Filling<'_> {
 
     /// Ends the current chunk and begins the next.
     fn close(&mut self) {
-        let tokenizer = self.tokenizer;
         self.last_comma = None;
-        if self.full.len() == tokenizer.max_chunks {
-            return;
+        if self.full.len() < self.tokenizer.max_chunks {
+            let current = std::mem::take(&mut self.current);
+            self.full.push(self.tokenizer.whole(current));
         }
-        let Chunk { ids, weights } = std::mem::take(&mut self.current);
-        let start = tokenizer.start;
-        let ids = start.into_iter().chain(ids).chain([tokenizer.end]);
-        let weights = start.map(|_| 1.0).into_iter().chain(weights);
-        let mut chunk = Chunk {
-            ids: ids.collect(),
-            weights: weights.collect(),
-        };
-        let length = tokenizer.info.max_length;
-        chunk.ids.resize(length, tokenizer.pad());
-        chunk.weights.resize(length, 1.0);
-        self.full.push(chunk);
     }
 }

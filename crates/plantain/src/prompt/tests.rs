@@ -30,10 +30,7 @@ fn model() -> Model {
 
 /// The states of `prompt`, row by row.
 fn states(model: &Model, prompt: &str) -> Vec<f32> {
-    let tokens = PromptTokenizer::new(model)
-        .unwrap()
-        .read(prompt, 1)
-        .unwrap();
+    let tokens = PromptTokenizer::new(model).unwrap().read(prompt).unwrap();
     let encoder = model
         .load_text_encoder(&Target::stock(Device::flex()))
         .unwrap();
@@ -59,7 +56,7 @@ fn chunks_and_weights_are_the_web_interfaces() {
         if prompt == "(a red BREAK circle:1.2)" {
             continue;
         }
-        let read = tokenizer.read(prompt, 1).unwrap();
+        let read = tokenizer.read(prompt).unwrap();
         let ids = read.chunks.iter().flat_map(|chunk| &chunk.ids);
         let ids: Vec<f32> = ids.map(|id| *id as f32).collect();
         assert_eq!(
@@ -101,7 +98,7 @@ fn what_pads_comes_after_the_end() {
     let tokenizer = PromptTokenizer::new(&model).unwrap();
     for i in [1, 3, 8] {
         let prompt = json[i].as_str().unwrap();
-        let read = tokenizer.read(prompt, 1).unwrap();
+        let read = tokenizer.read(prompt).unwrap();
         let ids = read.chunks.iter().flat_map(|chunk| &chunk.ids);
         let ids: Vec<f32> = ids.map(|id| *id as f32).collect();
         assert_eq!(
@@ -116,9 +113,10 @@ fn what_pads_comes_after_the_end() {
 fn a_prompt_is_padded_to_the_length_of_another() {
     let model = model();
     let tokenizer = PromptTokenizer::new(&model).unwrap();
-    let read = tokenizer.read("a cat", 3).unwrap();
+    let mut read = tokenizer.read("a cat").unwrap();
+    tokenizer.pad_to(3, &mut read);
     assert_eq!(read.chunks.len(), 3);
-    assert_eq!(read.chunks[1], tokenizer.read("", 1).unwrap().chunks[0]);
+    assert_eq!(read.chunks[1], tokenizer.read("").unwrap().chunks[0]);
     assert_eq!(read.cut, "");
 }
 
@@ -127,12 +125,12 @@ fn what_is_too_long_is_cut_and_named() {
     let model = model();
     let tokenizer = PromptTokenizer::new(&model).unwrap();
     let words = "a ".repeat(14 * MAX_CHUNKS);
-    let read = tokenizer.read(&format!("{words}red circle"), 1).unwrap();
+    let read = tokenizer.read(&format!("{words}red circle")).unwrap();
     assert_eq!(read.chunks.len(), MAX_CHUNKS);
     assert_eq!(read.cut, "red circle");
     // What follows the last comma has nowhere to move to.
     let words = format!("{}, a a a ", "a ".repeat(14 * MAX_CHUNKS - 4));
-    let read = tokenizer.read(&format!("{words}red circle"), 1).unwrap();
+    let read = tokenizer.read(&format!("{words}red circle")).unwrap();
     let last = read.chunks.last().unwrap();
     assert_eq!(read.chunks.len(), MAX_CHUNKS);
     assert!(last.ids[..15].iter().all(|id| *id != tokenizer.end));
