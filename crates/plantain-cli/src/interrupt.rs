@@ -1,6 +1,7 @@
 //! Ctrl-C: the run stops at the next step and leaves nothing half-written.
 
 use std::io::IsTerminal;
+use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::out;
@@ -24,4 +25,13 @@ pub(crate) fn install() {
 /// Whether Ctrl-C was pressed.
 pub(crate) fn requested() -> bool {
     INTERRUPTED.load(Ordering::SeqCst)
+}
+
+/// Stops what is watched once Ctrl-C was pressed.
+pub(crate) fn flow() -> ControlFlow<()> {
+    if requested() {
+        ControlFlow::Break(())
+    } else {
+        ControlFlow::Continue(())
+    }
 }

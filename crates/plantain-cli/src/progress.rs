@@ -9,6 +9,18 @@ use plantain::{Event, Observer};
 use crate::interrupt;
 use crate::out;
 
+/// A bar on standard error that looks as `template` says; invisible if `hidden`.
+pub(crate) fn bar(template: &str, hidden: bool) -> ProgressBar {
+    if hidden {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::no_length();
+    let style = ProgressStyle::with_template(template);
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar.enable_steady_tick(Duration::from_millis(100));
+    bar
+}
+
 /// Shows the events of a run on standard error, if that is a terminal, and stops it on Ctrl-C.
 pub(crate) struct Progress {
     bar: ProgressBar,
@@ -18,14 +30,7 @@ pub(crate) struct Progress {
 impl Progress {
     /// For a run of `pictures` pictures; invisible if `hidden`.
     pub(crate) fn new(pictures: usize, hidden: bool) -> Self {
-        let bar = if hidden {
-            ProgressBar::hidden()
-        } else {
-            ProgressBar::no_length()
-        };
-        let style = ProgressStyle::with_template("{spinner} {msg} {wide_bar} {pos}/{len}");
-        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-        bar.enable_steady_tick(Duration::from_millis(100));
+        let bar = bar("{spinner} {msg} {wide_bar} {pos}/{len}", hidden);
         Self { bar, pictures }
     }
 
@@ -89,10 +94,6 @@ impl Observer for Progress {
             }
             _ => {}
         }
-        if interrupt::requested() {
-            ControlFlow::Break(())
-        } else {
-            ControlFlow::Continue(())
-        }
+        interrupt::flow()
     }
 }

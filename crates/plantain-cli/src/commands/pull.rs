@@ -2,9 +2,8 @@
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
-use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use plantain::Model;
 use plantain::weights::{ConvertOptions, TargetType, is_research_only};
 use plantain_hub::{HubOptions, Plan, PullObserver, RepoId, pull};
@@ -15,6 +14,7 @@ use crate::commands::convert::{report, write};
 use crate::failure::Failure;
 use crate::interrupt;
 use crate::out;
+use crate::progress::bar;
 
 pub(crate) fn run(args: &PullArgs) -> Result<(), Failure> {
     interrupt::install();
@@ -25,7 +25,8 @@ pub(crate) fn run(args: &PullArgs) -> Result<(), Failure> {
         revision: args.revision.clone(),
         ..from_env
     };
-    let mut bar = Bar::new(args.quiet);
+    let template = "{spinner} {msg} {wide_bar} {bytes}/{total_bytes}  {bytes_per_sec}  {eta} left";
+    let mut bar = Bar(bar(template, args.quiet));
     let pulled = pull(&repo, &options, &mut bar);
     bar.0.finish_and_clear();
     let pulled = pulled?;
@@ -45,30 +46,6 @@ pub(crate) fn run(args: &PullArgs) -> Result<(), Failure> {
 /// Shows what is fetched on standard error, if that is a terminal, and stops it on Ctrl-C.
 struct Bar(ProgressBar);
 
-impl Bar {
-    fn new(quiet: bool) -> Self {
-        let bar = if quiet {
-            ProgressBar::hidden()
-        } else {
-            ProgressBar::no_length()
-        };
-        let template =
-            "{spinner} {msg} {wide_bar} {bytes}/{total_bytes}  {bytes_per_sec}  {eta} left";
-        let style = ProgressStyle::with_template(template);
-        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-        bar.enable_steady_tick(Duration::from_millis(100));
-        Self(bar)
-    }
-
-    fn go_on(&self) -> ControlFlow<()> {
-        if interrupt::requested() {
-            ControlFlow::Break(())
-        } else {
-            ControlFlow::Continue(())
-        }
-    }
-}
-
 impl PullObserver for Bar {
     fn plan(&mut self, plan: &Plan) -> ControlFlow<()> {
         let megabytes = plan.bytes() as f64 / 1e6;
@@ -86,22 +63,22 @@ impl PullObserver for Bar {
                 out::note("warning: this licence allows research or other non-commercial use only");
             });
         }
-        self.go_on()
+        interrupt::flow()
     }
 
     fn file(&mut self, name: &str, size: Option<u64>) -> ControlFlow<()> {
         self.0.set_message(name.to_string());
         self.0.set_length(size.unwrap_or(0));
         self.0.reset_eta();
-        self.go_on()
+        interrupt::flow()
     }
 
     fn progress(&mut self, bytes: u64) -> ControlFlow<()> {
         self.0.set_position(bytes);
-        self.go_on()
+        interrupt::flow()
     }
 
     fn waiting(&mut self) -> ControlFlow<()> {
-        self.go_on()
+        interrupt::flow()
     }
 }

@@ -1,13 +1,12 @@
 //! The progress bar of a campaign.
 
-use std::time::Duration;
-
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use plantain::Event;
 use plantain_campaign::{CampaignEvent, CampaignObserver};
 
 use crate::interrupt;
 use crate::out;
+use crate::progress::bar;
 
 /// Shows how far a campaign is on standard error, if that is a terminal, and stops it after a picture on Ctrl-C.
 pub(super) struct BatchProgress {
@@ -17,15 +16,8 @@ pub(super) struct BatchProgress {
 
 impl BatchProgress {
     pub(super) fn new(quiet: bool) -> Self {
-        let bar = if quiet {
-            ProgressBar::hidden()
-        } else {
-            ProgressBar::no_length()
-        };
         let template = "{spinner} {msg} {wide_bar} {pos}/{len}  {per_sec}  {eta} left";
-        let style = ProgressStyle::with_template(template);
-        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-        bar.enable_steady_tick(Duration::from_millis(100));
+        let bar = bar(template, quiet);
         Self { bar, quiet }
     }
 
