@@ -60,6 +60,12 @@ pub struct FakeHub {
     pub cache: TempDir,
 }
 
+/// The file that a request for a signed address asks for.
+fn signed_name(request: &Request) -> String {
+    let signed = request.target.trim_start_matches("/signed/");
+    decode(signed.split('?').next().unwrap())
+}
+
 impl FakeHub {
     /// A hub whose repository has `files`.
     pub fn new(files: impl IntoIterator<Item = (String, Vec<u8>)>) -> Self {
@@ -71,13 +77,8 @@ impl FakeHub {
         }));
         let of_cdn = repository.clone();
         let cdn = Server::start(move |request| {
-            let name = request
-                .target
-                .trim_start_matches("/signed/")
-                .split('?')
-                .next()
-                .unwrap();
-            of_cdn.lock().unwrap().contents(&decode(name), request)
+            let name = signed_name(request);
+            of_cdn.lock().unwrap().contents(&name, request)
         });
         let (of_hub, cdn_url) = (repository.clone(), cdn.url());
         let hub = Server::start(move |request| of_hub.lock().unwrap().answer(request, &cdn_url));
@@ -169,15 +170,8 @@ impl FakeHub {
             let name = decode(request.target.strip_prefix(KEPT)?);
             Some((name, request.start().unwrap_or(0)))
         });
-        let large = self.cdn.take_requests().into_iter().map(|request| {
-            let name = request
-                .target
-                .trim_start_matches("/signed/")
-                .split('?')
-                .next()
-                .unwrap();
-            (decode(name), request.start().unwrap_or(0))
-        });
+        let large = self.cdn.take_requests().into_iter();
+        let large = large.map(|request| (signed_name(&request), request.start().unwrap_or(0)));
         small.chain(large).collect()
     }
 
