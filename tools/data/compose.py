@@ -14,7 +14,8 @@ from tools.data.recolour import recolour
 from tools.data.scenes import PHOTO
 from tools.data.shapes import Canvas, draw_shadows, draw_tiles, draw_words_place, rgb
 
-MULTIPLE = 32
+# Sides are multiples of this share of a square picture's side, so that networks may halve them a few times.
+SIDE_PARTS = 8
 # Keeps the blurred rim of photographs out of the picture.
 PHOTO_ZOOM = 1.03
 # Pictures painted at once: what fits the caches of a processor, or the memory of a graphics card.
@@ -74,7 +75,8 @@ def read_part(file, row):
 def picture_size(aspect, side):
     """Width and height near the aspect with about the area of a square of this side."""
     ratio = (aspect[0] / aspect[1]) ** 0.5
-    return tuple(MULTIPLE * max(1, round(length / MULTIPLE)) for length in (side * ratio, side / ratio))
+    unit = side // SIDE_PARTS
+    return tuple(unit * max(1, round(length / unit)) for length in (side * ratio, side / ratio))
 
 
 def resampling(first, count, centre, scale, mirror, period, texels):

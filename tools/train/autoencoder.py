@@ -14,18 +14,19 @@ from diffusers import AutoencoderTiny
 from tools.data.compose import Painter, Parts
 from tools.data.scenes import MIXES, Planner
 from tools.data.vocabulary import load_things
-from tools.train.common import Loop, autocast, common_arguments, pack_folder, save_grid, set_up
+from tools.train.common import Loop, autocast, common_arguments, compiled, pack_folder, save_grid, set_up
 from tools.train.presets import PRESETS
 
 WIDTH = 40
 ENCODER_BLOCKS = (0, 1, 2, 3, 3)
-DECODER_BLOCKS = (3, 4, 2, 1, 0)
+DECODER_BLOCKS = (3, 4, 1, 1, 0)
 THUMBNAIL_GAIN = 4.0
 LATENT_NOISE = 0.05
 DECODER_NOISE = 0.1
 DECODER_ONLY_SHARE = 0.3
 PEAK_RATE = 1.5e-3
 EVALUATED = 96
+BANK_BATCH = 256
 
 
 def build(latent_channels):
@@ -111,13 +112,11 @@ def encode(model, pictures):
 
 def losses_of(model, pictures, decoder_only):
     """Loss of one batch, and the mean squared error to log."""
-    device = pictures.device
-    with autocast(device):
-        with torch.set_grad_enabled(not decoder_only):
-            latents = encode(model, pictures).float()
-        noise = DECODER_NOISE if decoder_only else LATENT_NOISE
-        noisy = latents + noise * torch.randn_like(latents)
-        output = model.decoder(noisy.contiguous(memory_format=torch.channels_last))
+    with torch.set_grad_enabled(not decoder_only):
+        latents = encode(model, pictures).float()
+    noise = DECODER_NOISE if decoder_only else LATENT_NOISE
+    noisy = latents + noise * torch.randn_like(latents)
+    output = model.decoder(noisy.contiguous(memory_format=torch.channels_last))
     # Planar layout: pooling and slicing three channels is several times faster in it on a CPU.
     output = output.float().contiguous()
     loss = picture_loss(output, pictures) + 0.003 * latent_regulariser(latents)
@@ -139,12 +138,30 @@ class WindowSource:
     def scenes(self, count):
         return [self.planner.draw(self.rng, aspect=(1, 1)) for _ in range(count)]
 
+    def window(self):
+        """A random window (x, y, side)."""
+        free = self.preset.side - self.preset.ae_crop
+        return self.rng.randint(0, free), self.rng.randint(0, free), self.preset.ae_crop
+
     def windows(self, workers):
         """One batch of windows per worker."""
-        free = self.preset.side - self.preset.ae_crop
-        window = (self.rng.randint(0, free), self.rng.randint(0, free), self.preset.ae_crop)
-        share = self.preset.ae_batch // workers
+        window, share = self.window(), self.preset.ae_batch // workers
         return [self.painter.paint(self.scenes(share), self.preset.side, window=window) for _ in range(workers)]
+
+
+class PictureBank:
+    """Whole pictures painted once and kept in a graphics card's memory: painting takes longer there than learning."""
+
+    def __init__(self, source, count):
+        painted = [source.painter.paint(source.scenes(BANK_BATCH), source.preset.side).add_(1).mul_(127.5).round_().byte()
+                   for _ in range(count // BANK_BATCH)]
+        self.source, self.pictures = source, torch.cat(painted)
+
+    def windows(self, workers):
+        """One batch of windows, the same part of different pictures."""
+        x, y, side = self.source.window()
+        rows = torch.randint(len(self.pictures), (self.source.preset.ae_batch,), device=self.pictures.device)
+        return [self.pictures[rows, :, y : y + side, x : x + side].float().div_(127.5).sub_(1)]
 
 
 @torch.no_grad()
@@ -172,8 +189,8 @@ def report(model, source, device, work):
     return latents
 
 
-def main():
-    args = common_arguments(__doc__).parse_args()
+def main(words=None):
+    args = common_arguments(__doc__).parse_args(words)
     preset = PRESETS[args.preset]
     args.work.mkdir(parents=True, exist_ok=True)
     device = set_up(args.seed)
@@ -184,14 +201,17 @@ def main():
     model = build(preset.latent_channels)
     start_as_thumbnail(model)
     model.to(device, memory_format=torch.channels_last)
+    bank = PictureBank(WindowSource(planner, painter, preset, args.seed), preset.ae_bank) if device.type == "cuda" else None
     loop = Loop(args, "autoencoder", model, device, ["loss", "error"], PEAK_RATE, decay_share=0.5, warmup=100,
                 weight_decay=1e-4)
     torch.manual_seed(args.seed + loop.step)
-    source = WindowSource(planner, painter, preset, args.seed + loop.step)
+    source = bank or WindowSource(planner, painter, preset, args.seed + loop.step)
+    compiled_losses = compiled(losses_of, device)
 
     def loss_of(module, pictures):
         decoder_only = loop.clock.spent() > (1 - DECODER_ONLY_SHARE) * loop.clock.total
-        return losses_of(module, pictures, decoder_only)
+        with autocast(device):
+            return compiled_losses(module, pictures, decoder_only)
 
     def show():
         report(model, WindowSource(planner, painter, preset, seed=-1), device, args.work)

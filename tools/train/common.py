@@ -39,7 +39,16 @@ def set_up(seed):
     """Seeds torch and chooses the device."""
     torch.manual_seed(seed)
     torch.set_float32_matmul_precision("high")
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    # What cannot be compiled runs as it is: slower, but the minutes of a rented card are not lost.
+    torch._dynamo.config.suppress_errors = True
+    return torch.device("cuda")
+
+
+def compiled(function, device):
+    """The function compiled for the one shape that it will be called with; on a CPU compiling costs more than it gains."""
+    return torch.compile(function, dynamic=False) if device.type == "cuda" else function
 
 
 @functools.cache
@@ -155,11 +164,15 @@ class StopRequest:
 
     def __init__(self):
         self.asked = False
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._ask)
+        self.before = {number: signal.signal(number, self._ask) for number in (signal.SIGTERM, signal.SIGINT)}
 
     def _ask(self, *_):
         self.asked = True
+
+    def close(self):
+        """Gives the signals back to whoever had them."""
+        for number, handler in self.before.items():
+            signal.signal(number, handler)
 
     def __bool__(self):
         return self.asked
@@ -291,6 +304,7 @@ class Loop:
                 self._checkpoint(show)
         self._checkpoint(show)
         self.ema.swap()
+        self.stop.close()
         if not self.finished():
             raise SystemExit(0)
 
@@ -319,4 +333,4 @@ def save_grid(pictures, path, columns):
         y, x = i // columns * height, i % columns * width
         sheet[y : y + height, x : x + width] = picture
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(sheet).save(path)
+    Image.fromarray(sheet).save(path, compress_level=1)

@@ -21,7 +21,8 @@ from tools.train.presets import PRESETS
 # What a caption may state; each is a class the text encoder has to name in training.
 FACTS = ("thing", "style", "colour", "second", "object_colour", "count")
 NOT_STATED = -100
-PAINT_BATCH = 32
+# Pictures painted and encoded at once: few on a processor, enough to keep a graphics card busy.
+PAINT_BATCH = {"cpu": 32, "cuda": 256}
 CHUNK = 512
 MAX_COUNT = 4
 
@@ -57,13 +58,14 @@ def encode_bucket(planner, tokenizer, preset, aspect, count, painter, codec, see
     """All pictures of one aspect as latents, tokens and facts."""
     jobs = [(seed * 1_000_003 + start, min(CHUNK, count - start)) for start in range(0, count, CHUNK)]
     latents, tokens, facts = [], [], []
+    batch = PAINT_BATCH[codec.device.type]
     with ProcessPoolExecutor() as pool:
         plans = pool.map(partial(plan_chunk, planner, tokenizer, preset.captions_each, aspect), jobs)
         for scenes, chunk_tokens, chunk_facts in plans:
             tokens.append(chunk_tokens)
             facts.append(chunk_facts)
-            for start in range(0, len(scenes), PAINT_BATCH):
-                pictures = painter.paint(scenes[start : start + PAINT_BATCH], preset.side)
+            for start in range(0, len(scenes), batch):
+                pictures = painter.paint(scenes[start : start + batch], preset.side)
                 latents.append(codec.encode(pictures).half().cpu())
     return dict(latents=torch.cat(latents), tokens=torch.cat(tokens), facts=torch.cat(facts))
 
@@ -115,8 +117,8 @@ class CaptionSet:
                      self.facts[rows, 0].long().to(self.device))
 
 
-def main():
-    args = common_arguments(__doc__).parse_args()
+def main(words=None):
+    args = common_arguments(__doc__).parse_args(words)
     preset = PRESETS[args.preset]
     device = set_up(args.seed)
     parts = Parts(pack_folder(args), preset.things(), list(preset.styles))

@@ -185,8 +185,8 @@ def report(decoder, codec, source, kept_aside, path):
     save_grid(torch.stack([pictures[:20], outputs[:20]], 1).flatten(0, 1), path, 10)
 
 
-def main():
-    args = common_arguments(__doc__).parse_args()
+def main(words=None):
+    args = common_arguments(__doc__).parse_args(words)
     preset, device = PRESETS[args.preset], set_up(args.seed)
     parts = Parts(pack_folder(args), preset.things(), list(preset.styles))
     fitted = fit_all(PairSet(args.work / "pairs.pt", preset.pairs).pairs, parts, Codec(args.work / "vae-small", device))

@@ -48,8 +48,8 @@ class Trainee(torch.nn.Module):
         return loss, (loss.detach(),)
 
 
-def main():
-    args = common_arguments(__doc__).parse_args()
+def main(words=None):
+    args = common_arguments(__doc__).parse_args(words)
     preset, device = PRESETS[args.preset], set_up(args.seed)
     pairs = PairSet(args.work / "pairs.pt", preset.pairs).to(device)
     student = Generator.saved(args.work / preset.student_stage, device)
@@ -57,8 +57,7 @@ def main():
                 decay_share=0.8, warmup=50)
     torch.manual_seed(args.seed + loop.step)
     preview = Preview(args, preset, "few_step", device)
-    if device.type == "cuda":
-        student.unet.compile()
+    student.compile()
 
     def draw(workers):
         return [pairs.draw(preset.batch // workers) for _ in range(workers)]

@@ -72,8 +72,8 @@ def caption_source(args, preset, teacher, seed):
     return CaptionSet(preset, parts, teacher.tokenizer, teacher.device, seed)
 
 
-def main():
-    args = common_arguments(__doc__).parse_args()
+def main(words=None):
+    args = common_arguments(__doc__).parse_args(words)
     preset, device = PRESETS[args.preset], set_up(args.seed)
     leave_at = time.monotonic() + 60 * args.leave_after if args.leave_after else float("inf")
     pairs = PairSet(args.work / "pairs.pt", preset.pairs)

@@ -12,7 +12,8 @@ from tools.data.vocabulary import COLOURS, load_things
 
 DOWNSCALING = 16
 DATA = Path(__file__).parent.parent / "data"
-CORE_THINGS_FILE = DATA / "core_things.txt"
+# What a preset is to know: a file of codes, or everything in the tables.
+CORE, EVERYDAY, ALL = DATA / "core_things.txt", DATA / "everyday_things.txt", None
 # What the first published model knows, under the names that it was told; models that go on from it know no more.
 FIRST_THINGS_FOLDER = DATA / "first_things"
 FIRST_COLOURS = tuple(COLOURS)[:12]
@@ -37,7 +38,7 @@ class Preset:
     """
 
     name: str
-    core_things: bool
+    codes: Path | None
     styles: tuple
     mix: str
     aspects: dict
@@ -61,6 +62,7 @@ class Preset:
     held_out: tuple = STANDARD_KINDS
     colours: tuple = tuple(COLOURS)
     warm_start: bool = False
+    ae_bank: int = 16_384
 
     @property
     def latent_side(self):
@@ -70,7 +72,7 @@ class Preset:
         """The things to learn."""
         if self.warm_start:
             return load_things(folder=FIRST_THINGS_FOLDER)
-        return load_things(CORE_THINGS_FILE.read_text().split() if self.core_things else None)
+        return load_things(self.codes.read_text().split() if self.codes else None)
 
     @property
     def student_stage(self):
@@ -79,13 +81,14 @@ class Preset:
 
 
 SQUARE = {(1, 1): 1.0}
+MOSTLY_SQUARE = {(1, 1): 0.84, (3, 2): 0.04, (2, 3): 0.04, (16, 9): 0.04, (9, 16): 0.04}
 EMOJI_STYLES = ("3d", "flat", "gradient", "cartoon", "minimal", "soft")
 
 PRESETS = {
     preset.name: preset
     for preset in (
         Preset(
-            name="smoke", core_things=True, styles=("3d", "flat"), mix="full", aspects={(1, 1): 0.7, (3, 2): 0.3},
+            name="smoke", codes=CORE, styles=("3d", "flat"), mix="full", aspects={(1, 1): 0.7, (3, 2): 0.3},
             side=128, latent_channels=12, pictures=192, captions_each=2, vocabulary=700, text_width=64, text_layers=1,
             teacher=UNetShape((32, 48, 64), (2, 2, 2), 2, (False, True, True)), batch=8, peak_rate=1e-3,
             ae_crop=64, ae_batch=8, pairs=32, sentences=128, student_parameters=10_000_000,
@@ -93,14 +96,14 @@ PRESETS = {
                          quantize=0.1),
         ),
         Preset(
-            name="cpu", core_things=True, styles=EMOJI_STYLES, mix="single", aspects=SQUARE,
+            name="cpu", codes=CORE, styles=EMOJI_STYLES, mix="single", aspects=SQUARE,
             side=256, latent_channels=12, pictures=16_000, captions_each=6, vocabulary=3000, text_width=192, text_layers=3,
             teacher=UNetShape((64, 128, 240), (2, 4, 6), 1, (False, True, True)), batch=48, peak_rate=1e-3,
             ae_crop=128, ae_batch=32, pairs=2_000, sentences=12_000, student_parameters=30_000_000,
             minutes=dict(autoencoder=40, text_encoder=5, teacher=80, student=12, few_step=16, refiner=5, quantize=3),
         ),
         Preset(
-            name="warm", core_things=True, styles=("3d", "flat", "cartoon"), mix="plain", aspects=SQUARE,
+            name="warm", codes=CORE, styles=("3d", "flat", "cartoon"), mix="plain", aspects=SQUARE,
             side=256, latent_channels=6, pictures=4_068, captions_each=1, vocabulary=0, text_width=192, text_layers=3,
             teacher=None, batch=48, peak_rate=4e-4,
             ae_crop=256, ae_batch=4, pairs=1_536, pair_steps=6, sentences=0, student_parameters=None,
@@ -108,15 +111,15 @@ PRESETS = {
             held_out=("triple",), colours=FIRST_COLOURS, warm_start=True,
         ),
         Preset(
-            name="gpu", core_things=True, styles=EMOJI_STYLES, mix="full", aspects={(1, 1): 0.8, (3, 2): 0.1, (2, 3): 0.1},
-            side=512, latent_channels=12, pictures=40_000, captions_each=8, vocabulary=3000, text_width=256, text_layers=4,
-            teacher=UNetShape((96, 192, 320), (3, 6, 10), 1, (False, True, True)), batch=384, peak_rate=8e-4,
-            ae_crop=256, ae_batch=64, pairs=8_192, sentences=12_000, student_parameters=None,
-            minutes=dict(autoencoder=2.5, text_encoder=0.4, teacher=4.2, few_step=1.3, refiner=0.4, quantize=0.3),
+            name="gpu", codes=EVERYDAY, styles=EMOJI_STYLES, mix="full", aspects=MOSTLY_SQUARE,
+            side=512, latent_channels=12, pictures=60_000, captions_each=6, vocabulary=3000, text_width=256, text_layers=4,
+            teacher=UNetShape((96, 192, 320), (3, 6, 10), 1, (False, True, True)), batch=192, peak_rate=8e-4,
+            ae_crop=256, ae_batch=64, pairs=12_288, sentences=12_000, student_parameters=None,
+            minutes=dict(autoencoder=2.4, text_encoder=0.4, teacher=5.3, few_step=1.3, refiner=0.3, quantize=0.3),
         ),
         Preset(
-            name="all", core_things=False, styles=EMOJI_STYLES + ("sticker", "ui", "flatui"), mix="full",
-            aspects={(1, 1): 0.72, (3, 2): 0.07, (2, 3): 0.07, (16, 9): 0.07, (9, 16): 0.07},
+            name="all", codes=ALL, styles=EMOJI_STYLES + ("sticker", "ui", "flatui"), mix="full",
+            aspects=MOSTLY_SQUARE,
             side=512, latent_channels=12, pictures=300_000, captions_each=8, vocabulary=4000, text_width=256, text_layers=4,
             teacher=UNetShape((128, 256, 448), (4, 8, 14), 2, (False, True, True)), batch=512, peak_rate=8e-4,
             ae_crop=256, ae_batch=64, pairs=60_000, sentences=120_000, student_parameters=31_000_000,

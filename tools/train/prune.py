@@ -110,8 +110,8 @@ def parameters(unet):
     return sum(p.numel() for p in unet.parameters())
 
 
-def main():
-    args = common_arguments(__doc__).parse_args()
+def main(words=None):
+    args = common_arguments(__doc__).parse_args(words)
     preset, device = PRESETS[args.preset], set_up(args.seed)
     generator = Generator.saved(args.work / "teacher", device).requires_grad_(False)
     judge = Judge(generator, LatentSet(args.work / "latents.pt", device, seed=0), preset)

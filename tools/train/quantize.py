@@ -37,8 +37,8 @@ def quantized_layers(unet):
             if isinstance(module, (torch.nn.Linear, torch.nn.Conv2d)) and not name.startswith(KEPT)]
 
 
-def main():
-    args = common_arguments(__doc__).parse_args()
+def main(words=None):
+    args = common_arguments(__doc__).parse_args(words)
     preset, device = PRESETS[args.preset], set_up(args.seed)
     student = Generator.saved(args.work / "few_step", device)
     layers = quantized_layers(student.unet)

@@ -168,8 +168,8 @@ def judge(refiner, sampled, codec):
         print(f"{name} refiner: latent error {F.mse_loss(latents, wanted):.4f}, {agreement:.2f} dB to the teacher")
 
 
-def main():
-    args = common_arguments(__doc__).parse_args()
+def main(words=None):
+    args = common_arguments(__doc__).parse_args(words)
     preset, device = PRESETS[args.preset], set_up(args.seed)
     student = Generator.saved(args.work / "few_step", device).requires_grad_(False)
     codec = Codec(args.work / "vae", device)

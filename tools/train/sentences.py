@@ -93,8 +93,8 @@ def corpus(count, rng):
     return [text for text in texts if text]
 
 
-def main():
-    args = common_arguments(__doc__).parse_args()
+def main(words=None):
+    args = common_arguments(__doc__).parse_args(words)
     device = set_up(args.seed)
     model = SentenceModel(args.work / "npm", device)
     tokenizer = CLIPTokenizer.from_pretrained(args.work / "tokenizer")

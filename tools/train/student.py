@@ -62,8 +62,8 @@ class Trainee(torch.nn.Module):
         return loss, (flow.detach(), output.detach(), feature.detach())
 
 
-def main():
-    args = common_arguments(__doc__).parse_args()
+def main(words=None):
+    args = common_arguments(__doc__).parse_args(words)
     preset, device = PRESETS[args.preset], set_up(args.seed)
     teacher = Generator.saved(args.work / "teacher", device).requires_grad_(False)
     config = json.loads((args.work / "student_config.json").read_text())

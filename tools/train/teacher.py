@@ -21,7 +21,7 @@ NAMING_WEIGHT = 0.1
 MEANING_WEIGHT = 0.1
 # A share of uniform times, because sampling begins at exactly t = 1, which logit-normal times hardly reach.
 UNIFORM_TIME_SHARE = 0.15
-STEPS, GUIDANCE = 30, 1.5
+STEPS, GUIDANCE = 30, 1.8
 PREVIEW_STEPS = 8
 
 
@@ -101,10 +101,10 @@ def start(trainee, work, earlier):
         {name.removeprefix("teacher."): v for name, v in trained.items() if name.startswith("teacher.")})
 
 
-def main():
+def main(words=None):
     parser = common_arguments(__doc__)
     parser.add_argument("--start-from", type=Path, help="folder of an earlier model whose fitting weights are kept")
-    args = parser.parse_args()
+    args = parser.parse_args(words)
     preset, device = PRESETS[args.preset], set_up(args.seed)
     generator = Generator.untrained(args.work / "tokenizer", preset, device)
     trainee = Trainee(generator)
@@ -114,8 +114,7 @@ def main():
     data = LatentSet(args.work / "latents.pt", device, args.seed + loop.step)
     sentences = Sentences(args.work / "sentences.pt", device, args.seed + loop.step)
     preview = Preview(args, preset, "teacher", device)
-    if device.type == "cuda":
-        generator.unet.compile()
+    generator.compile()
 
     def draw(workers):
         share = preset.batch // workers

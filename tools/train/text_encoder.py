@@ -5,9 +5,10 @@ Without this start the UNet would have to teach it what nouns are, which takes m
 import torch
 import torch.nn.functional as F
 
+from tools.data.compose import Parts
 from tools.data.vocabulary import COLOURS, STYLES, load_things
-from tools.train.common import Loop, autocast, common_arguments, set_up
-from tools.train.dataset import FACTS, MAX_COUNT, NOT_STATED, LatentSet
+from tools.train.common import Loop, autocast, common_arguments, pack_folder, set_up
+from tools.train.dataset import FACTS, MAX_COUNT, NOT_STATED, CaptionSet
 from tools.train.networks import Generator
 from tools.train.presets import PRESETS
 from tools.train.sentences import EMBEDDING
@@ -59,7 +60,7 @@ class Trainee(torch.nn.Module):
 
     def __init__(self, generator):
         super().__init__()
-        self.text_encoder = generator.text_encoder
+        self.tokenizer, self.text_encoder = generator.tokenizer, generator.text_encoder
         self.teacher = TextTeacher(generator.text_encoder.config.hidden_size).to(generator.device)
 
     def pooled(self, tokens):
@@ -74,13 +75,14 @@ class Trainee(torch.nn.Module):
         return naming + MEANING_WEIGHT * meaning, (naming.detach(), meaning.detach())
 
 
-def main():
-    args = common_arguments(__doc__).parse_args()
+def main(words=None):
+    args = common_arguments(__doc__).parse_args(words)
     preset, device = PRESETS[args.preset], set_up(args.seed)
     trainee = Trainee(Generator.untrained(args.work / "tokenizer", preset, device))
     loop = Loop(args, "text_encoder", trainee, device, ["naming", "meaning"], PEAK_RATE, decay_share=0.5, warmup=30)
     torch.manual_seed(args.seed + loop.step)
-    data = LatentSet(args.work / "latents.pt", device, args.seed + loop.step)
+    parts = Parts(pack_folder(args), preset.things(), list(preset.styles))
+    data = CaptionSet(preset, parts, trainee.tokenizer, device, args.seed + loop.step)
     sentences = Sentences(args.work / "sentences.pt", device, args.seed + loop.step)
 
     def draw(workers):

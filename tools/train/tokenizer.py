@@ -61,8 +61,8 @@ def save(alphabet, merges, folder, length=MAX_TOKENS):
     return tokenizer
 
 
-def main():
-    args = common_arguments(__doc__).parse_args()
+def main(words=None):
+    args = common_arguments(__doc__).parse_args(words)
     captions = sample_captions(CAPTIONS, random.Random(args.seed))
     tokenizer = save(*train(captions, PRESETS[args.preset].vocabulary), args.work / "tokenizer")
     print(len(tokenizer), "tokens;", tokenizer.tokenize("a red fox, 3d render, on a teal background"))

@@ -102,10 +102,10 @@ def build_tokenizer(stored, length, folder):
     return tokenizer
 
 
-def main():
+def main(words=None):
     parser = common_arguments(__doc__)
     parser.add_argument("--package", type=Path, default=Path("weights/plantain-2-lite.safetensors"))
-    args = parser.parse_args()
+    args = parser.parse_args(words)
     manifest, stored, weights = read_package(args.package)
     parts, folder = manifest["components"], args.work / "teacher"
     tokenizer = build_tokenizer(stored, manifest["tokenizer"]["max_length"], args.work / "tokenizer")
