@@ -6,6 +6,7 @@ import random
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from multiprocessing import get_context
 
 import torch
 from transformers import CLIPTokenizer
@@ -59,7 +60,8 @@ def encode_bucket(planner, tokenizer, preset, aspect, count, painter, codec, see
     jobs = [(seed * 1_000_003 + start, min(CHUNK, count - start)) for start in range(0, count, CHUNK)]
     latents, tokens, facts = [], [], []
     batch = PAINT_BATCH[codec.device.type]
-    with ProcessPoolExecutor() as pool:
+    # Fresh processes: forked ones wait for ever for threads that torch had here and that did not come along.
+    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
         plans = pool.map(partial(plan_chunk, planner, tokenizer, preset.captions_each, aspect), jobs)
         for scenes, chunk_tokens, chunk_facts in plans:
             tokens.append(chunk_tokens)

@@ -3,9 +3,8 @@ import time
 
 import torch
 
-from tools.data.compose import Parts
-from tools.train.common import Checkpoint, common_arguments, on_all_cores, pack_folder, set_up, worker_count
-from tools.train.dataset import CaptionSet, LatentSet
+from tools.train.common import Checkpoint, common_arguments, on_all_cores, set_up, worker_count
+from tools.train.dataset import LatentSet
 from tools.train.networks import Generator
 from tools.train.presets import PRESETS
 from tools.train.teacher import GUIDANCE
@@ -13,6 +12,7 @@ from tools.train.teacher import GUIDANCE
 # What fits the caches of a processor, or keeps a graphics card busy.
 BATCH = {"cpu": 16, "cuda": 256}
 SAVE_EVERY = 8
+STEPS = 10
 
 
 class PairSet:
@@ -64,14 +64,6 @@ class PairSet:
         return bucket["tokens"][rows].long(), bucket["noise"][rows].float(), bucket["latents"][rows].float()
 
 
-def caption_source(args, preset, teacher, seed):
-    """What the pairs are to show: the training captions."""
-    if not preset.warm_start:
-        return LatentSet(args.work / "latents.pt", teacher.device, seed)
-    parts = Parts(pack_folder(args), preset.things(), list(preset.styles))
-    return CaptionSet(preset, parts, teacher.tokenizer, teacher.device, seed)
-
-
 def main(words=None):
     args = common_arguments(__doc__).parse_args(words)
     preset, device = PRESETS[args.preset], set_up(args.seed)
@@ -80,7 +72,7 @@ def main(words=None):
     seed = args.seed + 7 + pairs.count()
     torch.manual_seed(seed)
     teacher = Generator.saved(args.work / "teacher", device).requires_grad_(False)
-    pairs.fill(teacher, caption_source(args, preset, teacher, seed), preset.pair_steps, leave_at)
+    pairs.fill(teacher, LatentSet(args.work / "latents.pt", device, seed), STEPS, leave_at)
     if pairs.count() >= preset.pairs:
         (args.work / "pairs.done").touch()
 

@@ -1,8 +1,8 @@
 """How large everything is: presets for two CPU cores and for a single large GPU, and one that only proves the stages run.
 
 The method is the same in all of them. Pictures are sixteen times as wide as their latents, so the same autoencoder
-serves both sizes. `warm` does not begin from nothing but from a finished model of half the size, whose latents,
-vocabulary and networks it keeps.
+serves all sizes. `warm` does not begin from nothing but from the first published model, whose pictures were half as
+large; it keeps its vocabulary and what its networks know, and moves them to the latents of the new autoencoder.
 """
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -58,7 +58,6 @@ class Preset:
     sentences: int
     student_parameters: int | None
     minutes: dict = field(default_factory=dict)
-    pair_steps: int = 10
     held_out: tuple = STANDARD_KINDS
     colours: tuple = tuple(COLOURS)
     warm_start: bool = False
@@ -104,10 +103,10 @@ PRESETS = {
         ),
         Preset(
             name="warm", codes=CORE, styles=("3d", "flat", "cartoon"), mix="plain", aspects=SQUARE,
-            side=256, latent_channels=6, pictures=4_068, captions_each=1, vocabulary=0, text_width=192, text_layers=3,
-            teacher=None, batch=48, peak_rate=4e-4,
-            ae_crop=256, ae_batch=4, pairs=1_536, pair_steps=6, sentences=0, student_parameters=None,
-            minutes=dict(enlarge=30, encoder=45, few_step=15, refiner=4, quantize=3),
+            side=256, latent_channels=12, pictures=6_000, captions_each=8, vocabulary=0, text_width=192, text_layers=3,
+            teacher=None, batch=48, peak_rate=6e-4,
+            ae_crop=256, ae_batch=4, pairs=0, sentences=0, student_parameters=None,
+            minutes=dict(transfer=72, refiner=5),
             held_out=("triple",), colours=FIRST_COLOURS, warm_start=True,
         ),
         Preset(

@@ -2,7 +2,8 @@
 
 The student draws in few steps from a noise for which the teacher's many-step picture is known (the pairs of
 `few_step.py`, of which some are kept aside for judging). The refiner learns to turn the student's latent into the
-teacher's. Half of the loss is taken on the decoded picture, with its edges, so that it also learns to counter what the
+teacher's. Where there is no few-step student, the model draws training pictures again, and the refiner learns to turn them
+back. Half of the loss is taken on the decoded picture, with its edges, so that it also learns to counter what the
 decoder makes of small latent errors.
 """
 import json
@@ -16,6 +17,7 @@ from torch import nn
 
 from tools.train.autoencoder import gradient_loss, psnr
 from tools.train.common import Loop, common_arguments, on_all_cores, set_up, worker_count
+from tools.train.dataset import LatentSet
 from tools.train.few_step import STEPS
 from tools.train.networks import Codec, Generator
 from tools.train.pairs import PairSet
@@ -32,7 +34,10 @@ BATCH = 16
 DECODED = 4
 PICTURE_WEIGHT = 1.0
 KEPT_ASIDE = 10
-SAMPLE_BATCH = 64
+SAMPLE_BATCH = {"cpu": 16, "cuda": 256}
+# Of a model that is not taught few steps: where its steps stand that redraw a picture without moving it.
+REDRAWN_FROM = (0.5, 0.67)
+REDRAWN = 1_024
 
 
 def sigma_features(sigma, width):
@@ -113,26 +118,48 @@ def load_refiner(folder):
     return refiner.eval(), config["sigma"]
 
 
-class Sampled:
-    """What the student draws from the noises of the pairs, beside what the teacher drew."""
+def sampled(student, pairs):
+    """What the student draws from the noises of the pairs, beside what the teacher drew: a dict for each shape."""
+    def work(job):
+        tokens, noise = job
+        return student.sample(tokens.long(), noise.float(), STEPS, 1)
 
-    def __init__(self, student, pairs):
-        self.buckets = [self._sample(student, bucket) for bucket in pairs.buckets]
-        self.sizes = torch.tensor([float(len(bucket["made"])) for bucket in self.buckets])
+    return [
+        dict(made=in_parts(work, student.device, bucket["tokens"], bucket["noise"]), wanted=bucket["latents"].float())
+        for bucket in pairs.buckets
+    ]
 
-    @staticmethod
-    def _sample(student, bucket):
-        def work(job):
-            tokens, noise = job
-            return student.sample(tokens.long(), noise.float(), STEPS, 1)
 
-        jobs = list(zip(bucket["tokens"].split(SAMPLE_BATCH), bucket["noise"].split(SAMPLE_BATCH)))
-        width = worker_count(student.device)
-        made = [part for k in range(0, len(jobs), width) for part in on_all_cores(work, jobs[k : k + width])]
-        return dict(made=torch.cat(made), wanted=bucket["latents"].float())
+def redrawn(model, data, sampling, count):
+    """What the model makes of training pictures that it draws again from part of the way on, beside the pictures' own latents.
+
+    Begun there, its pictures stay where they were, and yet have the faults that sampling leaves.
+    """
+    def work(job):
+        tokens, latents, noise = job
+        strength = REDRAWN_FROM[torch.randint(len(REDRAWN_FROM), ()).item()]
+        return model.redraw(tokens, latents, noise, strength, sampling["steps"], sampling["guidance"])
+
+    drawn = data.draw(count)
+    made = in_parts(work, model.device, drawn.tokens, drawn.latents, torch.randn_like(drawn.latents))
+    return [dict(made=made, wanted=drawn.latents)]
+
+
+def in_parts(function, device, *batches):
+    """What a function makes of batches, a few rows at a time on all cores."""
+    jobs, width = list(zip(*(batch.split(SAMPLE_BATCH[device.type]) for batch in batches))), worker_count(device)
+    return torch.cat([part for k in range(0, len(jobs), width) for part in on_all_cores(function, jobs[k : k + width])])
+
+
+class Examples:
+    """Latents as sampling leaves them beside those wanted; every tenth is kept aside."""
+
+    def __init__(self, buckets):
+        self.buckets = buckets
+        self.sizes = torch.tensor([float(len(bucket["made"])) for bucket in buckets])
 
     def draw(self, count):
-        """Random training pairs of one shape; every tenth pair is kept aside."""
+        """Random ones of one shape to train on."""
         bucket = self.buckets[torch.multinomial(self.sizes, 1).item()]
         rows = torch.randint(len(bucket["made"]), (count,), device=bucket["made"].device)
         rows = torch.where(rows % KEPT_ASIDE == 0, (rows + 1) % len(bucket["made"]), rows)
@@ -160,29 +187,38 @@ def losses_of(refiner, batch, codec):
 
 
 @torch.no_grad()
-def judge(refiner, sampled, codec):
-    """Prints latent error and picture agreement on pairs kept aside, without and with the refiner."""
-    made, wanted = sampled.kept_aside()
+def judge(refiner, examples, codec):
+    """Prints latent error and picture agreement on those kept aside, without and with the refiner."""
+    made, wanted = examples.kept_aside()
     for name, latents in (("without", made), ("with", refine(refiner, made))):
         agreement = psnr((codec.decode(latents) - codec.decode(wanted)).pow(2).mean((1, 2, 3))).mean()
-        print(f"{name} refiner: latent error {F.mse_loss(latents, wanted):.4f}, {agreement:.2f} dB to the teacher")
+        print(f"{name} refiner: latent error {F.mse_loss(latents, wanted):.4f}, {agreement:.2f} dB to what is wanted")
+
+
+def latents_of(args, preset, device):
+    """What this preset's model leaves, beside what is wanted."""
+    if not preset.warm_start:
+        student = Generator.saved(args.work / "few_step", device).requires_grad_(False)
+        return sampled(student, PairSet(args.work / "pairs.pt", preset.pairs).to(device))
+    folder = args.work / preset.student_stage
+    model = Generator.saved(folder, device).requires_grad_(False)
+    sampling = json.loads((folder / "sampling.json").read_text())
+    return redrawn(model, LatentSet(args.work / "latents.pt", device, args.seed), sampling, REDRAWN)
 
 
 def main(words=None):
     args = common_arguments(__doc__).parse_args(words)
     preset, device = PRESETS[args.preset], set_up(args.seed)
-    student = Generator.saved(args.work / "few_step", device).requires_grad_(False)
-    codec = Codec(args.work / "vae", device)
-    sampled = Sampled(student, PairSet(args.work / "pairs.pt", preset.pairs).to(device))
+    codec, examples = Codec(args.work / "vae", device), Examples(latents_of(args, preset, device))
     refiner = LatentRefiner(preset.latent_channels).to(device)
     loop = Loop(args, "refiner", refiner, device, ["after", "before", "picture"], PEAK_RATE, warmup=50, ema_decay=0.99)
     torch.manual_seed(args.seed + loop.step)
 
     def draw(workers):
-        return [sampled.draw(BATCH) for _ in range(workers)]
+        return [examples.draw(BATCH) for _ in range(workers)]
 
     loop.run(draw, lambda module, batch: losses_of(module, batch, codec))
-    judge(refiner, sampled, codec)
+    judge(refiner, examples, codec)
     save_refiner(refiner, args.work / "refiner", SAMPLED_SIGMA)
 
 

@@ -48,10 +48,10 @@ FROM_NOTHING = (
     *DRAWING_IN_FEW_STEPS,
 )
 FROM_A_MODEL = (
-    Stage("unpack", "teacher/sampling.json", timed=False),
-    Stage("pairs", "pairs.done"),
-    Stage("enlarge", "enlarge.json"),
-    *DRAWING_IN_FEW_STEPS,
+    Stage("unpack", "first/sampling.json", timed=False),
+    Stage("dataset", "latents.pt", timed=False),
+    Stage("transfer", "teacher/sampling.json"),
+    Stage("refiner", "refiner/config.json"),
 )
 
 

@@ -1,8 +1,7 @@
 """Turns a package of plantain back into a folder in diffusers layout, for a training that goes on from it.
 
-A package keeps the decoder only: the autoencoder's encoder stays untrained. What is read is written where the stages
-would have put it: WORK/teacher and WORK/tokenizer; the
-decoder goes to WORK/vae-small.
+What is read goes to WORK/first, its autoencoder to WORK/first/vae, and the vocabulary to WORK/tokenizer, where the stages
+look for one.
 """
 import json
 from pathlib import Path
@@ -64,6 +63,19 @@ def decoder_names(blocks):
     return names
 
 
+def encoder_names(blocks):
+    """The same for the encoder, whose levels each begin with the convolution that halves."""
+    names, number = {}, 0
+    for stage, count in enumerate(blocks):
+        names[f"stages.{stage}.conv" if stage else "conv_in"] = str(number)
+        number += 1
+        for block in range(count):
+            for ours, theirs in CONVOLUTIONS:
+                names[f"stages.{stage}.blocks.{block}.{ours}"] = f"{number}.{theirs}"
+            number += 1
+    return names | {"conv_out": str(number)}
+
+
 def build_unet(config, weights):
     unet = UNet2DConditionModel(**known(config, UNet2DConditionModel))
     unet.load_state_dict({unet_name(name): value for name, value in weights.items()})
@@ -80,15 +92,21 @@ def build_text_encoder(config, weights, tokenizer):
     return model
 
 
-def build_autoencoder(config, weights):
-    """The autoencoder with its decoder; its encoder is untrained."""
-    model = AutoencoderTiny(**known(config, AutoencoderTiny))
-    names = decoder_names(config["num_decoder_blocks"])
-    decoder = {}
-    for name, value in component(weights, "decoder.").items():
+def numbered(weights, names):
+    """Weights under the numbers of their layers."""
+    found = {}
+    for name, value in weights.items():
         layer, _, kind = name.rpartition(".")
-        decoder[f"layers.{names[layer]}.{kind}"] = value
-    model.decoder.load_state_dict(decoder)
+        found[f"layers.{names[layer]}.{kind}"] = value
+    return found
+
+
+def build_autoencoder(config, weights):
+    """The autoencoder of a package that can begin from pictures."""
+    model = AutoencoderTiny(**known(config, AutoencoderTiny))
+    decoder, encoder = component(weights, "vae.decoder."), component(weights, "vae_encoder.encoder.")
+    model.decoder.load_state_dict(numbered(decoder, decoder_names(config["num_decoder_blocks"])))
+    model.encoder.load_state_dict(numbered(encoder, encoder_names(config["num_encoder_blocks"])))
     return model
 
 
@@ -107,11 +125,11 @@ def main(words=None):
     parser.add_argument("--package", type=Path, default=Path("weights/plantain-2-lite.safetensors"))
     args = parser.parse_args(words)
     manifest, stored, weights = read_package(args.package)
-    parts, folder = manifest["components"], args.work / "teacher"
+    parts, folder = manifest["components"], args.work / "first"
     tokenizer = build_tokenizer(stored, manifest["tokenizer"]["max_length"], args.work / "tokenizer")
     text_encoder = build_text_encoder(parts["text_encoder"], component(weights, "text_encoder."), tokenizer)
     unet = build_unet(parts["unet"], component(weights, "unet."))
-    build_autoencoder(parts["vae"], component(weights, "vae.")).save_pretrained(args.work / "vae-small")
+    build_autoencoder({**parts["vae_encoder"], **parts["vae"]}, weights).save_pretrained(folder / "vae")
     defaults = manifest["defaults"]
     Generator(tokenizer, text_encoder, unet, torch.device("cpu")).save(
         folder, steps=defaults["steps"], guidance=defaults["guidance"], trained_steps=0)

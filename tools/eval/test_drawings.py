@@ -1,16 +1,14 @@
-"""Checks how encoders are judged and what is asked of redrawn pictures.  python -m unittest tools.eval.test_redrawing"""
+"""Checks how pictures of known drawings are judged and what is asked of redrawn ones."""
 import tempfile
 import unittest
 from pathlib import Path
 from types import SimpleNamespace
 
-import torch
-import torch.nn.functional as F
-
 from tools.data.compose import Painter, Parts
 from tools.data.scenes import Backdrop, Figure, Scene
 from tools.data.test_compose import GREEN, RED, SPLIT, THINGS, write_pack
-from tools.eval.encoder import SIZE, Colours, Drawings, Wish, grounds, wishes
+from tools.eval.drawings import SIZE, Drawings, Judge, Wish, grounds, read_wishes, wishes
+from tools.train.presets import PRESETS
 
 PRESET = SimpleNamespace(styles=("3d",), colours=("red", "white", "navy"), things=lambda: THINGS)
 
@@ -32,11 +30,16 @@ class Judging(unittest.TestCase):
             self.assertEqual(drawings.closest(pictures[0], colour), (thing, "3d"))
             self.assertEqual(PRESET.colours[grounds(pictures, PRESET)[0]], colour)
 
-    def test_finds_latents_that_are_linear_in_colours(self):
-        torch.manual_seed(0)
-        pictures = F.interpolate(torch.rand(4, 3, 4, 4), size=32, mode="bilinear")
-        latents = torch.einsum("oc,nchw->nohw", torch.randn(5, 3), F.avg_pool2d(pictures, 8)) + 0.5
-        self.assertTrue(torch.allclose(Colours(pictures, latents)(pictures), latents, atol=1e-4))
+    def test_counts_what_is_shown_and_what_is_not(self):
+        asked = [Wish(GREEN, "3d", "navy"), Wish(SPLIT, "3d", "white")]
+        pictures = self.painter.paint([scene(wish.thing, wish.colour) for wish in asked], 64)
+        judge = Judge(self.painter, PRESET)
+        right = judge(pictures, asked)
+        self.assertEqual((right["thing"], right["thing_and_style"], right["ground"]), (2, 2, 2))
+        self.assertGreater(right["drawing"], 25)
+        wrong = judge(pictures.flip(0), asked)
+        self.assertEqual((wrong["thing"], wrong["ground"]), (0, 0))
+        self.assertLess(wrong["drawing"], 15)
 
 
 class Wishes(unittest.TestCase):
@@ -48,6 +51,10 @@ class Wishes(unittest.TestCase):
             differing = [name for name in ("thing", "style", "colour")
                          if getattr(asked[fact], name) != getattr(asked["same"], name)]
             self.assertEqual(differing, [fact])
+
+    def test_are_read_from_the_fixed_prompts(self):
+        asked = read_wishes(PRESETS["warm"])
+        self.assertEqual(len({wish.thing.code for wish in asked}), 72)
 
     def test_are_put_in_the_words_of_a_caption(self):
         self.assertEqual(Wish(GREEN, "flat", "orange").caption, "a g, flat illustration, on an orange background")
