@@ -80,6 +80,70 @@ fn every_layout_computes_what_diffusers_does() {
     }
 }
 
+/// What stable-diffusion.cpp calls the parts of OpenCLIP when it converts with `--convert-name`, seen in files that it wrote.
+const RENAMED: [(&str, &str); 14] = [
+    (
+        "cond_stage_model.model.token_embedding.",
+        "cond_stage_model.transformer.text_model.embeddings.token_embedding.",
+    ),
+    (
+        "cond_stage_model.model.positional_embedding",
+        "cond_stage_model.transformer.text_model.embeddings.position_embedding.weight",
+    ),
+    (
+        "cond_stage_model.model.transformer.resblocks.",
+        "cond_stage_model.transformer.text_model.encoder.layers.",
+    ),
+    (
+        "cond_stage_model.model.ln_final.",
+        "cond_stage_model.transformer.text_model.final_layer_norm.",
+    ),
+    (
+        "cond_stage_model.model.text_projection",
+        "cond_stage_model.transformer.text_model.text_projection",
+    ),
+    (
+        "cond_stage_model.model.logit_scale",
+        "cond_stage_model.transformer.text_model.logit_scale",
+    ),
+    (".attn.in_proj_weight", ".self_attn.in_proj.weight"),
+    (".attn.in_proj_bias", ".self_attn.in_proj.bias"),
+    (".attn.out_proj.", ".self_attn.out_proj."),
+    (".ln_1.", ".layer_norm1."),
+    (".ln_2.", ".layer_norm2."),
+    (".mlp.c_fc.", ".mlp.fc1."),
+    (".mlp.c_proj.", ".mlp.fc2."),
+    (
+        "cond_stage_model.model.",
+        "cond_stage_model.transformer.text_model.",
+    ),
+];
+
+#[test]
+fn names_of_stable_diffusion_cpp_mean_the_same() {
+    let bytes = std::fs::read(fixture("sd2.safetensors")).unwrap();
+    let (length, rest) = bytes.split_first_chunk::<8>().unwrap();
+    let (header, data) = rest.split_at(u64::from_le_bytes(*length) as usize);
+    let mut header = String::from_utf8(header.to_vec()).unwrap();
+    for (from, to) in RENAMED {
+        header = header.replace(from, to);
+    }
+    let header = format!("{header:<width$}", width = header.len().next_multiple_of(8));
+    let length = (header.len() as u64).to_le_bytes();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("renamed.safetensors");
+    std::fs::write(&path, [&length, header.as_bytes(), data].concat()).unwrap();
+
+    let model = Model::open(&path).unwrap();
+    let expected = expected("sd2.safetensors");
+    check_components("renamed", &model, &expected, NETWORK_TOLERANCE);
+    let whole = Model::open(&fixture("sd2.safetensors")).unwrap();
+    assert_eq!(
+        model.manifest().components.text_encoder,
+        whole.manifest().components.text_encoder
+    );
+}
+
 #[test]
 fn packages_made_of_them_compute_the_same() {
     let folder = tempfile::tempdir().unwrap();

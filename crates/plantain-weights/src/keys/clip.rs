@@ -29,6 +29,26 @@ const OPEN_CLIP_FUSED: &[(&str, [&str; 3])] = &[
     ),
 ];
 
+/// As stable-diffusion.cpp names OpenCLIP's attention when it is told to rename: transformers' layers, still fused.
+const CLIP_FUSED: &[(&str, [&str; 3])] = &[
+    (
+        ".self_attn.in_proj.weight",
+        [
+            ".self_attn.q_proj.weight",
+            ".self_attn.k_proj.weight",
+            ".self_attn.v_proj.weight",
+        ],
+    ),
+    (
+        ".self_attn.in_proj.bias",
+        [
+            ".self_attn.q_proj.bias",
+            ".self_attn.k_proj.bias",
+            ".self_attn.v_proj.bias",
+        ],
+    ),
+];
+
 const TEXT_UNNEEDED: &[&str] = &["embeddings.position_ids", "text_projection"];
 
 impl KeyMap {
@@ -37,6 +57,7 @@ impl KeyMap {
         Self {
             prefix: "text_model.",
             unneeded: strings(TEXT_UNNEEDED),
+            fused: CLIP_FUSED,
             ..Self::plain()
         }
     }

@@ -24,7 +24,7 @@ pub(super) fn recognise_clip(
         widening: "encoder.layers.0.mlp.fc1.weight",
     };
     let all = part.count("encoder.layers.");
-    let whole = open_clip && all == OPEN_CLIP_LAYERS;
+    let whole = open_clip && (part.has("text_projection") || all == OPEN_CLIP_LAYERS);
     let layers = all - usize::from(whole);
     Ok(Half {
         config: config(part, &names, layers, open_clip)?,
