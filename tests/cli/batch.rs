@@ -94,6 +94,20 @@ fn a_campaign_is_rendered_and_told_about() {
 }
 
 #[test]
+fn a_text_that_is_too_long_is_told_once() {
+    let place = place(1);
+    let campaign = String::from_utf8(place.read("campaign.toml")).unwrap();
+    let endless = format!("prompt = \"a {{{{ what }}}} {}\"", "fox ".repeat(500));
+    place.write(
+        "campaign.toml",
+        campaign.replace("prompt = \"a {{ what }}\"", &endless),
+    );
+    let told = place.run(&["batch", "campaign.toml"]).succeeded();
+    let warning = "the text is too long for this model; it is cut before `fox";
+    assert_eq!(told.stderr.matches(warning).count(), 1, "{told:?}");
+}
+
+#[test]
 fn a_dry_run_writes_nothing() {
     let place = place(3);
     let before = place.files();

@@ -1,6 +1,7 @@
 //! Who draws the pictures.
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
 use std::ops::{ControlFlow, Range};
 
 use plantain::{DeviceOptions, Error, Event, Model, Picture, Pipeline, Request, Settings};
@@ -29,6 +30,9 @@ pub trait Easel {
     /// Something happens on the way to the next picture.
     fn event(&mut self, event: Event);
 
+    /// A text is too long for the model, which does not read `text`, the end of it.
+    fn cut(&mut self, text: &str);
+
     /// A picture is finished.
     ///
     /// # Errors
@@ -55,6 +59,8 @@ pub struct ModelPainter {
     steps: Option<usize>,
     guidance: Option<f64>,
     pipeline: Option<Pipeline>,
+    /// Texts that were found to be short enough, or said not to be.
+    measured: HashSet<String>,
 }
 
 impl ModelPainter {
@@ -66,6 +72,7 @@ impl ModelPainter {
             steps: campaign.steps,
             guidance: campaign.guidance,
             pipeline: None,
+            measured: HashSet::new(),
         }
     }
 
@@ -103,6 +110,14 @@ impl Painter for ModelPainter {
             }
         };
         let pipeline = self.pipeline.insert(pipeline);
+        for text in [&request.prompt, &request.negative_prompt] {
+            if self.measured.insert(text.clone()) {
+                let cut = pipeline.cut_text(text)?;
+                if !cut.is_empty() {
+                    easel.cut(&cut);
+                }
+            }
+        }
         let batch = pipeline.batch_size(&request.settings(pipeline.manifest())?);
         paint_together(pipeline, &request, seeds, batch, easel)
     }
@@ -160,6 +175,13 @@ pub enum CampaignEvent {
     Model(Event),
     /// A picture is finished.
     Picture,
+    /// A text of a picture is too long for the model.
+    Cut {
+        /// Whose it is, in words.
+        of: String,
+        /// The end that the model does not read.
+        text: String,
+    },
     /// A picture could not be drawn.
     Failed {
         /// Whose it is, in words.
@@ -207,6 +229,8 @@ mod tests {
 
     impl Easel for Kept {
         fn event(&mut self, _event: Event) {}
+
+        fn cut(&mut self, _text: &str) {}
 
         fn finished(&mut self, painted: Painted) -> Result<(), Error> {
             self.pictures.push(painted.picture);

@@ -136,6 +136,13 @@ impl Easel for Drawing<'_> {
         self.observer.event(CampaignEvent::Model(event));
     }
 
+    fn cut(&mut self, text: &str) {
+        self.observer.event(CampaignEvent::Cut {
+            of: self.shot.of.clone(),
+            text: text.to_string(),
+        });
+    }
+
     fn finished(&mut self, painted: Painted) -> Result<(), Error> {
         let drawn = Drawn {
             key: self.shot.picture_key(self.next),

@@ -12,7 +12,9 @@ use serde_json::json;
 
 use crate::args::GenerateArgs;
 use crate::commands::adapt::adapt;
-use crate::commands::{choose_runtime, open_model, use_threads, warn_of_license, warn_of_unused};
+use crate::commands::{
+    choose_runtime, cut_before, open_model, use_threads, warn_of_license, warn_of_unused,
+};
 use crate::failure::Failure;
 use crate::interrupt;
 use crate::out;
@@ -198,11 +200,7 @@ fn warn(pipeline: &Pipeline, request: &Request, progress: &Progress) -> Result<(
     for (what, text) in texts {
         let cut = pipeline.cut_text(text)?;
         if !cut.is_empty() {
-            const SHOWN: usize = 60;
-            let start: String = cut.chars().take(SHOWN).collect();
-            progress.line(&format!(
-                "warning: the {what} is too long for this model; it is cut before `{start}`"
-            ));
+            progress.line(&format!("warning: {}", cut_before(what, &cut)));
         }
     }
     Ok(())

@@ -56,6 +56,13 @@ fn counted(count: usize, what: &str) -> String {
     format!("{count} {what}{plural}")
 }
 
+/// Says of a text that is too long where it ends for the model.
+fn cut_before(what: &str, cut: &str) -> String {
+    const SHOWN: usize = 60;
+    let start: String = cut.chars().take(SHOWN).collect();
+    format!("the {what} is too long for this model; it is cut before `{start}`")
+}
+
 /// Warns where the licence of a model allows research only.
 fn warn_of_license(manifest: &Manifest) {
     let license = manifest.license.as_deref();

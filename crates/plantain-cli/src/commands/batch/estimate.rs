@@ -78,6 +78,8 @@ struct Stopwatch {
 impl Easel for Stopwatch {
     fn event(&mut self, _event: Event) {}
 
+    fn cut(&mut self, _text: &str) {}
+
     fn finished(&mut self, _painted: Painted) -> Result<(), Error> {
         self.seconds = self.began.elapsed().as_secs_f64();
         self.began = Instant::now();

@@ -4,6 +4,7 @@ use indicatif::ProgressBar;
 use plantain::Event;
 use plantain_campaign::{CampaignEvent, CampaignObserver};
 
+use crate::commands::cut_before;
 use crate::interrupt;
 use crate::out;
 use crate::progress::bar;
@@ -59,6 +60,9 @@ impl CampaignObserver for BatchProgress {
             )),
             CampaignEvent::Model(Event::Encoding) => self.bar.set_message("pictures"),
             CampaignEvent::Picture | CampaignEvent::Asset => self.bar.inc(1),
+            CampaignEvent::Cut { of, text } => {
+                self.line(&format!("warning: {of}: {}", cut_before("text", &text)));
+            }
             CampaignEvent::Failed { of, reason } => {
                 self.bar.inc(1);
                 self.line(&format!("warning: {of}: {reason}"));
