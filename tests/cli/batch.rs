@@ -108,6 +108,15 @@ fn a_text_that_is_too_long_is_told_once() {
 }
 
 #[test]
+fn what_does_not_fit_into_memory_is_refused_before_anything_is_drawn() {
+    let place = place(1);
+    let before = place.files();
+    let told = place.run(&["batch", "campaign.toml", "--memory", "0"]);
+    told.refused(&["MB of memory at least, and 0 MB may be used"]);
+    assert_eq!(place.files(), before);
+}
+
+#[test]
 fn a_dry_run_writes_nothing() {
     let place = place(3);
     let before = place.files();

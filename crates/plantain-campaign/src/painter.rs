@@ -4,7 +4,9 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 use std::ops::{ControlFlow, Range};
 
-use plantain::{DeviceOptions, Error, Event, Model, Picture, Pipeline, Request, Settings};
+use plantain::{
+    DeviceOptions, Error, Event, MemoryPlan, Model, Picture, Pipeline, Request, Settings,
+};
 
 use crate::file::Campaign;
 use crate::plan::Shot;
@@ -58,6 +60,7 @@ pub struct ModelPainter {
     options: DeviceOptions,
     steps: Option<usize>,
     guidance: Option<f64>,
+    tiled: bool,
     pipeline: Option<Pipeline>,
     /// Texts that were found to be short enough, or said not to be.
     measured: HashSet<String>,
@@ -71,9 +74,17 @@ impl ModelPainter {
             options,
             steps: campaign.steps,
             guidance: campaign.guidance,
+            tiled: false,
             pipeline: None,
             measured: HashSet::new(),
         }
+    }
+
+    /// Draws in `precision`, and decodes in tiles or not, as a plan for the memory there is asks for.
+    pub fn within(mut self, plan: MemoryPlan) -> Self {
+        self.options.precision = plan.precision;
+        self.tiled = plan.tiled;
+        self
     }
 
     fn request(&self, shot: &Shot) -> Request {
@@ -81,6 +92,7 @@ impl ModelPainter {
             negative_prompt: shot.negative.clone(),
             steps: self.steps,
             guidance: self.guidance,
+            tiled: self.tiled,
             size: Some([shot.size.width as usize, shot.size.height as usize]),
             ..Request::new(shot.prompt.clone())
         }

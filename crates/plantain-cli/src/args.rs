@@ -270,6 +270,10 @@ pub(crate) struct RenderArgs {
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub(crate) threads: Option<u32>,
 
+    /// Most memory to plan for, in megabytes [default: what is free]
+    #[arg(long, value_name = "MB")]
+    pub(crate) memory: Option<u64>,
+
     /// Threads that fit, draw over and write beside
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
     pub(crate) jobs: u32,

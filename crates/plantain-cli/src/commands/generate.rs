@@ -4,14 +4,12 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use plantain::{
-    DeviceChoice, DeviceOptions, Format, MemoryPlan, Model, Picture, Pipeline, Request, Settings,
-    available_memory, style,
-};
+use plantain::{DeviceOptions, Format, Model, Picture, Pipeline, Request, style};
 use serde_json::json;
 
 use crate::args::GenerateArgs;
 use crate::commands::adapt::adapt;
+use crate::commands::memory::{Asked, fit};
 use crate::commands::{
     choose_runtime, cut_before, open_model, use_threads, warn_of_license, warn_of_unused,
 };
@@ -33,7 +31,14 @@ pub(crate) fn run(args: &GenerateArgs) -> Result<(), Failure> {
     let mut request = request(args, prompt)?;
     let settings = request.settings(model.manifest());
     let settings = settings.map_err(plantain::Error::from)?;
-    let plan = plan(args, &model, &settings)?;
+    let asked = Asked {
+        device: args.on.device,
+        precision: args.precision,
+        megabytes: args.memory,
+        tiled: args.tiled,
+        quiet: args.quiet,
+    };
+    let plan = fit(&model, &settings, args.batch.min(args.count), &asked)?;
     request.tiled |= plan.is_some_and(|plan| plan.tiled);
     let options = DeviceOptions {
         device: args.on.device,
@@ -96,41 +101,6 @@ fn draw(
         Some(failure) => Err(failure),
         None => Ok(outcome?),
     }
-}
-
-/// How the run is fitted into memory, where that is the CPU's and the system tells how much there is.
-fn plan(
-    args: &GenerateArgs,
-    model: &Model,
-    settings: &Settings,
-) -> Result<Option<MemoryPlan>, Failure> {
-    let asked = args
-        .memory
-        .map(|megabytes| megabytes.saturating_mul(1_000_000));
-    let Some(available) = asked.or_else(available_memory) else {
-        return Ok(None);
-    };
-    if !DeviceChoice::CPU.contains(&args.on.device.resolve()) {
-        return Ok(None);
-    }
-    let size = [settings.width, settings.height];
-    let guided = if settings.guidance > 1.0 { 2 } else { 1 };
-    let samples = guided * args.batch.min(args.count);
-    let plan = MemoryPlan::new(model, size, samples, args.precision, available)
-        .map_err(|error| Failure::new(error.to_string()))?;
-    let megabytes = available / 1_000_000;
-    if !args.quiet && plan.precision != args.precision {
-        let precision = plan.precision.name();
-        out::note(format_args!(
-            "note: to fit into {megabytes} MB of memory, weights are kept in {precision}"
-        ));
-    }
-    if !args.quiet && plan.tiled && !args.tiled {
-        out::note(format_args!(
-            "note: to fit into {megabytes} MB of memory, the picture is decoded in tiles"
-        ));
-    }
-    Ok(Some(plan))
 }
 
 fn request(args: &GenerateArgs, prompt: String) -> Result<Request, Failure> {

@@ -10,6 +10,7 @@ pub(crate) mod doctor;
 pub(crate) mod generate;
 pub(crate) mod info;
 pub(crate) mod inspect;
+mod memory;
 pub(crate) mod prune;
 #[cfg(feature = "pull")]
 pub(crate) mod pull;

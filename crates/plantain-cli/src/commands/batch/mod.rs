@@ -8,12 +8,13 @@ use std::process::ExitCode;
 
 use plantain::{DeviceOptions, Model};
 use plantain_campaign::{
-    CampaignFile, MANIFEST, ModelIdentity, ModelPainter, Outcome, Plan, REPORT, Run, Shard,
-    ShardChoice, merge, run as render, schema,
+    CampaignFile, MANIFEST, ModelIdentity, ModelPainter, Outcome, Painter, Plan, REPORT, Run,
+    Shard, ShardChoice, Shot, merge, run as render, schema,
 };
 use serde_json::json;
 
 use crate::args::{BatchAction, BatchArgs, MergeArgs, RenderArgs};
+use crate::commands::memory::{Asked, fit};
 use crate::commands::{choose_runtime, counted, open_model, use_threads, warn_of_license};
 use crate::failure::Failure;
 use crate::interrupt;
@@ -60,12 +61,29 @@ impl Prepared {
         Ok(Self { file, model, plan })
     }
 
-    fn painter(&self, args: &RenderArgs) -> ModelPainter {
+    /// Who draws, within the memory there is for the largest pictures.
+    fn painter(&self, args: &RenderArgs) -> Result<ModelPainter, Failure> {
         let options = DeviceOptions {
             device: args.on.device,
             precision: args.precision,
         };
-        ModelPainter::new(&self.file.campaign, self.model.clone(), options)
+        let painter = ModelPainter::new(&self.file.campaign, self.model.clone(), options);
+        let area = |shot: &&Shot| u64::from(shot.size.width) * u64::from(shot.size.height);
+        let Some(largest) = self.plan.shots.iter().max_by_key(area) else {
+            return Ok(painter);
+        };
+        let asked = Asked {
+            device: args.on.device,
+            precision: args.precision,
+            megabytes: args.memory,
+            tiled: false,
+            quiet: args.quiet || args.json,
+        };
+        let plan = fit(&self.model, &painter.settings(largest)?, 1, &asked)?;
+        Ok(match plan {
+            Some(plan) => painter.within(plan),
+            None => painter,
+        })
     }
 
     fn run<'a>(&'a self, args: &'a RenderArgs) -> Run<'a> {
@@ -88,7 +106,7 @@ fn whole_or_shard(campaign: &Path, args: &BatchArgs) -> Result<ExitCode, Failure
     }
     let prepared = Prepared::new(campaign, &args.render)?;
     interrupt::install();
-    let mut painter = prepared.painter(&args.render);
+    let mut painter = prepared.painter(&args.render)?;
     if args.dry_run {
         estimate::print(
             &prepared.file,
@@ -120,7 +138,7 @@ fn whole_or_shard(campaign: &Path, args: &BatchArgs) -> Result<ExitCode, Failure
 fn join(args: &MergeArgs) -> Result<ExitCode, Failure> {
     let prepared = Prepared::new(&args.campaign, &args.render)?;
     interrupt::install();
-    let mut painter = prepared.painter(&args.render);
+    let mut painter = prepared.painter(&args.render)?;
     let mut progress = BatchProgress::new(args.render.quiet || args.render.json);
     let shards: Vec<&Path> = args.shards.iter().map(AsRef::as_ref).collect();
     let run = prepared.run(&args.render);
