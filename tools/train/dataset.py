@@ -2,6 +2,7 @@
 
 Training then only picks rows of tensors, which keeps a fast GPU busy and costs a CPU nothing.
 """
+import json
 import random
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -72,6 +73,17 @@ def encode_bucket(planner, tokenizer, preset, aspect, count, painter, codec, see
     return dict(latents=torch.cat(latents), tokens=torch.cat(tokens), facts=torch.cat(facts))
 
 
+def give_unit_spread(buckets, config_path):
+    """Scales the latents to a standard deviation of 1, which differs with what the pictures show, and tells the autoencoder."""
+    everything = torch.cat([bucket["latents"].float().flatten() for bucket in buckets])
+    spread = everything.std().item()
+    for bucket in buckets:
+        bucket["latents"] = (bucket["latents"].float() / spread).half()
+    config = json.loads(config_path.read_text())
+    config["scaling_factor"] /= spread
+    config_path.write_text(json.dumps(config, indent=2) + "\n")
+
+
 @dataclass
 class Batch:
     """Clean latents, the tokens of a caption of each, and what it states."""
@@ -133,6 +145,7 @@ def main(words=None):
         buckets.append(encode_bucket(planner, tokenizer, preset, aspect, count, painter, codec, args.seed + number))
         stored = buckets[-1]["latents"].float()
         print(f"{aspect}: {list(stored.shape)}, mean {stored.mean():.3f}, spread {stored.std():.3f}", flush=True)
+    give_unit_spread(buckets, args.work / "vae" / "config.json")
     torch.save(buckets, args.work / "latents.tmp")
     (args.work / "latents.tmp").replace(args.work / "latents.pt")
 
