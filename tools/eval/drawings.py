@@ -23,7 +23,7 @@ from tools.data.vocabulary import STYLES, Thing
 from tools.data.words import with_article
 from tools.eval.contact_sheet import lay_out
 from tools.train.autoencoder import psnr
-from tools.train.common import common_arguments, on_all_cores, pack_folder, set_up, worker_count
+from tools.train.common import common_arguments, in_parts, pack_folder, set_up
 from tools.train.dataset import planner_for
 from tools.train.networks import Codec, Generator, noise_for
 from tools.train.presets import PRESETS
@@ -39,15 +39,6 @@ REDRAWN = 24
 SIZE, SMALL = 0.83, 32
 SHOWN = 8
 SEED = 7
-
-
-def in_parts(function, *batches):
-    """What a function makes of batches, a few rows at a time on all cores."""
-    width = worker_count(batches[0].device)
-    parts = list(zip(*(batch.split(BATCH) for batch in batches)))
-    made = [one for k in range(0, len(parts), width)
-            for one in on_all_cores(lambda part: function(*part), parts[k : k + width])]
-    return torch.cat(made)
 
 
 def agreement(pictures, others):
@@ -161,22 +152,28 @@ class Model:
         shape = self.generator.unet.config
         noise = noise_for(range(SEED, SEED + len(captions)), shape.in_channels, shape.sample_size, shape.sample_size)
         guidance = self.sampling["guidance"]
-        return in_parts(lambda tokens, noise: self.generator.sample(tokens, noise, steps, guidance),
-                        self.generator.token_ids(captions), noise)
+        return self.in_parts(lambda tokens, noise: self.generator.sample(tokens, noise, steps, guidance),
+                             self.generator.token_ids(captions), noise)
 
     def redraw(self, captions, latents, strength):
         """Latents drawn again from `strength` on."""
         noise = noise_for(range(SEED, SEED + len(captions)), *latents.shape[1:])
         steps, guidance = self.sampling["steps"], self.sampling["guidance"]
-        return in_parts(lambda *part: self.generator.redraw(*part, strength, steps, guidance),
-                        self.generator.token_ids(captions), latents, noise)
+        return self.in_parts(lambda *part: self.generator.redraw(*part, strength, steps, guidance),
+                             self.generator.token_ids(captions), latents, noise)
 
     @torch.no_grad()
     def refined(self, latents):
-        return in_parts(lambda part: refine(self.refiner, part), latents)
+        return self.in_parts(lambda part: refine(self.refiner, part), latents)
 
     def decode(self, latents):
-        return in_parts(self.codec.decode, latents)
+        return self.in_parts(self.codec.decode, latents)
+
+    def encode(self, pictures):
+        return self.in_parts(self.codec.encode, pictures)
+
+    def in_parts(self, function, *batches):
+        return in_parts(function, BATCH, self.codec.device, *batches)
 
 
 def judge_drawn(model, judge, asked, folder):
@@ -218,7 +215,7 @@ def main():
     scenes = [planner.draw(rng) for _ in range(ENCODED)]
     pictures = painter.paint(scenes, preset.side)
     model, judge = Model(args, preset, device), Judge(painter, preset)
-    latents = in_parts(model.codec.encode, pictures)
+    latents = model.encode(pictures)
     results = dict(
         encoded=agreement(model.decode(latents), pictures),
         drawn=judge_drawn(model, judge, read_wishes(preset), folder),

@@ -26,7 +26,8 @@ DECODER_NOISE = 0.1
 DECODER_ONLY_SHARE = 0.3
 PEAK_RATE = 1.5e-3
 EVALUATED = 96
-BANK_BATCH = 256
+# Pictures painted once for a graphics card, and how many at a time.
+BANK, BANK_BATCH = 16_384, 256
 
 
 def build(latent_channels):
@@ -152,9 +153,9 @@ class WindowSource:
 class PictureBank:
     """Whole pictures painted once and kept in a graphics card's memory: painting takes longer there than learning."""
 
-    def __init__(self, source, count):
+    def __init__(self, source):
         painted = [source.painter.paint(source.scenes(BANK_BATCH), source.preset.side).add_(1).mul_(127.5).round_().byte()
-                   for _ in range(count // BANK_BATCH)]
+                   for _ in range(BANK // BANK_BATCH)]
         self.source, self.pictures = source, torch.cat(painted)
 
     def windows(self, workers):
@@ -201,7 +202,7 @@ def main(words=None):
     model = build(preset.latent_channels)
     start_as_thumbnail(model)
     model.to(device, memory_format=torch.channels_last)
-    bank = PictureBank(WindowSource(planner, painter, preset, args.seed), preset.ae_bank) if device.type == "cuda" else None
+    bank = PictureBank(WindowSource(planner, painter, preset, args.seed)) if device.type == "cuda" else None
     loop = Loop(args, "autoencoder", model, device, ["loss", "error"], PEAK_RATE, decay_share=0.5, warmup=100,
                 weight_decay=1e-4)
     torch.manual_seed(args.seed + loop.step)

@@ -118,6 +118,13 @@ def on_all_cores(function, jobs):
         return list(pool.map(function, jobs))
 
 
+def in_parts(function, rows, device, *batches):
+    """What a function makes of batches, so many rows at a time on all cores, in one tensor."""
+    jobs, width = list(zip(*(batch.split(rows) for batch in batches))), worker_count(device)
+    return torch.cat([made for k in range(0, len(jobs), width)
+                      for made in on_all_cores(lambda job: function(*job), jobs[k : k + width])])
+
+
 class Replicas:
     """Runs a batch on all cores as one single-threaded worker per core, each with its own gradients.
 

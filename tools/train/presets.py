@@ -61,7 +61,6 @@ class Preset:
     held_out: tuple = STANDARD_KINDS
     colours: tuple = tuple(COLOURS)
     warm_start: bool = False
-    ae_bank: int = 16_384
 
     @property
     def latent_side(self):

@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from tools.train.autoencoder import gradient_loss, psnr
-from tools.train.common import Loop, common_arguments, on_all_cores, set_up, worker_count
+from tools.train.common import Loop, common_arguments, in_parts, set_up
 from tools.train.dataset import LatentSet
 from tools.train.few_step import STEPS
 from tools.train.networks import Codec, Generator
@@ -120,12 +120,12 @@ def load_refiner(folder):
 
 def sampled(student, pairs):
     """What the student draws from the noises of the pairs, beside what the teacher drew: a dict for each shape."""
-    def work(job):
-        tokens, noise = job
+    def work(tokens, noise):
         return student.sample(tokens.long(), noise.float(), STEPS, 1)
 
+    rows = SAMPLE_BATCH[student.device.type]
     return [
-        dict(made=in_parts(work, student.device, bucket["tokens"], bucket["noise"]), wanted=bucket["latents"].float())
+        dict(made=in_parts(work, rows, student.device, bucket["tokens"], bucket["noise"]), wanted=bucket["latents"].float())
         for bucket in pairs.buckets
     ]
 
@@ -135,20 +135,14 @@ def redrawn(model, data, sampling, count):
 
     Begun there, its pictures stay where they were, and yet have the faults that sampling leaves.
     """
-    def work(job):
-        tokens, latents, noise = job
+    def work(tokens, latents, noise):
         strength = REDRAWN_FROM[torch.randint(len(REDRAWN_FROM), ()).item()]
         return model.redraw(tokens, latents, noise, strength, sampling["steps"], sampling["guidance"])
 
     drawn = data.draw(count)
-    made = in_parts(work, model.device, drawn.tokens, drawn.latents, torch.randn_like(drawn.latents))
+    noise, rows = torch.randn_like(drawn.latents), SAMPLE_BATCH[model.device.type]
+    made = in_parts(work, rows, model.device, drawn.tokens, drawn.latents, noise)
     return [dict(made=made, wanted=drawn.latents)]
-
-
-def in_parts(function, device, *batches):
-    """What a function makes of batches, a few rows at a time on all cores."""
-    jobs, width = list(zip(*(batch.split(SAMPLE_BATCH[device.type]) for batch in batches))), worker_count(device)
-    return torch.cat([part for k in range(0, len(jobs), width) for part in on_all_cores(function, jobs[k : k + width])])
 
 
 class Examples:
