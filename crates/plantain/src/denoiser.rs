@@ -3,7 +3,9 @@
 use std::cell::RefCell;
 
 use burn::tensor::{Device, Tensor, TensorData};
-use plantain_nn::{Conditioning, Tap, TextContext, UNet2DConditionModel, guidance_scale_embedding};
+use plantain_nn::{
+    Conditioning, Tap, TextContext, UNet2DConditionModel, guidance_scale_embedding, on_pool,
+};
 use plantain_sampling::{
     SampleError, Sampler, SamplerKind, SamplerOptions, ScheduleConfig, StepDone, StepInfo, guide,
     sample_from,
@@ -353,7 +355,7 @@ impl Denoiser {
         text: &ReadText,
         timestep_cond: Option<&Tensor<2>>,
     ) -> Tensor<4> {
-        self.evaluate_tapped(sample, timesteps, text, timestep_cond, &mut ())
+        on_pool(|| self.evaluate_tapped(sample, timesteps, text, timestep_cond, &mut ()))
     }
 
     /// [`Self::evaluate`], with `tap` looking at what each block computes.

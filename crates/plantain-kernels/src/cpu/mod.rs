@@ -13,7 +13,7 @@ mod epilogue;
 mod geometry;
 mod math;
 mod micro;
-mod parallel;
+pub(crate) mod parallel;
 mod prepare;
 mod prologue;
 mod simd;

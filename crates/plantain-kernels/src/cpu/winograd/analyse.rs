@@ -194,33 +194,31 @@ impl Kernel for Columns<'_> {
 impl Columns<'_> {
     #[inline(always)]
     fn transform<L: Lanes, const T: usize>(self, l: L) {
-        let Self {
-            grid,
-            halves,
-            channels,
-            at,
-            first,
-            stride,
-            to,
-        } = self;
-        let half = grid.half();
-        for halves in &halves[..channels] {
+        for halves in &self.halves[..self.channels] {
             assert!(
-                at < grid.tiles() && halves.len() >= grid.halves(),
-                "a vector of tiles of {grid:?}"
+                self.at < self.grid.tiles() && halves.len() >= self.grid.halves(),
+                "a vector of tiles of {:?}",
+                self.grid
             );
         }
         for k in 0..T + 2 {
-            let mut values = [[[0.0; VECTOR]; LARGEST]; 2];
-            for (halves, values) in halves.iter().zip(&mut values).take(channels) {
+            let place = |i: usize| self.first + (i * (T + 2) + k) * self.stride;
+            if self.channels == 1 {
                 for part in (0..VECTOR).step_by(L::COUNT) {
-                    let mut d = [l.splat(0.0); LARGEST];
-                    for (i, d) in d.iter_mut().enumerate().take(T + 2) {
-                        let lane = (i % T * (T + 2) + k) * half + i / T * grid.columns + at + part;
-                        // SAFETY: all tiles, a row of them and a vector are `half` lanes.
-                        *d = unsafe { l.load(halves.as_ptr().add(lane)) };
+                    let d = self.column::<L, T>(l, self.halves[0], k, part);
+                    for (i, &d) in d.iter().enumerate().take(T + 2) {
+                        // SAFETY: these lanes are this group's own.
+                        let lanes = unsafe { self.to.range(place(i) + part, L::COUNT) };
+                        // SAFETY: the lanes are as many as a vector has.
+                        unsafe { l.store(lanes.as_mut_ptr().cast(), d) };
                     }
-                    let d = input::<L, T>(l, d);
+                }
+                continue;
+            }
+            let mut values = [[[0.0; VECTOR]; LARGEST]; 2];
+            for (halves, values) in self.halves.iter().zip(&mut values) {
+                for part in (0..VECTOR).step_by(L::COUNT) {
+                    let d = self.column::<L, T>(l, halves, k, part);
                     for (values, &d) in values.iter_mut().zip(&d).take(T + 2) {
                         // SAFETY: a multiple of the vector length within `VECTOR` lanes.
                         unsafe { l.store(values.as_mut_ptr().add(part), d) };
@@ -230,14 +228,28 @@ impl Columns<'_> {
             let [even, odd] = &values;
             for (i, (even, odd)) in even.iter().zip(odd).enumerate().take(T + 2) {
                 // SAFETY: these lanes are this group's own.
-                let lanes = unsafe { to.range(first + (i * (T + 2) + k) * stride, VECTOR) };
-                let lanes: &mut [u32; VECTOR] = lanes.try_into().expect("a vector");
-                if channels == 1 {
-                    *lanes = even.map(f32::to_bits);
-                } else {
-                    pairs_body(even, odd, lanes);
-                }
+                let lanes = unsafe { self.to.range(place(i), VECTOR) };
+                pairs_body(even, odd, lanes.try_into().expect("a vector"));
             }
         }
+    }
+
+    /// The frequencies of column `k` of a vector's part, whose rows are in `halves`.
+    #[inline(always)]
+    fn column<L: Lanes, const T: usize>(
+        &self,
+        l: L,
+        halves: &[f32],
+        k: usize,
+        part: usize,
+    ) -> [L::F; LARGEST] {
+        let (half, columns) = (self.grid.half(), self.grid.columns);
+        let mut d = [l.splat(0.0); LARGEST];
+        for (i, d) in d.iter_mut().enumerate().take(T + 2) {
+            let lane = (i % T * (T + 2) + k) * half + i / T * columns + self.at + part;
+            // SAFETY: all tiles, a row of them and a vector are `half` lanes, and `halves` has as many as the grid needs.
+            *d = unsafe { l.load(halves.as_ptr().add(lane)) };
+        }
+        input::<L, T>(l, d)
     }
 }
