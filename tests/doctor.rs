@@ -1,9 +1,12 @@
 //! The doctor finds what is wrong with a device: planted errors are named by block.
 
+#[path = "support/damage.rs"]
+mod damage;
+
 use std::path::{Path, PathBuf};
 
+use damage::scaled;
 use plantain::doctor::{Examination, Report, Side, UNDISTURBED, Verdict, examine};
-use plantain::weights::{read_tensors, write_tensors};
 use plantain::{DeviceChoice, DeviceOptions, Model, PrecisionChoice};
 use tempfile::TempDir;
 
@@ -42,24 +45,7 @@ fn assert_well(report: &Report) {
 
 /// A copy of a fixture whose UNet has one tensor times `factor`.
 fn damaged(name: &str, tensor: &str, factor: f32) -> (TempDir, Model) {
-    let folder = tempfile::tempdir().unwrap();
-    for part in ["text_encoder", "unet", "vae", "scheduler"] {
-        std::fs::create_dir(folder.path().join(part)).unwrap();
-        for file in std::fs::read_dir(fixture(name).join(part)).unwrap() {
-            let file = file.unwrap();
-            let copy = folder.path().join(part).join(file.file_name());
-            std::fs::copy(file.path(), copy).unwrap();
-        }
-    }
-    let weights = folder
-        .path()
-        .join("unet/diffusion_pytorch_model.safetensors");
-    let mut tensors = read_tensors(&weights).unwrap();
-    let values = &mut tensors.get_mut(tensor).unwrap().values;
-    values.iter_mut().for_each(|value| *value *= factor);
-    write_tensors(&weights, &tensors).unwrap();
-    let model = Model::open(folder.path()).unwrap();
-    (folder, model)
+    scaled(&fixture(name), "unet", &[(tensor, factor)])
 }
 
 #[test]
