@@ -5,7 +5,8 @@ use crate::support::{Place, fixture};
 #[test]
 fn a_picture_has_the_models_size_and_the_last_line_tells_about_it() {
     let place = Place::new();
-    let drawn = place.draw(&["-o", "fox.png", "--seed", "7"]).succeeded();
+    let args = ["-o", "fox.png", "--seed", "7", "--device", "flex"];
+    let drawn = place.draw(&args).succeeded();
     assert_eq!(place.image("fox.png").dimensions(), (24, 16));
     assert_eq!(place.files(), ["fox.png"]);
     let last = drawn.stdout.lines().last().unwrap();
@@ -13,6 +14,22 @@ fn a_picture_has_the_models_size_and_the_last_line_tells_about_it() {
     let seconds = rest.strip_suffix(" s").unwrap();
     assert!(seconds.parse::<f64>().is_ok(), "{last}");
     assert_eq!(drawn.stderr, "");
+}
+
+/// Where a build for graphics processors finds none, that is said, unless nothing is to be.
+#[test]
+fn falling_back_to_the_cpu_is_told() {
+    let place = Place::new();
+    let devices = place.run(&["devices"]).succeeded().stdout;
+    let auto = devices.lines().find(|line| line.starts_with("auto"));
+    let reason = auto.unwrap().split_once(", now flex: ").map(|(_, why)| why);
+    let told = match reason {
+        Some(why) if cfg!(feature = "wgpu") => format!("note: drawing on the CPU: {why}\n"),
+        _ => String::new(),
+    };
+    assert_eq!(place.draw(&["-o", "a.png"]).succeeded().stderr, told);
+    let quiet = place.draw(&["-o", "a.png", "--quiet"]).succeeded();
+    assert_eq!(quiet.stderr, "");
 }
 
 #[test]

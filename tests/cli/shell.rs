@@ -100,7 +100,9 @@ fn a_closed_pipe_is_no_crash() {
         &["completions", "bash"],
         &["inspect", &turbo],
         &["info", "made.png"],
-        &["generate", "a fox", "--model", &turbo, "-o", "last.png"],
+        &[
+            "generate", "a fox", "--model", &turbo, "-o", "last.png", "--device", "flex",
+        ],
     ];
     for command in commands {
         let (reader, writer) = std::io::pipe().unwrap();

@@ -70,8 +70,8 @@ pub(crate) enum Command {
 /// A device, and how it is used.
 #[derive(Debug, clap::Args)]
 pub(crate) struct DeviceArgs {
-    /// Where to run: auto, flex, ndarray, or a graphics processor: wgpu, vulkan, metal, dx12, with
-    /// `:N` for the N-th of `plantain devices`
+    /// Where to run: auto, flex, ndarray, or a graphics processor: wgpu (or webgpu), vulkan, metal,
+    /// dx12, with `:N` for the N-th of `plantain devices`
     #[arg(long, value_name = "NAME", default_value_t = DeviceChoice::Auto)]
     pub(crate) device: DeviceChoice,
 

@@ -33,7 +33,7 @@ use layer::{DeviceLayer, Packed};
 
 pub use cpu::parallel::on_pool;
 #[cfg(feature = "wgpu")]
-pub use cube::RuntimeSettings;
+pub use cube::{RuntimeSettings, adapter_memory};
 pub use features::{cpu_features, multiplies_bf16, use_threads};
 pub use layer::{
     Activation, Before, Fusion, HostLayer, LayerForm, NormValues, PackedLayer, Packing, Precision,

@@ -30,7 +30,7 @@ pub enum GraphicsApi {
 impl GraphicsApi {
     const ALL: [Self; 4] = [Self::Any, Self::Vulkan, Self::Metal, Self::Dx12];
 
-    /// Name on the command line.
+    /// Name on the command line. `webgpu` means `wgpu` too: kernels are always written in its shading language.
     ///
     /// ```
     /// assert_eq!(plantain::GraphicsApi::Dx12.name(), "dx12");
@@ -74,9 +74,31 @@ pub enum DeviceChoice {
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "there is no device `{0}`; choose auto, flex, ndarray, wgpu, vulkan, metal or dx12, the last four with a number such as wgpu:1"
+    "there is no device `{0}`; choose auto, flex, ndarray, wgpu (or webgpu), vulkan, metal or dx12, the last ones with a number such as wgpu:1"
 )]
 pub struct UnknownDevice(String);
+
+/// Why no graphics processor is taken where the choice is free.
+///
+/// ```
+/// let none = plantain::NoGpu::None;
+/// assert_eq!(none.to_string(), "neither Vulkan, Metal nor DirectX 12 reports a graphics processor");
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoGpu {
+    /// The program was built without support for graphics processors.
+    #[error("this build lacks the feature `wgpu`")]
+    NotBuilt,
+    /// The system has none.
+    #[error("neither Vulkan, Metal nor DirectX 12 reports a graphics processor")]
+    None,
+    /// All there is, named here, is a program that runs on the CPU, slower than the CPU's own kernels.
+    #[error("{0} is a program on the CPU, and slower")]
+    Software(String),
+    /// The driver would not open it.
+    #[error(transparent)]
+    Unopened(DeviceError),
+}
 
 /// A device that cannot be had.
 ///
@@ -147,7 +169,7 @@ impl DeviceChoice {
     }
 
     /// The device that this choice means on this machine; never `Auto`. A graphics processor that is none, a program on
-    /// the CPU, is never chosen by itself.
+    /// the CPU, is never chosen by itself; nor is one that its driver does not open.
     ///
     /// ```
     /// use plantain::DeviceChoice;
@@ -157,8 +179,26 @@ impl DeviceChoice {
     /// ```
     pub fn resolve(self) -> Self {
         match self {
-            Self::Auto => best(),
+            // Both CPU devices work everywhere; flex has the faster element-wise operations.
+            Self::Auto => best().unwrap_or(Self::Flex),
             device => device,
+        }
+    }
+
+    /// Why this choice means the CPU on this machine, where a graphics processor would have been taken.
+    ///
+    /// ```
+    /// use plantain::DeviceChoice;
+    ///
+    /// assert_eq!(DeviceChoice::Flex.why_cpu(), None);
+    /// if let Some(reason) = DeviceChoice::Auto.why_cpu() {
+    ///     println!("drawing on the CPU: {reason}");
+    /// }
+    /// ```
+    pub fn why_cpu(self) -> Option<NoGpu> {
+        match self {
+            Self::Auto => best().err(),
+            _ => None,
         }
     }
 
@@ -189,21 +229,22 @@ impl Opened {
     }
 }
 
+/// The graphics processor to take where the choice is free.
 #[cfg(feature = "wgpu")]
-fn best() -> DeviceChoice {
+fn best() -> Result<DeviceChoice, NoGpu> {
     use crate::gpu::{AdapterKind, adapters};
-    match adapters(GraphicsApi::Any).first() {
-        Some(adapter) if adapter.kind != AdapterKind::Software => {
-            DeviceChoice::Gpu(GraphicsApi::Any, 0)
-        }
-        // Both CPU devices work everywhere; flex has the faster element-wise operations.
-        _ => DeviceChoice::Flex,
+    let adapters = adapters(GraphicsApi::Any);
+    let adapter = adapters.first().ok_or(NoGpu::None)?;
+    if adapter.kind == AdapterKind::Software {
+        return Err(NoGpu::Software(adapter.name.clone()));
     }
+    adapter.open().map_err(NoGpu::Unopened)?;
+    Ok(DeviceChoice::Gpu(GraphicsApi::Any, 0))
 }
 
 #[cfg(not(feature = "wgpu"))]
-fn best() -> DeviceChoice {
-    DeviceChoice::Flex
+fn best() -> Result<DeviceChoice, NoGpu> {
+    Err(NoGpu::NotBuilt)
 }
 
 #[cfg(feature = "wgpu")]
@@ -263,6 +304,7 @@ impl FromStr for DeviceChoice {
             _ => {}
         }
         let (api, index) = name.split_once(':').unwrap_or((name, "0"));
+        let api = if api == "webgpu" { "wgpu" } else { api };
         let api = GraphicsApi::ALL.into_iter().find(|one| one.name() == api);
         let index = index.parse().map_err(|_| unknown())?;
         Ok(Self::Gpu(api.ok_or_else(unknown)?, index))
@@ -426,9 +468,18 @@ mod tests {
         ] {
             assert_eq!(name.parse::<DeviceChoice>().unwrap().to_string(), name);
         }
-        for bad in ["", "cuda", "wgpu:", "wgpu:x", "flex:0", "webgpu"] {
+        for bad in ["", "cuda", "wgpu:", "wgpu:x", "flex:0", "webgpu:"] {
             assert!(bad.parse::<DeviceChoice>().is_err(), "{bad}");
         }
+        assert_eq!("webgpu:1".parse(), "wgpu:1".parse::<DeviceChoice>());
+    }
+
+    #[test]
+    fn what_is_chosen_freely_is_a_graphics_processor_or_there_is_a_reason() {
+        let auto = DeviceChoice::Auto;
+        let on_cpu = auto.resolve() == DeviceChoice::Flex;
+        assert_eq!(on_cpu, auto.why_cpu().is_some());
+        assert_eq!(DeviceChoice::NdArray.why_cpu(), None);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 
 use burn::tensor::wgpu::{WgpuBackend, wgpu};
 use burn::tensor::{Device, DeviceKind, read_sync};
-use plantain_kernels::RuntimeSettings;
+use plantain_kernels::{RuntimeSettings, adapter_memory};
 
 use crate::device::{DeviceError, GraphicsApi};
 
@@ -63,6 +63,8 @@ pub struct Adapter {
     pub driver: String,
     /// Whether it computes with half precision.
     pub f16: bool,
+    /// Bytes of memory, where Vulkan tells; shared with the system where it has none of its own.
+    pub memory: Option<u64>,
     /// The largest buffer that a kernel can read, in bytes.
     pub largest_buffer: u64,
     selector: DeviceKind,
@@ -72,9 +74,13 @@ impl fmt::Display for Adapter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const MIB: u64 = 1 << 20;
         let half = if self.f16 { "f16" } else { "no f16" };
+        let memory = self.memory.map_or_else(
+            || "unknown memory".to_string(),
+            |bytes| format!("{} MiB of memory", bytes / MIB),
+        );
         write!(
             f,
-            "{} ({}), {}, {half}, buffers to {} MiB, driver {}",
+            "{} ({}), {}, {half}, {memory}, buffers to {} MiB, driver {}",
             self.name,
             self.kind,
             self.api.name(),
@@ -144,6 +150,7 @@ fn describe(
             .trim()
             .to_string(),
         f16: adapter.features().contains(wgpu::Features::SHADER_F16),
+        memory: adapter_memory(adapter),
         largest_buffer: limits.max_storage_buffer_binding_size,
         selector,
     })

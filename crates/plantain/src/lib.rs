@@ -49,7 +49,7 @@ mod widening;
 pub use aspect::{Aspect, AspectError};
 pub use cancel::{Cancellable, Cancellation};
 pub use device::{
-    DeviceChoice, DeviceError, DeviceOptions, GraphicsApi, PrecisionChoice, UnknownDevice,
+    DeviceChoice, DeviceError, DeviceOptions, GraphicsApi, NoGpu, PrecisionChoice, UnknownDevice,
     UnknownPrecision,
 };
 pub use error::{Error, RequestError};

@@ -11,11 +11,11 @@ pub(crate) fn run() -> Result<(), Failure> {
     }
     adapters()?;
     let auto = DeviceChoice::Auto;
-    out::line(format_args!(
-        "{auto:10} {}, now {}",
-        auto.description(),
-        auto.resolve()
-    ))
+    let (description, now) = (auto.description(), auto.resolve());
+    match auto.why_cpu() {
+        Some(reason) => out::line(format_args!("{auto:10} {description}, now {now}: {reason}")),
+        None => out::line(format_args!("{auto:10} {description}, now {now}")),
+    }
 }
 
 #[cfg(feature = "wgpu")]

@@ -11,7 +11,7 @@ use crate::args::GenerateArgs;
 use crate::commands::adapt::adapt;
 use crate::commands::memory::{Asked, fit};
 use crate::commands::{
-    choose_runtime, cut_before, open_model, use_threads, warn_of_license, warn_of_unused,
+    cut_before, open_model, settle_device, use_threads, warn_of_license, warn_of_unused,
 };
 use crate::failure::Failure;
 use crate::interrupt;
@@ -31,6 +31,7 @@ pub(crate) fn run(args: &GenerateArgs) -> Result<(), Failure> {
     let mut request = request(args, prompt)?;
     let settings = request.settings(model.manifest());
     let settings = settings.map_err(plantain::Error::from)?;
+    settle_device(&args.on, args.quiet || args.json);
     let asked = Asked {
         device: args.on.device,
         precision: args.precision,
@@ -73,7 +74,6 @@ fn draw(
     mut started: Instant,
 ) -> Result<(), Failure> {
     use_threads(args.threads);
-    choose_runtime(args.on.fusion);
     let pipeline = Pipeline::load_observed(model, options, progress)?;
     if !args.quiet {
         warn(&pipeline, request, progress)?;

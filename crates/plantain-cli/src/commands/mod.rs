@@ -21,9 +21,10 @@ pub(crate) mod warmup;
 
 use std::path::Path;
 
-use plantain::Model;
 use plantain::weights::{Manifest, is_research_only};
+use plantain::{Model, NoGpu};
 
+use crate::args::DeviceArgs;
 use crate::failure::Failure;
 use crate::out;
 
@@ -39,6 +40,18 @@ fn open_model(path: Option<&Path>) -> Result<Model, Failure> {
 fn use_threads(threads: Option<u32>) {
     if let Some(threads) = threads {
         plantain::use_threads(threads as usize);
+    }
+}
+
+/// Settles how devices are used, before the first one is; says so unless `quiet` where a build for graphics processors
+/// falls back to the CPU.
+fn settle_device(on: &DeviceArgs, quiet: bool) {
+    choose_runtime(on.fusion);
+    match on.device.why_cpu() {
+        // A program that cannot use any has nothing to fall back from.
+        None | Some(NoGpu::NotBuilt) => {}
+        Some(_) if quiet => {}
+        Some(reason) => out::note(format_args!("note: drawing on the CPU: {reason}")),
     }
 }
 

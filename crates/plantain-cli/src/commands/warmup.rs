@@ -5,13 +5,13 @@ use std::time::Instant;
 use plantain::{DeviceChoice, DeviceOptions, Pipeline, Request, Unobserved};
 
 use crate::args::WarmupArgs;
-use crate::commands::{choose_runtime, open_model};
+use crate::commands::{open_model, settle_device};
 use crate::failure::Failure;
 use crate::interrupt;
 use crate::out;
 
 pub(crate) fn run(args: &WarmupArgs) -> Result<(), Failure> {
-    choose_runtime(args.on.fusion);
+    settle_device(&args.on, false);
     let device = args.on.device.resolve();
     if !matches!(device, DeviceChoice::Gpu(..)) {
         return out::line(format_args!("{device} has nothing to compile"));

@@ -7,6 +7,7 @@
 //! Products and sums are f32 throughout; [`Storage`](crate::Storage) says how numbers rest in memory.
 
 mod adapter;
+mod adapter_memory;
 mod attention;
 mod elementwise;
 mod layer;
@@ -22,6 +23,7 @@ use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::ops::numeric::empty_device_contiguous_dtype;
 use cubecl::prelude::*;
 
+pub use adapter_memory::adapter_memory;
 pub use settings::RuntimeSettings;
 
 type CubeTensor = FloatTensor<CubeBackend>;

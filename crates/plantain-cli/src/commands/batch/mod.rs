@@ -15,7 +15,7 @@ use serde_json::json;
 
 use crate::args::{BatchAction, BatchArgs, MergeArgs, RenderArgs};
 use crate::commands::memory::{Asked, fit};
-use crate::commands::{choose_runtime, counted, open_model, use_threads, warn_of_license};
+use crate::commands::{counted, open_model, settle_device, use_threads, warn_of_license};
 use crate::failure::Failure;
 use crate::interrupt;
 use crate::out;
@@ -47,7 +47,6 @@ struct Prepared {
 
 impl Prepared {
     fn new(campaign: &Path, args: &RenderArgs) -> Result<Self, Failure> {
-        choose_runtime(args.on.fusion);
         use_threads(args.threads);
         let file = CampaignFile::read(campaign)?;
         let own = file.model();
@@ -63,6 +62,7 @@ impl Prepared {
 
     /// Who draws, within the memory there is for the largest pictures.
     fn painter(&self, args: &RenderArgs) -> Result<ModelPainter, Failure> {
+        settle_device(&args.on, args.quiet);
         let options = DeviceOptions {
             device: args.on.device,
             precision: args.precision,
