@@ -49,7 +49,7 @@ fn compare([inputs, outputs, side, kernel]: [usize; 4], device: &Device) -> [f64
         kernel,
     };
     let packing = Packing::Device(device.clone(), Storage::F32);
-    let layer = PackedLayer::new(&values, None, shape, Use::Plain, &packing);
+    let layer = PackedLayer::new(&values, None, shape, Use::Plain, None, &packing);
     let ours = || packed_layer(x.clone(), &layer, Fusion::NONE, None, None);
     let options = ConvOptions::new([1; 2], [kernel / 2; 2], [1; 2], 1);
     let stock = || module::conv2d(x.clone(), weight.clone(), None, options.clone());

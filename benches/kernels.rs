@@ -44,6 +44,7 @@ fn convolution(bencher: Bencher<'_, '_>, name: &str, (channels, side): (usize, u
         None,
         shape,
         Use::Plain,
+        Some(side),
         &Packing::Host(Precision::F32),
     );
     bencher.bench_local(|| {

@@ -107,7 +107,8 @@ pub enum Use {
 }
 
 impl PackedLayer {
-    /// Packs `weight`, `[outputs, inputs, kernel, kernel]`, and `bias`, `[outputs]`.
+    /// Packs `weight`, `[outputs, inputs, kernel, kernel]`, and `bias`, `[outputs]`. What is fastest depends on the size
+    /// of the output; `side` says how many pixels wide and high it usually is.
     ///
     /// # Panics
     /// When a length is not that of `shape`, or `purpose` does not fit it.
@@ -116,13 +117,15 @@ impl PackedLayer {
         bias: Option<Vec<f32>>,
         shape: WeightShape,
         purpose: Use,
+        side: Option<usize>,
         packing: &Packing,
     ) -> Self {
         let lengths = bias.as_ref().is_none_or(|bias| bias.len() == shape.outputs);
         assert!(lengths, "a bias for each output channel");
         Self(match packing {
             Packing::Host(precision) => {
-                Packed::Host(HostLayer::new(weight, bias, shape, purpose, *precision))
+                let chosen = chosen_form(shape, purpose, side, *precision);
+                Packed::Host(HostLayer::new(weight, bias, shape, purpose, chosen))
             }
             Packing::Device(device, storage) => {
                 let layer = DeviceLayer::new(weight, bias, shape, purpose, device, *storage);
@@ -138,9 +141,8 @@ impl HostLayer {
         bias: Option<Vec<f32>>,
         shape: WeightShape,
         purpose: Use,
-        precision: Precision,
+        (form, precision): (Form, Precision),
     ) -> Self {
-        let (form, precision) = chosen_form(shape, purpose, precision);
         Self(Arc::new(HostWeight {
             weight: PackedWeight::new(WeightSource::F32(weight), shape, form, precision),
             bias,
@@ -250,7 +252,12 @@ const NARROW: usize = 64;
 const LARGE: usize = 9 * 640 * 960;
 
 /// The form and the precision that a layer is computed in.
-fn chosen_form(shape: WeightShape, purpose: Use, precision: Precision) -> (Form, Precision) {
+fn chosen_form(
+    shape: WeightShape,
+    purpose: Use,
+    side: Option<usize>,
+    precision: Precision,
+) -> (Form, Precision) {
     let doubling = purpose == Use::Doubling;
     let size = 9 * shape.inputs * shape.outputs;
     let narrow = shape.inputs.max(shape.outputs) <= NARROW;
@@ -259,14 +266,14 @@ fn chosen_form(shape: WeightShape, purpose: Use, precision: Precision) -> (Form,
         Use::Halving => (Form::Plain, precision),
         Use::Plain | Use::Doubling if shape.kernel != 3 => (Form::Plain, precision),
         _ if narrow => (
-            Form::fastest(shape, doubling, Precision::F32),
+            Form::fastest(shape, doubling, Precision::F32, side),
             Precision::F32,
         ),
         _ if precision == Precision::Bf16 && size > LARGE && doubling => {
             (Form::Upsample, precision)
         }
         _ if precision == Precision::Bf16 && size > LARGE => (Form::Plain, precision),
-        _ => (Form::fastest(shape, doubling, precision), precision),
+        _ => (Form::fastest(shape, doubling, precision, side), precision),
     }
 }
 

@@ -96,7 +96,7 @@ fn layer([outputs, inputs, kernel]: [usize; 3], purpose: Use, place: &Place) -> 
         kernel,
     };
     let (values, shifts) = (host(weight.clone()), host(bias.clone()));
-    let packed = PackedLayer::new(&values, Some(shifts), shape, purpose, &place.packing);
+    let packed = PackedLayer::new(&values, Some(shifts), shape, purpose, None, &place.packing);
     Layer {
         packed,
         weight,

@@ -21,6 +21,7 @@ pub fn kl_resnet(in_channels: usize, out_channels: usize, groups: usize) -> Resn
         groups,
         epsilon: EPSILON,
         output_scale_factor: 1.0,
+        side: None,
     }
 }
 

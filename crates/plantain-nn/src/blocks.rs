@@ -35,6 +35,8 @@ pub struct ResnetBlockConfig {
     pub epsilon: f64,
     /// Divisor of the sum with the skip connection.
     pub output_scale_factor: f64,
+    /// How many pixels wide and high its pictures mostly are, if that is known.
+    pub side: Option<usize>,
 }
 
 impl ResnetBlockConfig {
@@ -43,12 +45,12 @@ impl ResnetBlockConfig {
         let (inputs, outputs) = (self.in_channels, self.out_channels);
         ResnetBlock {
             norm1: GroupNorm::new(self.groups, inputs, self.epsilon, device),
-            conv1: Conv2d::new_3x3(inputs, outputs, device),
+            conv1: Conv2d::new_3x3(inputs, outputs, device).for_side(self.side),
             time_emb_proj: self
                 .time_embed_dim
                 .map(|dim| Linear::new(dim, outputs, device)),
             norm2: GroupNorm::new(self.groups, outputs, self.epsilon, device),
-            conv2: Conv2d::new_3x3(outputs, outputs, device),
+            conv2: Conv2d::new_3x3(outputs, outputs, device).for_side(self.side),
             conv_shortcut: (inputs != outputs).then(|| Conv2d::new_1x1(inputs, outputs, device)),
             output_scale_factor: self.output_scale_factor,
         }
@@ -172,10 +174,10 @@ pub struct Upsample {
 }
 
 impl Upsample {
-    /// Keeps the number of channels.
-    pub fn new(channels: usize, device: &Device) -> Self {
+    /// Keeps the number of channels; its output is mostly `side` pixels wide and high, if that is known.
+    pub fn new(channels: usize, side: Option<usize>, device: &Device) -> Self {
         Self {
-            conv: Conv2d::new_3x3(channels, channels, device),
+            conv: Conv2d::new_3x3(channels, channels, device).for_side(side),
         }
     }
 

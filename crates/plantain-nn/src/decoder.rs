@@ -124,7 +124,7 @@ impl KlDecoderConfig {
                 })
                 .collect(),
             upsamplers: (level > 0)
-                .then(|| Upsample::new(output, device))
+                .then(|| Upsample::new(output, None, device))
                 .into_iter()
                 .collect(),
         }

@@ -39,6 +39,7 @@ impl RefinerConfig {
             groups: self.norm_num_groups,
             epsilon: EPSILON,
             output_scale_factor: 1.0,
+            side: None,
         };
         Refiner {
             conv_in: Conv2d::new_3x3(self.latent_channels, self.width, device),

@@ -96,7 +96,7 @@ impl UNetConfig {
         }
     }
 
-    fn resnet(&self, in_channels: usize, out_channels: usize) -> ResnetBlockConfig {
+    fn resnet(&self, level: usize, in_channels: usize, out_channels: usize) -> ResnetBlockConfig {
         ResnetBlockConfig {
             in_channels,
             out_channels,
@@ -104,7 +104,14 @@ impl UNetConfig {
             groups: self.norm_num_groups,
             epsilon: self.norm_eps,
             output_scale_factor: 1.0,
+            side: self.side(level),
         }
+    }
+
+    /// Width and height of the pictures of a level at the size that the model was trained for.
+    fn side(&self, level: usize) -> Option<usize> {
+        let side = self.sample_size.as_ref()?.get(0)?;
+        Some((0..level).fold(side, |side, _| side.div_ceil(2)))
     }
 
     fn transformer(&self, level: usize, layers: usize, device: &Device) -> SpatialTransformer {
@@ -127,7 +134,7 @@ impl UNetConfig {
             resnets: (0..blocks)
                 .map(|i| {
                     let input = if i == 0 { input } else { output };
-                    self.resnet(input, output).init(device)
+                    self.resnet(level, input, output).init(device)
                 })
                 .collect(),
             attentions: (0..if attends { blocks } else { 0 })
@@ -145,7 +152,7 @@ impl UNetConfig {
         let channels = self.block_out_channels[level];
         let resnet = ResnetBlockConfig {
             output_scale_factor: self.mid_block_scale_factor,
-            ..self.resnet(channels, channels)
+            ..self.resnet(level, channels, channels)
         };
         MidBlock {
             resnets: vec![resnet.init(device), resnet.init(device)],
@@ -170,14 +177,14 @@ impl UNetConfig {
                 .map(|i| {
                     let input = if i == 0 { previous } else { output };
                     let skip = if i + 1 == blocks { skip } else { output };
-                    self.resnet(input + skip, output).init(device)
+                    self.resnet(level, input + skip, output).init(device)
                 })
                 .collect(),
             attentions: (0..if attends { blocks } else { 0 })
                 .map(|i| self.transformer(level, self.up_transformer_layers(index, i), device))
                 .collect(),
             upsamplers: (level > 0)
-                .then(|| Upsample::new(output, device))
+                .then(|| Upsample::new(output, self.side(level - 1), device))
                 .into_iter()
                 .collect(),
         }

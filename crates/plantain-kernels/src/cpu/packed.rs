@@ -3,7 +3,7 @@
 use half::{bf16, f16};
 use rayon::prelude::*;
 
-use crate::cpu::micro::ROWS;
+use crate::cpu::micro::{ROWS, VECTOR};
 use crate::cpu::precision::Precision;
 use crate::cpu::scratch::Buffer;
 use crate::cpu::winograd::kernel_factors;
@@ -45,19 +45,50 @@ pub enum Form {
 }
 
 impl Form {
-    /// The form that is fastest for a convolution of stride 1, on the image as it is or doubled.
+    /// The form that is fastest for a convolution of stride 1 whose output, on the image as it is or doubled, is usually
+    /// `side` pixels wide and high.
     ///
-    /// Kernels of 3x3 are filtered minimally, in f32 with the largest tiles that pay: layers of 1280 and more channels
-    /// see images so small that reading the weights decides, of which small tiles have fewer.
+    /// Where the size is not known, wide layers are taken for those of small images.
     #[must_use]
-    pub fn fastest(shape: WeightShape, upsample: bool, precision: Precision) -> Self {
+    pub fn fastest(
+        shape: WeightShape,
+        upsample: bool,
+        precision: Precision,
+        side: Option<usize>,
+    ) -> Self {
         let few = shape.inputs.min(shape.outputs) < 16;
+        let direct = if upsample {
+            Self::Upsample
+        } else {
+            Self::Plain
+        };
+        let [small, large] = [2, 4].map(|tile| Self::Winograd { tile });
         match precision {
             _ if shape.kernel != 3 => Self::Plain,
-            Precision::F32 if !few && shape.outputs < 1280 => Self::Winograd { tile: 4 },
-            _ if upsample => Self::Upsample,
-            Precision::F32 | Precision::Bf16 if !few => Self::Winograd { tile: 2 },
-            _ => Self::Plain,
+            Precision::F32 if !few => {
+                let side = side.unwrap_or(if shape.outputs < 1280 { 64 } else { 16 });
+                // The order stays the same for all larger images.
+                let side = side.clamp(1, 256);
+                let forms = [large, small, direct].into_iter();
+                let cheapest = forms.min_by_key(|form| form.cost(side));
+                cheapest.expect("three forms")
+            }
+            Precision::Bf16 if !few && !upsample => small,
+            _ => direct,
+        }
+    }
+
+    /// Multiplications of vectors for a pair of channels and an output of `side` by `side` pixels; where pixels are few,
+    /// reading the weights, more of them than caches hold, takes as long as multiplying some more.
+    fn cost(self, side: usize) -> usize {
+        const READING: usize = 2;
+        let vectors = |lanes: usize| lanes.div_ceil(VECTOR).max(READING);
+        // Rows of the direct forms end with a lane of padding.
+        let padded = |side: usize| side * (side + 1);
+        match self {
+            Self::Plain | Self::Geglu => 9 * vectors(padded(side)),
+            Self::Upsample => 4 * 4 * vectors(padded(side.div_ceil(2))),
+            Self::Winograd { tile } => (tile + 2).pow(2) * vectors(side.div_ceil(tile).pow(2)),
         }
     }
 }
@@ -361,4 +392,39 @@ fn summed(kernel: &[f32], phase: usize) -> [f32; 4] {
         rows.flat_map(|y| part(phase % 2, tap % 2).map(move |x| kernel[3 * y + x]))
             .sum()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WINOGRAD: [Form; 2] = [Form::Winograd { tile: 2 }, Form::Winograd { tile: 4 }];
+
+    fn fastest(channels: usize, upsample: bool, side: impl Into<Option<usize>>) -> Form {
+        let shape = WeightShape {
+            outputs: channels,
+            inputs: channels,
+            kernel: 3,
+        };
+        Form::fastest(shape, upsample, Precision::F32, side.into())
+    }
+
+    #[test]
+    fn small_images_are_not_filtered_in_tiles_that_they_hardly_fill() {
+        let [small, large] = WINOGRAD;
+        for (side, form) in [(64, large), (32, large), (8, small), (4, Form::Plain)] {
+            assert_eq!(fastest(240, false, side), form, "{side}");
+        }
+        assert_eq!(fastest(240, true, 2), Form::Upsample);
+        assert_eq!(fastest(240, true, usize::MAX), large);
+    }
+
+    #[test]
+    fn where_the_size_is_not_known_width_tells() {
+        let [small, large] = WINOGRAD;
+        assert_eq!(fastest(320, false, None), large);
+        assert_eq!(fastest(1280, false, None), small);
+        assert_eq!(fastest(8, false, None), Form::Plain);
+        assert_eq!(fastest(8, true, None), Form::Upsample);
+    }
 }

@@ -20,6 +20,8 @@ pub struct Conv2d {
     doubled: Option<PackedLayer>,
     #[module(skip)]
     stride: usize,
+    #[module(skip)]
+    side: Option<usize>,
 }
 
 impl Conv2d {
@@ -49,6 +51,7 @@ impl Conv2d {
             packed: None,
             doubled: None,
             stride,
+            side: None,
         }
     }
 
@@ -68,6 +71,12 @@ impl Conv2d {
         self
     }
 
+    /// The same layer, prepared for outputs that are mostly `side` pixels wide and high, if that is known.
+    pub fn for_side(mut self, side: Option<usize>) -> Self {
+        self.side = side;
+        self
+    }
+
     /// Moves the weight to where and into the layout in which kernels read it.
     pub fn pack(&mut self, packing: &Packing) {
         let shape = self.weight_shape();
@@ -82,6 +91,7 @@ impl Conv2d {
             self.bias_values(),
             shape,
             purpose,
+            self.side,
             packing,
         ));
     }
@@ -95,6 +105,7 @@ impl Conv2d {
             self.bias_values(),
             shape,
             Use::Doubling,
+            self.side,
             packing,
         ));
     }
@@ -109,6 +120,7 @@ impl Conv2d {
                 self.bias_values(),
                 shape,
                 purpose,
+                self.side,
                 packing,
             ))
         };

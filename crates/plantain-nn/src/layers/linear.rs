@@ -54,7 +54,9 @@ impl Linear {
             inputs,
             kernel: 1,
         };
-        self.packed = Some(PackedLayer::new(&weight, bias, shape, purpose, packing));
+        self.packed = Some(PackedLayer::new(
+            &weight, bias, shape, purpose, None, packing,
+        ));
     }
 
     /// One packed layer of several that read the same input, their outputs one after the other.
@@ -80,7 +82,7 @@ impl Linear {
                 ..shape
             };
         }
-        PackedLayer::new(&weight, Some(bias), shape, Use::Plain, packing)
+        PackedLayer::new(&weight, Some(bias), shape, Use::Plain, None, packing)
     }
 
     fn take_weight(&mut self) -> ([usize; 2], Vec<f32>) {

@@ -229,7 +229,7 @@ impl Columns<'_> {
             for (i, (even, odd)) in even.iter().zip(odd).enumerate().take(T + 2) {
                 // SAFETY: these lanes are this group's own.
                 let lanes = unsafe { self.to.range(place(i), VECTOR) };
-                pairs_body(even, odd, lanes.try_into().expect("a vector"));
+                pairs_body(even, odd, lanes);
             }
         }
     }
