@@ -22,7 +22,7 @@ prompt = "a {{ thing }}, {{ style }}, on a {{ colour }} background"
 rows = "rows.csv"
 [[format]]
 name = "own"
-size = "128x128"
+size = "256x256"
 """
 
 

@@ -92,7 +92,7 @@ fn a_scaled_weight_is_found() {
 #[test]
 fn an_overflow_is_found() {
     let model = Model::open(&fixture("sd1")).unwrap();
-    let (_folder, other) = damaged("sd1", "up_blocks.1.resnets.0.conv2.weight", 1e38);
+    let (_folder, other) = damaged("sd1", "up_blocks.1.resnets.0.conv2.weight", 3e38);
     let report = check(&other, NDARRAY, &model);
     assert_eq!(report.verdict, Verdict::Broken);
     assert_eq!(

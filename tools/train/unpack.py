@@ -122,9 +122,9 @@ def build_tokenizer(stored, length, folder):
 
 def main(words=None):
     parser = common_arguments(__doc__)
-    parser.add_argument("--package", type=Path, default=Path("weights/plantain-2-lite.safetensors"))
+    parser.add_argument("--package", type=Path, help="default: WORK/first.safetensors")
     args = parser.parse_args(words)
-    manifest, stored, weights = read_package(args.package)
+    manifest, stored, weights = read_package(args.package or args.work / "first.safetensors")
     parts, folder = manifest["components"], args.work / "first"
     tokenizer = build_tokenizer(stored, manifest["tokenizer"]["max_length"], args.work / "tokenizer")
     text_encoder = build_text_encoder(parts["text_encoder"], component(weights, "text_encoder."), tokenizer)

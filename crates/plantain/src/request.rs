@@ -24,7 +24,7 @@ const MASKED_STRENGTH: f64 = 1.0;
 ///
 /// ```
 /// # use plantain::Request;
-/// let request = Request::new("a red fox").seed(7).count(2).steps(4).size([128, 128]);
+/// let request = Request::new("a red fox").seed(7).count(2).steps(4).size([256, 256]);
 /// ```
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Request {
@@ -296,7 +296,7 @@ impl Request {
     ///
     /// let model = plantain::default_model()?;
     /// let settings = Request::new("a red fox").settings(model.manifest())?;
-    /// assert_eq!([settings.width, settings.height], [128, 128]);
+    /// assert_eq!([settings.width, settings.height], [256, 256]);
     /// assert!(Request::new("a red fox").steps(0).settings(model.manifest()).is_err());
     /// # Ok::<(), plantain::Error>(())
     /// ```
