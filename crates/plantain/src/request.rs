@@ -71,7 +71,7 @@ pub struct Request {
 ///
 /// let model = plantain::default_model()?;
 /// let settings = Request::new("a red fox").steps(4).settings(model.manifest())?;
-/// assert_eq!((settings.steps, settings.width), (4, 128));
+/// assert_eq!((settings.steps, settings.width), (4, 256));
 /// # Ok::<(), plantain::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq)]
@@ -222,7 +222,7 @@ impl Request {
     /// ```
     /// let request = plantain::Request::new("a red fox").aspect("3:2".parse()?);
     /// let model = plantain::default_model()?;
-    /// assert_eq!(request.settings(model.manifest())?.width, 160);
+    /// assert_eq!(request.settings(model.manifest())?.width, 320);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[must_use]

@@ -16,11 +16,11 @@
 //! use plantain::trace::{HostTensor, SamplerTrace, Tensors, TraceComponent, trace};
 //!
 //! let model = plantain::default_model()?;
-//! let latent = HostTensor { shape: vec![1, 6, 4, 4], values: vec![0.0; 96] };
+//! let latent = HostTensor { shape: vec![1, 12, 4, 4], values: vec![0.0; 192] };
 //! let inputs = Tensors::from([("latent".into(), latent)]);
 //! let (options, settings) = (DeviceOptions::default(), SamplerTrace::default());
 //! let outputs = trace(&model, TraceComponent::Decoder, &inputs, options, settings)?;
-//! assert_eq!(outputs["image"].shape, [1, 3, 32, 32]);
+//! assert_eq!(outputs["image"].shape, [1, 3, 64, 64]);
 //! # Ok::<(), plantain::Error>(())
 //! ```
 
@@ -137,11 +137,11 @@ pub struct SamplerTrace {
 /// use plantain::trace::{HostTensor, SamplerTrace, Tensors, TraceComponent, trace};
 ///
 /// let model = plantain::default_model()?;
-/// let latent = HostTensor { shape: vec![1, 6, 4, 4], values: vec![0.0; 96] };
+/// let latent = HostTensor { shape: vec![1, 12, 4, 4], values: vec![0.0; 192] };
 /// let inputs = Tensors::from([("latent".into(), latent)]);
 /// let settings = SamplerTrace::default();
 /// let refined = trace(&model, TraceComponent::Refiner, &inputs, REFERENCE, settings)?;
-/// assert_eq!(refined["latent"].shape, [1, 6, 4, 4]);
+/// assert_eq!(refined["latent"].shape, [1, 12, 4, 4]);
 /// # Ok::<(), plantain::Error>(())
 /// ```
 pub fn trace(

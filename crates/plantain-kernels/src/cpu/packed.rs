@@ -415,7 +415,7 @@ mod tests {
         for (side, form) in [(64, large), (32, large), (8, small), (4, Form::Plain)] {
             assert_eq!(fastest(240, false, side), form, "{side}");
         }
-        assert_eq!(fastest(240, true, 2), Form::Upsample);
+        assert_eq!(fastest(240, true, 8), small);
         assert_eq!(fastest(240, true, usize::MAX), large);
     }
 
