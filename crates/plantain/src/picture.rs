@@ -147,7 +147,9 @@ impl Picture {
         let (pixels, color) = (self.image.as_raw(), ExtendedColorType::Rgb8);
         let mut out = Vec::new();
         match format {
-            Format::Png => self.encode_png(&mut out).map_err(|e| e.to_string())?,
+            Format::Png => self
+                .encode_png(&mut out, png::Compression::default())
+                .map_err(|e| e.to_string())?,
             Format::Jpeg => JpegEncoder::new_with_quality(&mut out, 92)
                 .write_image(pixels, width, height, color)
                 .map_err(|e| e.to_string())?,
@@ -158,11 +160,39 @@ impl Picture {
         Ok(out)
     }
 
-    fn encode_png(&self, out: &mut Vec<u8>) -> Result<(), png::EncodingError> {
+    /// A PNG that is made in a fraction of the time and takes somewhat more room: for pictures that are kept to be read
+    /// again.
+    ///
+    /// # Errors
+    /// As [`Self::encode`].
+    ///
+    /// ```
+    /// use plantain::{Parameters, Picture, RgbImage};
+    ///
+    /// # let text = "a red fox\nSteps: 6, Sampler: flow-euler, CFG scale: 1, Seed: 7, \
+    /// #             Size: 8x8, Model: plantain-2-lite";
+    /// # let parameters = Parameters::parse(text)?;
+    /// let picture = Picture { image: RgbImage::new(8, 8), parameters };
+    /// assert!(picture.encode_quickly()?.starts_with(b"\x89PNG"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn encode_quickly(&self) -> Result<Vec<u8>, String> {
+        let mut out = Vec::new();
+        let written = self.encode_png(&mut out, png::Compression::Fast);
+        written.map_err(|e| e.to_string())?;
+        Ok(out)
+    }
+
+    fn encode_png(
+        &self,
+        out: &mut Vec<u8>,
+        compression: png::Compression,
+    ) -> Result<(), png::EncodingError> {
         let (width, height) = self.image.dimensions();
         let mut encoder = png::Encoder::new(out, width, height);
         encoder.set_color(png::ColorType::Rgb);
         encoder.set_depth(png::BitDepth::Eight);
+        encoder.set_compression(compression);
         let text = self.parameters.to_string();
         // Plain text chunks are Latin-1; like other writers, use the Unicode kind only where needed.
         let keyword = PNG_KEYWORD.to_string();

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Instant;
 
 use plantain::weights::sha256;
-use plantain::{Error, Event, Format};
+use plantain::{Error, Event};
 use plantain_assets::measure;
 
 use super::Run;
@@ -209,7 +209,7 @@ impl<'a> Shelf<'a> {
     fn take(&self, drawn: &Drawn) -> Result<(), CampaignError> {
         let picture = &drawn.painted.picture;
         let bytes = picture
-            .encode(Format::Png)
+            .encode_quickly()
             .map_err(|reason| CampaignError::Make {
                 what: "the file of a picture".into(),
                 reason,
