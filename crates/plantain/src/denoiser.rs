@@ -3,9 +3,7 @@
 use std::cell::RefCell;
 
 use burn::tensor::{Device, Tensor, TensorData};
-use plantain_nn::{
-    Conditioning, Tap, TextContext, UNet2DConditionModel, guidance_scale_embedding, on_pool,
-};
+use plantain_nn::{Conditioning, Tap, TextContext, UNet2DConditionModel, guidance_scale_embedding};
 use plantain_sampling::{
     SampleError, Sampler, SamplerKind, SamplerOptions, ScheduleConfig, StepDone, StepInfo, guide,
     sample_from,
@@ -355,7 +353,8 @@ impl Denoiser {
         text: &ReadText,
         timestep_cond: Option<&Tensor<2>>,
     ) -> Tensor<4> {
-        on_pool(|| self.evaluate_tapped(sample, timesteps, text, timestep_cond, &mut ()))
+        let conditioning = conditioning(text, timestep_cond);
+        self.unet.forward(sample, timesteps, &conditioning)
     }
 
     /// [`Self::evaluate`], with `tap` looking at what each block computes.
@@ -367,13 +366,17 @@ impl Denoiser {
         timestep_cond: Option<&Tensor<2>>,
         tap: &mut impl Tap,
     ) -> Tensor<4> {
-        let conditioning = Conditioning {
-            text: text.context.clone(),
-            class_labels: text.pooled.clone(),
-            timestep_cond: timestep_cond.cloned(),
-        };
+        let conditioning = conditioning(text, timestep_cond);
         self.unet
             .forward_tapped(sample, timesteps, &conditioning, tap)
+    }
+}
+
+fn conditioning(text: &ReadText, timestep_cond: Option<&Tensor<2>>) -> Conditioning {
+    Conditioning {
+        text: text.context.clone(),
+        class_labels: text.pooled.clone(),
+        timestep_cond: timestep_cond.cloned(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! A text as the UNet takes it.
 
 use burn::tensor::{Tensor, TensorData};
-use plantain_nn::{ClipTextModel, TextStates, on_pool};
+use plantain_nn::{ClipTextModel, TextStates};
 
 use crate::error::{Error, RequestError};
 use crate::host::read_finite;
@@ -36,7 +36,7 @@ impl TextInput {
             .iter()
             .map(|chunk| chunk.ids.clone())
             .collect();
-        let states = on_pool(|| encoder.forward(&ids)).map_err(RequestError::from)?;
+        let states = encoder.forward(&ids).map_err(RequestError::from)?;
         let [chunks, length, width] = states.last_hidden_state.dims();
         let row = states
             .last_hidden_state

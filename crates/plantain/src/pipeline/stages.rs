@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::sync::PoisonError;
 
 use burn::tensor::{Tensor, TensorData};
-use plantain_nn::{ClipTextModel, Decoder, DecoderConfig, Encoder, Refiner, on_pool};
+use plantain_nn::{ClipTextModel, Decoder, DecoderConfig, Encoder, Refiner};
 use plantain_sampling::Noise;
 
 use super::{Pipeline, notify};
@@ -222,7 +222,7 @@ impl Pipeline {
         if let (true, Some(refiner), Some(config)) = (settings.refine, &self.refiner, refiner) {
             notify(observer, Event::Refining { picture })?;
             let refine = |refiner: &Refiner| {
-                let refined = on_pool(|| refiner.forward(latent.clone(), config.sigma as f32));
+                let refined = refiner.forward(latent.clone(), config.sigma as f32);
                 read_finite(refined.clone(), "refiner", "")?;
                 Ok(refined)
             };
@@ -251,7 +251,7 @@ impl Pipeline {
             if tiled {
                 return Tiling::new(TILE, self.scale()).decode(decoder, &latent);
             }
-            let image = on_pool(|| decoder.forward(latent.clone()));
+            let image = decoder.forward(latent.clone());
             let [_, _, height, width] = image.dims();
             Ok((read_finite(image, "decoder", "")?, [width, height]))
         };
