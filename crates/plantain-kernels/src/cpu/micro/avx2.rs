@@ -1,105 +1,129 @@
-//! Tiles in 256-bit registers, computed in parts of 4 rows by up to 3 half vectors: 12 accumulators of 16 registers.
+//! Tiles in 256-bit registers, computed in parts of a few rows by all half vectors: at most 12 accumulators of 16 registers.
+//!
+//! All parts of a tile read the same sources. They take turns after a few groups, so that all but the first of them find
+//! those in the first-level cache: the second level alone could not feed two products a cycle.
 
 use std::arch::x86_64::*;
+use std::ops::Range;
 
 use super::{Kernel, ROWS, TileArguments, VECTOR, VECTORS};
 use crate::cpu::precision::Precision;
 
 pub(super) fn kernels(precision: Precision) -> [Kernel; VECTORS] {
     match precision {
-        Precision::F32 => [single::tile::<1>, single::tile::<2>, single::tile::<3>],
-        Precision::Bf16 => [pair::tile::<1>, pair::tile::<2>, pair::tile::<3>],
-        Precision::Int8 => [quad::tile::<1>, quad::tile::<2>, quad::tile::<3>],
+        Precision::F32 => single::KERNELS,
+        Precision::Bf16 => pair::KERNELS,
+        Precision::Int8 => quad::KERNELS,
     }
 }
 
 /// Lanes of a register.
 const HALF: usize = VECTOR / 2;
-/// Rows of a part.
-const PART: usize = 4;
+/// Groups times taps after which parts take turns: at most 21 KiB of sources and weights.
+const TURN: usize = 96;
 
 /// A module with the kernel of one product; `add(sum, weight, source)` adds the products of 8 lanes.
 macro_rules! kernel {
-    ($name:ident, $sum:ty, $source:ty,
+    ($name:ident, $sum:ty, $kernels:expr,
      load: $load:path, splat: $splat:path, start: |$start:ident| $first:expr, store: |$last:ident| $float:expr,
      add: |$s:ident, $w:ident, $x:ident| $add:expr) => {
         mod $name {
             use super::*;
 
+            /// For 1, 2 and 3 vectors.
+            pub(super) const KERNELS: [Kernel; VECTORS] = $kernels;
+
+            /// A tile in `PARTS` parts of `R` rows by `H` half vectors.
             #[target_feature(enable = "avx2,fma")]
-            pub(in super::super) unsafe fn tile<const V: usize>(arguments: &TileArguments<'_>) {
-                for first_row in (0..ROWS).step_by(PART) {
-                    for half in 0..2 {
+            unsafe fn tile<const R: usize, const H: usize, const PARTS: usize>(
+                arguments: &TileArguments<'_>,
+            ) {
+                let halves = PARTS * R * H / ROWS;
+                let place = |part: usize| (part / (halves / H) * R, part % (halves / H) * H);
+                let mut sums: [[[$sum; H]; R]; PARTS] = std::array::from_fn(|part| {
+                    std::array::from_fn(|row| {
+                        let $start = arguments.start[place(part).0 + row];
+                        [$first; H]
+                    })
+                });
+                let turn = (TURN / arguments.taps.len()).max(1);
+                for first in (0..arguments.groups).step_by(turn) {
+                    let groups = first..arguments.groups.min(first + turn);
+                    for (part, sums) in sums.iter_mut().enumerate() {
                         // SAFETY: this function's own contract.
-                        unsafe { part::<V>(arguments, first_row, half) };
+                        unsafe { add(arguments, place(part), groups.clone(), sums) };
+                    }
+                }
+                for (part, sums) in sums.iter().enumerate() {
+                    let (first_row, first_half) = place(part);
+                    for (row, sums) in sums.iter().enumerate() {
+                        let lane = ((first_row + row) * halves + first_half) * HALF;
+                        for (half, &$last) in sums.iter().enumerate() {
+                            // SAFETY: the caller promises that the tile is writable.
+                            unsafe {
+                                _mm256_storeu_ps(arguments.tile.add(lane + half * HALF), $float)
+                            };
+                        }
                     }
                 }
             }
 
-            /// Rows from `first_row` and every vector's lower or upper half.
-            #[inline]
+            /// Adds some groups to the sums of a part that begins with this row and half vector.
+            ///
+            /// Not inlined: registers are for the sums of one part.
+            #[inline(never)]
             #[target_feature(enable = "avx2,fma")]
-            unsafe fn part<const V: usize>(
+            unsafe fn add<const R: usize, const H: usize>(
                 arguments: &TileArguments<'_>,
-                first_row: usize,
-                half: usize,
+                (first_row, first_half): (usize, usize),
+                groups: Range<usize>,
+                kept: &mut [[$sum; H]; R],
             ) {
-                let mut sums = [[{
-                    let $start = 0;
-                    $first
-                }; V]; PART];
-                for row in 0..PART {
-                    let $start = arguments.start[first_row + row];
-                    sums[row] = [$first; V];
-                }
-                let mut weights = arguments.weights.wrapping_add(first_row);
-                let mut sources = arguments
-                    .sources
-                    .map(|source| source.wrapping_add(half * HALF));
-                for _ in 0..arguments.groups {
+                let mut sums = *kept;
+                let step = groups.start * arguments.taps.len() * ROWS;
+                let mut weights = arguments.weights.wrapping_add(first_row + step);
+                let mut sources: [_; H] = std::array::from_fn(|half| {
+                    let half = first_half + half;
+                    let step = groups.start * arguments.group_stride + half % 2 * HALF;
+                    arguments.sources[half / 2].wrapping_add(step)
+                });
+                for _ in groups {
                     for &tap in arguments.taps {
                         // SAFETY: the caller promises that weights and sources are readable.
                         unsafe {
-                            let mut vectors = [$load(sources[0].offset(tap).cast()); V];
-                            for v in 1..V {
-                                vectors[v] = $load(sources[v].offset(tap).cast());
+                            let mut rows = [$splat(*weights.cast()); R];
+                            for row in 1..R {
+                                rows[row] = $splat(*weights.add(row).cast());
                             }
-                            for row in 0..PART {
-                                let $w = $splat(*weights.add(row).cast());
-                                for v in 0..V {
-                                    let ($s, $x) = (sums[row][v], vectors[v]);
-                                    sums[row][v] = $add;
+                            for half in 0..H {
+                                let $x = $load(sources[half].offset(tap).cast());
+                                for row in 0..R {
+                                    let ($s, $w) = (sums[row][half], rows[row]);
+                                    sums[row][half] = $add;
                                 }
                             }
                         }
                         weights = weights.wrapping_add(ROWS);
                     }
-                    for source in &mut sources[..V] {
+                    for source in &mut sources {
                         *source = source.wrapping_add(arguments.group_stride);
                     }
                 }
-                for row in 0..PART {
-                    for v in 0..V {
-                        let $last = sums[row][v];
-                        let lane = ((first_row + row) * V + v) * VECTOR + half * HALF;
-                        // SAFETY: the caller promises that the tile is writable.
-                        unsafe { _mm256_storeu_ps(arguments.tile.add(lane), $float) };
-                    }
-                }
+                *kept = sums;
             }
         }
     };
 }
 
 kernel!(
-    single, __m256, __m256,
+    single, __m256, [tile::<4, 2, 2>, tile::<2, 4, 4>, tile::<2, 6, 4>],
     load: _mm256_loadu_ps, splat: _mm256_set1_ps, start: |_start| _mm256_setzero_ps(), store: |sum| sum,
     add: |sum, weight, source| _mm256_fmadd_ps(weight, source, sum)
 );
 
 // A bfloat16 is the upper half of an f32.
 kernel!(
-    pair, __m256, __m256i,
+    pair, __m256, [tile::<4, 2, 2>, tile::<2, 4, 4>, tile::<2, 6, 4>],
     load: _mm256_loadu_si256, splat: _mm256_set1_epi32, start: |_start| _mm256_setzero_ps(), store: |sum| sum,
     add: |sum, weight, source| {
         let upper = _mm256_set1_epi32(0xffff_0000_u32.cast_signed());
@@ -111,7 +135,7 @@ kernel!(
 
 // Bytes as words, whose pairwise products fit 32 bits exactly (`maddubs` would saturate).
 kernel!(
-    quad, __m256i, __m256i,
+    quad, __m256i, [tile::<2, 2, 4>, tile::<2, 2, 8>, tile::<2, 3, 8>],
     load: _mm256_loadu_si256, splat: _mm256_set1_epi32, start: |start| _mm256_set1_epi32(start), store: |sum| _mm256_cvtepi32_ps(sum),
     add: |sum, weight, source| {
         let even = _mm256_madd_epi16(
