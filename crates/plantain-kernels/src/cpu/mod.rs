@@ -10,6 +10,7 @@ pub mod precision;
 pub mod scratch;
 
 mod epilogue;
+mod fill;
 mod geometry;
 mod math;
 mod micro;

@@ -1,12 +1,14 @@
 //! Weights rewritten once, at load, into the order in which the tiles read them.
 
-use half::{bf16, f16};
+use half::f16;
 use rayon::prelude::*;
 
+use crate::cpu::fill::FillTile;
+use crate::cpu::isa::Isa;
 use crate::cpu::micro::{ROWS, VECTOR};
 use crate::cpu::precision::Precision;
 use crate::cpu::scratch::Buffer;
-use crate::cpu::winograd::kernel_factors;
+use crate::cpu::simd::dispatch;
 
 /// Weights of a convolution as stored: `[out][in][kernel][kernel]`.
 #[derive(Clone, Copy, Debug)]
@@ -228,103 +230,36 @@ impl PackedWeight {
     }
 
     fn fill(&mut self, source: WeightSource<'_>) {
-        let stride = self.groups * self.taps * ROWS;
+        let chunk = self.groups * self.taps * ROWS;
         let mut lanes = std::mem::replace(&mut self.lanes, Buffer::zeroed(0));
-        let quantised: Vec<_> = lanes
-            .par_chunks_mut(stride.max(1))
-            .take(self.phases * self.tiles)
+        let mut tiles: Vec<Vec<_>> = Vec::new();
+        tiles.resize_with(self.tiles, || Vec::with_capacity(self.phases));
+        let chunks = lanes.chunks_exact_mut(chunk).take(self.phases * self.tiles);
+        for (index, lanes) in chunks.enumerate() {
+            tiles[index % self.tiles].push(lanes);
+        }
+        let (isa, weight) = (Isa::current(), &*self);
+        let quantised: Vec<_> = tiles
+            .into_par_iter()
             .enumerate()
-            .map(|(index, lanes)| {
-                let (phase, tile) = (index / self.tiles, index % self.tiles);
-                std::array::from_fn::<_, ROWS, _>(|row| {
-                    let channel = self.row_channel(tile, row)?;
-                    Some(self.fill_row(
-                        &self.row(source, channel, phase),
-                        self.scale(source, channel),
-                        row,
-                        lanes,
-                    ))
-                })
+            .map(|(tile, phases)| {
+                let fill = FillTile {
+                    weight,
+                    source,
+                    tile,
+                    phases,
+                };
+                dispatch(isa, fill)
             })
             .collect();
         self.lanes = lanes;
         if self.precision == Precision::Int8 {
-            for (index, row) in quantised.into_iter().flatten().enumerate() {
-                (self.scales[index], self.starts[index / ROWS][index % ROWS]) =
-                    row.unwrap_or_default();
-            }
-        }
-    }
-
-    /// The weights of one output channel as `[in][tap]`.
-    fn row(&self, source: WeightSource<'_>, channel: usize, phase: usize) -> Vec<f32> {
-        let length = self.shape.inputs * self.shape.kernel * self.shape.kernel;
-        let range = channel * length..(channel + 1) * length;
-        let row: Vec<f32> = match source {
-            WeightSource::F32(values) => values[range].to_vec(),
-            WeightSource::F16(values) => values[range].iter().map(|value| value.to_f32()).collect(),
-            WeightSource::Int8 { values, scales } => values[range]
-                .iter()
-                .map(|&value| f32::from(value) * scales[channel])
-                .collect(),
-        };
-        match self.form {
-            Form::Upsample => row
-                .chunks_exact(9)
-                .flat_map(|kernel| summed(kernel, phase))
-                .collect(),
-            Form::Winograd { tile } => {
-                let factors = kernel_factors(tile, phase);
-                let product = |kernel: &[f32]| {
-                    let terms = kernel
-                        .iter()
-                        .zip(factors)
-                        .map(|(&weight, factor)| f64::from(weight) * factor);
-                    terms.sum::<f64>() as f32
-                };
-                row.chunks_exact(9).map(product).collect()
-            }
-            _ => row,
-        }
-    }
-
-    /// Writes one row of a tile and returns its scale and start (zero unless the precision is int8).
-    fn fill_row(&self, row: &[f32], scale: f32, index: usize, lanes: &mut [u32]) -> (f32, i32) {
-        let per_lane = self.precision.channels_per_lane();
-        let at = |group: usize, part: usize, tap: usize| {
-            row.get((group * per_lane + part) * self.taps + tap)
-                .copied()
-                .unwrap_or_default()
-        };
-        let inverse = if scale == 0.0 { 0.0 } else { scale.recip() };
-        let mut sum = 0;
-        for (step, lanes) in lanes.chunks_exact_mut(ROWS).enumerate() {
-            let (group, tap) = (step / self.taps, step % self.taps);
-            lanes[index] = match self.precision {
-                Precision::F32 => at(group, 0, tap).to_bits(),
-                Precision::Bf16 => {
-                    let bits = |part| u32::from(bf16::from_f32(at(group, part, tap)).to_bits());
-                    bits(0) | bits(1) << 16
+            for (tile, quantised) in quantised.iter().enumerate() {
+                for (phase, starts) in quantised.starts.iter().enumerate() {
+                    let index = phase * self.tiles + tile;
+                    self.scales[index * ROWS..][..ROWS].copy_from_slice(&quantised.scales);
+                    self.starts[index] = *starts;
                 }
-                Precision::Int8 => {
-                    let bytes: [i8; 4] =
-                        std::array::from_fn(|part| (at(group, part, tap) * inverse).round() as i8);
-                    sum += bytes.iter().map(|&byte| i32::from(byte)).sum::<i32>();
-                    u32::from_le_bytes(bytes.map(i8::cast_unsigned))
-                }
-            };
-        }
-        (scale, -128 * sum)
-    }
-
-    /// What a row's bytes will be multiplied by: the scale they came with, or what makes the largest of all phases 127.
-    fn scale(&self, source: WeightSource<'_>, channel: usize) -> f32 {
-        match source {
-            _ if self.precision != Precision::Int8 => 0.0,
-            WeightSource::Int8 { scales, .. } if self.form != Form::Upsample => scales[channel],
-            _ => {
-                let values = (0..self.phases).flat_map(|phase| self.row(source, channel, phase));
-                values.fold(0.0_f32, |largest, value| largest.max(value.abs())) / 127.0
             }
         }
     }
@@ -376,22 +311,6 @@ fn check(source: WeightSource<'_>, shape: WeightShape, form: Form, precision: Pr
             "minimal filtering is not exact enough for bytes"
         );
     }
-}
-
-/// The 2x2 kernel of a phase (`2 * row + column`): the first row and column of the even phase meet one row or column of
-/// the 3x3 kernel and the second two; in the odd phase it is the other way round.
-fn summed(kernel: &[f32], phase: usize) -> [f32; 4] {
-    let part = |odd: usize, second: usize| match (odd, second) {
-        (0, 0) => 0..1,
-        (0, _) => 1..3,
-        (_, 0) => 0..2,
-        (_, _) => 2..3,
-    };
-    std::array::from_fn(|tap| {
-        let rows = part(phase / 2, tap / 2);
-        rows.flat_map(|y| part(phase % 2, tap % 2).map(move |x| kernel[3 * y + x]))
-            .sum()
-    })
 }
 
 #[cfg(test)]

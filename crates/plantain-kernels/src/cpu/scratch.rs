@@ -1,20 +1,30 @@
 //! Reusable aligned memory: an operation takes what it needs and its drop gives it back, so that the system maps and
 //! zeroes pages once, not for each operation.
 
-use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 use std::sync::{Mutex, PoisonError};
+
+use memmap2::MmapMut;
 
 const CACHE_LINE: usize = 64;
 const HUGE_PAGE: usize = 2 << 20;
 /// Above this many bytes in the free list the largest buffers go back to the system.
 const KEPT: usize = 512 << 20;
 
-/// An aligned allocation of 32-bit lanes, always initialised.
+/// Aligned memory for 32-bit lanes, always initialised.
 pub(crate) struct Buffer {
     start: NonNull<u32>,
-    layout: Layout,
+    lanes: usize,
+    memory: Memory,
+}
+
+/// Where a buffer's lanes lie.
+enum Memory {
+    Allocated(Layout),
+    /// Fresh pages of the system.
+    Mapped(#[expect(dead_code, reason = "its drop unmaps the pages")] MmapMut),
 }
 
 // SAFETY: the buffer owns its memory, and `u32` may move between threads.
@@ -24,33 +34,50 @@ unsafe impl Sync for Buffer {}
 
 impl Buffer {
     /// Zeroed memory for `lanes` lanes, aligned to a cache line, or to a huge page if it is at least as large as one.
+    ///
+    /// Large buffers take no memory before they are written, and then on the thread that writes.
     pub(crate) fn zeroed(lanes: usize) -> Self {
         let bytes = (lanes * 4).max(CACHE_LINE);
-        let (align, bytes) = if bytes >= HUGE_PAGE {
-            (HUGE_PAGE, bytes.next_multiple_of(HUGE_PAGE))
-        } else {
-            (CACHE_LINE, bytes.next_multiple_of(CACHE_LINE))
-        };
-        let layout =
-            Layout::from_size_align(bytes, align).expect("a buffer of at most isize::MAX bytes");
+        if bytes < HUGE_PAGE {
+            return Self::allocated(bytes);
+        }
+        Self::mapped(bytes).unwrap_or_else(|| Self::allocated(bytes))
+    }
+
+    fn allocated(bytes: usize) -> Self {
+        let bytes = bytes.next_multiple_of(CACHE_LINE);
+        let layout = Layout::from_size_align(bytes, CACHE_LINE)
+            .expect("a buffer of at most isize::MAX bytes");
         // SAFETY: the layout is not empty.
-        let start = unsafe { alloc(layout) };
+        let start = unsafe { alloc_zeroed(layout) };
         let Some(start) = NonNull::new(start) else {
             handle_alloc_error(layout)
         };
-        if align == HUGE_PAGE {
-            ask_for_huge_pages(start, bytes);
-        }
-        // SAFETY: `start` is valid for `bytes` writes; all-zero is a valid `u32`.
-        unsafe { start.write_bytes(0, bytes) };
         Self {
             start: start.cast(),
-            layout,
+            lanes: bytes / 4,
+            memory: Memory::Allocated(layout),
         }
     }
 
+    /// Nothing where the system refuses.
+    fn mapped(bytes: usize) -> Option<Self> {
+        let bytes = bytes.next_multiple_of(HUGE_PAGE);
+        let mut map = MmapMut::map_anon(bytes.checked_add(HUGE_PAGE)?).ok()?;
+        let before = map.as_ptr().align_offset(HUGE_PAGE);
+        // A refusal costs speed only.
+        #[cfg(target_os = "linux")]
+        let _ = map.advise_range(memmap2::Advice::HugePage, before, bytes);
+        let start = NonNull::new(map[before..][..bytes].as_mut_ptr())?;
+        Some(Self {
+            start: start.cast(),
+            lanes: bytes / 4,
+            memory: Memory::Mapped(map),
+        })
+    }
+
     fn lanes(&self) -> usize {
-        self.layout.size() / 4
+        self.lanes
     }
 }
 
@@ -58,39 +85,25 @@ impl Deref for Buffer {
     type Target = [u32];
 
     fn deref(&self) -> &[u32] {
-        // SAFETY: the memory is owned, aligned and initialised since `zeroed`.
-        unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.lanes()) }
+        // SAFETY: the memory is owned, aligned and initialised since it was made.
+        unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.lanes) }
     }
 }
 
 impl DerefMut for Buffer {
     fn deref_mut(&mut self) -> &mut [u32] {
         // SAFETY: as in `deref`, and `self` is borrowed exclusively.
-        unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), self.lanes()) }
+        unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), self.lanes) }
     }
 }
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        // SAFETY: allocated in `zeroed` with this layout.
-        unsafe { dealloc(self.start.as_ptr().cast(), self.layout) };
-    }
-}
-
-/// Tells Linux that the range deserves huge pages; elsewhere nothing. A refusal costs speed only.
-fn ask_for_huge_pages(start: NonNull<u8>, bytes: usize) {
-    #[cfg(target_os = "linux")]
-    {
-        use std::ffi::{c_int, c_void};
-        unsafe extern "C" {
-            fn madvise(start: *mut c_void, length: usize, advice: c_int) -> c_int;
+        if let Memory::Allocated(layout) = self.memory {
+            // SAFETY: allocated with this layout.
+            unsafe { dealloc(self.start.as_ptr().cast(), layout) };
         }
-        const MADV_HUGEPAGE: c_int = 14;
-        // SAFETY: the range is whole pages of one allocation, and this advice does not change its content.
-        unsafe { madvise(start.as_ptr().cast(), bytes, MADV_HUGEPAGE) };
     }
-    #[cfg(not(target_os = "linux"))]
-    let _ = (start, bytes);
 }
 
 static FREE: Mutex<Vec<Buffer>> = Mutex::new(Vec::new());
@@ -136,12 +149,7 @@ impl Drop for Scratch {
     fn drop(&mut self) {
         let mut free = FREE.lock().unwrap_or_else(PoisonError::into_inner);
         free.extend(self.buffer.take());
-        while free
-            .iter()
-            .map(|buffer| buffer.layout.size())
-            .sum::<usize>()
-            > KEPT
-        {
+        while free.iter().map(|buffer| 4 * buffer.lanes()).sum::<usize>() > KEPT {
             let largest = (0..free.len()).max_by_key(|&index| free[index].lanes());
             largest.map(|index| free.swap_remove(index));
         }

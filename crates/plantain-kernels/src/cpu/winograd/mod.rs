@@ -10,7 +10,7 @@ mod transform;
 
 use std::ops::Range;
 
-pub(crate) use transform::kernel_factors;
+pub(crate) use transform::filter;
 
 use crate::cpu::convolve::Convolution;
 use crate::cpu::epilogue::{Finish, Output};

@@ -2,31 +2,57 @@
 //!
 //! F(2, 3) interpolates at 0, 1, -1 and infinity; F(4, 3) at 0, 1, -1, 2, -2 and infinity (Lavin and Gray 2015).
 
+use crate::cpu::micro::ROWS;
 use crate::cpu::simd::Lanes;
 
 /// Inputs of the largest tile in one dimension.
 pub(super) const LARGEST: usize = 6;
 
-/// What the nine weights of a 3x3 kernel are multiplied by for one of the `(tile + 2)^2` frequencies.
-pub(crate) fn kernel_factors(tile: usize, frequency: usize) -> [f64; 9] {
-    let rows: &[[f64; 3]] = match tile {
-        2 => &[
-            [1.0, 0.0, 0.0],
-            [0.5, 0.5, 0.5],
-            [0.5, -0.5, 0.5],
-            [0.0, 0.0, 1.0],
-        ],
-        _ => &[
-            [1.0 / 4.0, 0.0, 0.0],
-            [-1.0 / 6.0, -1.0 / 6.0, -1.0 / 6.0],
-            [-1.0 / 6.0, 1.0 / 6.0, -1.0 / 6.0],
-            [1.0 / 24.0, 1.0 / 12.0, 1.0 / 6.0],
-            [1.0 / 24.0, -1.0 / 12.0, 1.0 / 6.0],
-            [0.0, 0.0, 1.0],
-        ],
-    };
-    let (y, x) = (frequency / rows.len(), frequency % rows.len());
-    std::array::from_fn(|tap| rows[y][tap / 3] * rows[x][tap % 3])
+/// One weight of each row, in double precision: what the transform adds to the error of a picture stays out of sight.
+type Weights = [f64; ROWS];
+
+/// The weights of 3x3 kernels, `[tap][row]`, to their `(T + 2)^2` frequencies.
+#[inline(always)]
+pub(crate) fn filter<const T: usize>(
+    kernel: &[[f32; ROWS]; 9],
+    frequencies: &mut [[f32; ROWS]; LARGEST * LARGEST],
+) {
+    let mut halves = [[[0.0; ROWS]; 3]; LARGEST];
+    for column in 0..3 {
+        let taps = [0, 3, 6].map(|row| kernel[row + column].map(f64::from));
+        for (half, value) in halves.iter_mut().zip(weights::<T>(&taps)) {
+            half[column] = value;
+        }
+    }
+    for (y, half) in halves[..T + 2].iter().enumerate() {
+        for (x, values) in weights::<T>(half)[..T + 2].iter().enumerate() {
+            frequencies[y * (T + 2) + x] = values.map(|value| value as f32);
+        }
+    }
+}
+
+/// Three weights to `T + 2` frequencies; the rest of the array is zero.
+#[inline(always)]
+fn weights<const T: usize>(taps: &[Weights; 3]) -> [Weights; LARGEST] {
+    let mut frequencies = [[0.0; ROWS]; LARGEST];
+    for row in 0..ROWS {
+        let [first, middle, last] = [taps[0][row], taps[1][row], taps[2][row]];
+        let outer = first + last;
+        let values = if T == 2 {
+            let (even, odd) = (0.5 * outer, 0.5 * middle);
+            [first, even + odd, even - odd, last, 0.0, 0.0]
+        } else {
+            let near = outer * (-1.0 / 6.0);
+            let (near_odd, far_odd) = (middle / 6.0, middle / 12.0);
+            let far = first / 24.0 + last / 6.0;
+            let (plus, minus) = (near - near_odd, near + near_odd);
+            [first / 4.0, plus, minus, far + far_odd, far - far_odd, last]
+        };
+        for (frequency, value) in frequencies.iter_mut().zip(values) {
+            frequency[row] = value;
+        }
+    }
+    frequencies
 }
 
 /// `T + 2` inputs to as many frequencies; the rest of the array is not used.
