@@ -218,6 +218,11 @@ impl<'a> TensorRef<'a> {
     pub(crate) fn decoded(self) -> Vec<f32> {
         let (elements, size) = self.dtype.block();
         let bytes = self.row_major();
+        if self.dtype == ElementType::F32 {
+            // Without clearing first what is then written.
+            let bytes = bytes.as_chunks().0.par_iter();
+            return bytes.map(|bytes| f32::from_le_bytes(*bytes)).collect();
+        }
         let mut values = vec![0.0; bytes.len() / size * elements];
         let chunk = CHUNK / elements;
         values

@@ -40,20 +40,28 @@ impl Kernel for FillTile<'_, '_> {
     #[inline(always)]
     fn run<L: Lanes>(mut self, _: L) -> Quantised {
         let weight = self.weight;
-        let rows = Rows::read(weight, self.source, self.tile);
+        let stored = stored_rows(weight, self.source, self.tile);
+        let rows = Rows {
+            rows: stored.each_ref().map(|row| &**row),
+            taps: weight.shape.kernel * weight.shape.kernel,
+        };
         let inputs = weight.shape.inputs;
         let parts = weight.precision.channels_per_lane();
         let integer = weight.precision == Precision::Int8;
-        let scales = if integer {
-            rows.scales(weight.form)
-        } else {
-            [0.0; ROWS]
+        let scales = match self.source {
+            _ if !integer => [0.0; ROWS],
+            WeightSource::Int8 { scales, .. } if weight.form != Form::Upsample => {
+                channels(weight, self.tile)
+                    .map(|channel| channel.map_or(0.0, |channel| scales[channel]))
+            }
+            _ => rows.largest(weight.form).map(|largest| largest / 127.0),
         };
         let inverse = scales.map(|scale| if scale == 0.0 { 0.0 } else { scale.recip() });
         let mut starts = vec![[0; ROWS]; self.phases.len()];
+        let mut values = [[0.0; ROWS]; VALUES];
         for input in 0..inputs {
             let (group, part) = (input / parts, input % parts);
-            let values = rows.values(weight.form, input);
+            rows.values(weight.form, input, &mut values);
             for (phase, lanes) in self.phases.iter_mut().enumerate() {
                 for tap in 0..weight.taps {
                     let column = &values[phase * weight.taps + tap];
@@ -96,89 +104,93 @@ fn quad(
     starts: &mut [i32; ROWS],
 ) {
     for row in 0..ROWS {
-        let byte = (column[row] * inverse[row]).round() as i8;
+        let byte = (column[row] * inverse[row]).round_ties_even() as i8;
         starts[row] -= 128 * i32::from(byte);
         lanes[row] |= u32::from(byte.cast_unsigned()) << (8 * part);
     }
 }
 
+/// The output channels of a tile, or nothing where the tile is larger than what is left.
+fn channels(weight: &PackedWeight, tile: usize) -> [Option<usize>; ROWS] {
+    std::array::from_fn(|row| weight.row_channel(tile, row))
+}
+
 /// The stored weights of the rows of a tile, `[in][tap]` each; zeros where there is no such channel.
+fn stored_rows<'a>(
+    weight: &PackedWeight,
+    source: WeightSource<'a>,
+    tile: usize,
+) -> [Cow<'a, [f32]>; ROWS] {
+    let length = weight.shape.inputs * weight.shape.kernel * weight.shape.kernel;
+    channels(weight, tile).map(|channel| {
+        let Some(channel) = channel else {
+            return Cow::Owned(vec![0.0; length]);
+        };
+        let range = channel * length..(channel + 1) * length;
+        match source {
+            WeightSource::F32(values) => Cow::Borrowed(&values[range]),
+            WeightSource::F16(values) => values[range].iter().map(|v| v.to_f32()).collect(),
+            WeightSource::Int8 { values, scales } => {
+                let scale = scales[channel];
+                values[range]
+                    .iter()
+                    .map(|&v| f32::from(v) * scale)
+                    .collect()
+            }
+        }
+    })
+}
+
+/// The weights of the rows of a tile, `[in][tap]` each.
 struct Rows<'a> {
-    rows: [Cow<'a, [f32]>; ROWS],
-    /// Scales that the rows were stored with.
-    stored: Option<Column>,
+    rows: [&'a [f32]; ROWS],
     taps: usize,
 }
 
-impl<'a> Rows<'a> {
-    fn read(weight: &PackedWeight, source: WeightSource<'a>, tile: usize) -> Self {
-        let taps = weight.shape.kernel * weight.shape.kernel;
-        let length = weight.shape.inputs * taps;
-        let channels: [_; ROWS] = std::array::from_fn(|row| weight.row_channel(tile, row));
-        let rows = channels.map(|channel| {
-            let Some(channel) = channel else {
-                return Cow::Owned(vec![0.0; length]);
-            };
-            let range = channel * length..(channel + 1) * length;
-            match source {
-                WeightSource::F32(values) => Cow::Borrowed(&values[range]),
-                WeightSource::F16(values) => values[range].iter().map(|v| v.to_f32()).collect(),
-                WeightSource::Int8 { values, scales } => {
-                    let scale = scales[channel];
-                    values[range]
-                        .iter()
-                        .map(|&v| f32::from(v) * scale)
-                        .collect()
-                }
-            }
-        });
-        let stored = match source {
-            WeightSource::Int8 { scales, .. } => {
-                Some(channels.map(|channel| channel.map_or(0.0, |channel| scales[channel])))
-            }
-            _ => None,
-        };
-        Self { rows, stored, taps }
-    }
-
-    /// What bytes will be multiplied by: the scales they came with, or what makes the largest of all phases 127.
-    fn scales(&self, form: Form) -> Column {
-        if let (Some(stored), true) = (self.stored, form != Form::Upsample) {
-            return stored;
-        }
+impl Rows<'_> {
+    /// The largest magnitude of each row in all phases.
+    fn largest(&self, form: Form) -> Column {
         let mut largest = [0.0_f32; ROWS];
+        let mut values = [[0.0; ROWS]; VALUES];
         for input in 0..self.rows[0].len() / self.taps {
-            for column in &self.values(form, input) {
+            self.values(form, input, &mut values);
+            for column in &values {
                 for (largest, value) in largest.iter_mut().zip(column) {
                     *largest = largest.max(value.abs());
                 }
             }
         }
-        largest.map(|largest| largest / 127.0)
+        largest
     }
 
-    /// The numbers of one input channel, `[phase][tap]`; the rest is zero.
+    /// Writes the numbers of one input channel, `[phase][tap]`; the rest stays zero.
     #[inline(always)]
-    fn values(&self, form: Form, input: usize) -> [Column; VALUES] {
+    fn values(&self, form: Form, input: usize, values: &mut [Column; VALUES]) {
+        let (Form::Upsample | Form::Winograd { .. }) = form else {
+            return self.kernel(input, values);
+        };
         let mut kernel = [[0.0; ROWS]; TAPS];
+        self.kernel(input, &mut kernel);
+        match form {
+            Form::Winograd { tile: 2 } => filter::<2>(&kernel, values),
+            Form::Winograd { .. } => filter::<4>(&kernel, values),
+            _ => {
+                for (phase, values) in values[..16].as_chunks_mut::<4>().0.iter_mut().enumerate() {
+                    *values = summed(&kernel, phase);
+                }
+            }
+        }
+    }
+
+    /// Writes the stored numbers of one input channel, `[tap]`.
+    #[inline(always)]
+    fn kernel(&self, input: usize, kernel: &mut [Column]) {
         for (row, stored) in self.rows.iter().enumerate() {
             let taps = &stored[input * self.taps..][..self.taps];
             for (column, value) in kernel.iter_mut().zip(taps) {
                 column[row] = *value;
             }
         }
-        let mut values = [[0.0; ROWS]; VALUES];
-        match form {
-            Form::Plain | Form::Geglu => values[..TAPS].copy_from_slice(&kernel),
-            Form::Upsample => {
-                for (phase, values) in values[..16].as_chunks_mut::<4>().0.iter_mut().enumerate() {
-                    *values = summed(&kernel, phase);
-                }
-            }
-            Form::Winograd { tile: 2 } => filter::<2>(&kernel, &mut values),
-            Form::Winograd { .. } => filter::<4>(&kernel, &mut values),
-        }
-        values
     }
 }
 
