@@ -40,7 +40,7 @@ pub use layer::{
     Storage, Use, WeightShape,
 };
 pub use mapped::MappedFile;
-pub use memory::keep_freed_memory;
+pub use memory::{keep_freed_memory, return_freed_memory};
 pub use ops::{KernelBackend, Maybe};
 
 /// A convolution or linear layer whose weight was packed, with everything around it: on the CPU in one pass, on a

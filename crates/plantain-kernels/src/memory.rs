@@ -18,3 +18,17 @@ pub fn keep_freed_memory() {
         }
     }
 }
+
+/// Hands freed memory back to the system: for after something that is done once and needs much. Without effect but with
+/// glibc's allocator.
+///
+/// ```
+/// plantain_kernels::return_freed_memory();
+/// ```
+pub fn return_freed_memory() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    {
+        // SAFETY: only memory that no allocation uses is handed back; the pad is a number of bytes.
+        unsafe { libc::malloc_trim(0) };
+    }
+}

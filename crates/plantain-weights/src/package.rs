@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use burn::tensor::Device;
+use plantain_kernels::return_freed_memory;
 use plantain_nn::{ClipTextModel, Decoder, Encoder, Packing, Refiner, UNet2DConditionModel};
 use serde::Deserialize;
 
@@ -13,6 +14,9 @@ use crate::import;
 use crate::load::{ExpectedTensor, expected_tensors, load_module};
 use crate::manifest::{Component, FORMAT_VERSION, Manifest};
 use crate::tensors::{NamedTensor, TensorSource};
+
+/// Numbers in a tensor from which on the memory that reading it took, as f32, is worth handing back.
+const LARGE: usize = 4 << 20;
 
 /// Key of the manifest in the `__metadata__` of a package.
 pub const MANIFEST_KEY: &str = "plantain.manifest";
@@ -403,8 +407,22 @@ impl Model {
         let mut network = load_module(network, &self.tensors, component.name())?;
         if let Some(packing) = &target.packing {
             pack(&mut network, packing);
+            if self.largest_tensor(component) >= LARGE {
+                return_freed_memory();
+            }
         }
         Ok(network)
+    }
+
+    /// Numbers in the largest tensor of a component.
+    fn largest_tensor(&self, component: Component) -> usize {
+        let prefix = format!("{}.", component.name());
+        let of_component = self
+            .tensors
+            .iter()
+            .filter(|(name, _)| name.starts_with(&prefix));
+        let sizes = of_component.map(|(_, tensor)| tensor.parameters());
+        sizes.max().unwrap_or(0)
     }
 }
 

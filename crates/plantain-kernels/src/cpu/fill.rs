@@ -54,7 +54,10 @@ impl Kernel for FillTile<'_, '_> {
                 channels(weight, self.tile)
                     .map(|channel| channel.map_or(0.0, |channel| scales[channel]))
             }
-            _ => rows.largest(weight.form).map(|largest| largest / 127.0),
+            _ => {
+                let largest = rows.largest(weight.form, weight.phases * weight.taps);
+                largest.map(|largest| largest / 127.0)
+            }
         };
         let inverse = scales.map(|scale| if scale == 0.0 { 0.0 } else { scale.recip() });
         let mut starts = vec![[0; ROWS]; self.phases.len()];
@@ -148,13 +151,13 @@ struct Rows<'a> {
 }
 
 impl Rows<'_> {
-    /// The largest magnitude of each row in all phases.
-    fn largest(&self, form: Form) -> Column {
+    /// The largest magnitude of each row among its `count` numbers of an input channel.
+    fn largest(&self, form: Form, count: usize) -> Column {
         let mut largest = [0.0_f32; ROWS];
         let mut values = [[0.0; ROWS]; VALUES];
         for input in 0..self.rows[0].len() / self.taps {
             self.values(form, input, &mut values);
-            for column in &values {
+            for column in &values[..count] {
                 for (largest, value) in largest.iter_mut().zip(column) {
                     *largest = largest.max(value.abs());
                 }

@@ -62,12 +62,16 @@ impl Buffer {
 
     /// Nothing where the system refuses.
     fn mapped(bytes: usize) -> Option<Self> {
-        let bytes = bytes.next_multiple_of(HUGE_PAGE);
+        let bytes = bytes.next_multiple_of(CACHE_LINE);
         let mut map = MmapMut::map_anon(bytes.checked_add(HUGE_PAGE)?).ok()?;
         let before = map.as_ptr().align_offset(HUGE_PAGE);
-        // A refusal costs speed only.
+        // Not the last page, which would take two megabytes for however little. A refusal costs speed only.
         #[cfg(target_os = "linux")]
-        let _ = map.advise_range(memmap2::Advice::HugePage, before, bytes);
+        let _ = map.advise_range(
+            memmap2::Advice::HugePage,
+            before,
+            bytes / HUGE_PAGE * HUGE_PAGE,
+        );
         let start = NonNull::new(map[before..][..bytes].as_mut_ptr())?;
         Some(Self {
             start: start.cast(),

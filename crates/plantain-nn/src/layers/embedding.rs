@@ -5,6 +5,7 @@ use std::sync::Arc;
 use burn::module::{Initializer, Module, Param};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use half::f16;
+use half::slice::HalfFloatSliceExt;
 use plantain_kernels::{Packing, Precision, Storage};
 
 use super::take;
@@ -48,7 +49,9 @@ impl Embedding {
         };
         if halves {
             let values = take(&mut self.weight);
-            self.packed = Some(values.into_iter().map(f16::from_f32).collect());
+            let mut halves = vec![f16::ZERO; values.len()];
+            halves.convert_from_f32_slice(&values);
+            self.packed = Some(halves.into());
         }
     }
 
