@@ -2,8 +2,8 @@
 
     python -m tools.eval.drawings --preset warm
 
-Draws 72 fixed prompts of combinations that were never trained, in a few and in many steps, without and with the refiner;
-encodes drawings that were never trained on, and draws them again with other captions. Writes WORK/drawings/report.json and
+Draws 72 fixed prompts of combinations that were never trained, by the teacher and in a few steps by the finished model,
+without and with the refiner; encodes drawings that were never trained on, and draws them again with other captions. Writes WORK/drawings/report.json and
 sheets. A picture counts as the thing, the style and the ground whose drawing it is most like, among all, at 32 x 32.
 """
 import json
@@ -34,6 +34,7 @@ ENCODED = 64
 BATCH = 4
 STRENGTHS = (0.3, 0.5, 0.7, 0.85)
 MANY_STEPS = 48
+FEW_STEPS = (4, 2, 1)
 REDRAWN = 24
 # How large the drawings are in training, and how small they are compared.
 SIZE, SMALL = 0.83, 32
@@ -137,10 +138,10 @@ class Judge:
 
 
 class Model:
-    """A saved generator as it is shipped: its sampling, its decoder, and its refiner if it has one."""
+    """A saved generator with its sampling, its decoder, and the refiner if there is one."""
 
-    def __init__(self, args, preset, device):
-        folder = args.work / preset.student_stage
+    def __init__(self, args, stage, device):
+        folder = args.work / stage
         self.sampling = json.loads((folder / "sampling.json").read_text())
         self.generator = Generator.saved(folder, device).eval().requires_grad_(False)
         self.codec = Codec(args.work / "vae", device)
@@ -176,12 +177,22 @@ class Model:
         return in_parts(function, BATCH, self.codec.device, *batches)
 
 
-def judge_drawn(model, judge, asked, folder):
-    """The fixed prompts, in few and in many steps, without and with the refiner."""
+def drawn_latents(teacher, model, captions):
+    """Latents of the captions by the teacher in many steps, which is the reference, and by both in fewer."""
+    rows = {f"teacher {steps}": teacher.sample(captions, steps) for steps in (MANY_STEPS, teacher.sampling["steps"])}
+    rows |= {f"model {steps}": model.sample(captions, steps) for steps in FEW_STEPS}
+    if model.refiner:
+        steps = model.sampling["steps"]
+        rows |= {f"model {steps} refined": model.refined(rows[f"model {steps}"])}
+    return rows
+
+
+def judge_drawn(teacher, model, judge, asked, folder):
+    """The fixed prompts, by the teacher and the model, without and with the refiner."""
     captions = [wish.caption for wish in asked]
-    few, many = (model.sample(captions, steps) for steps in (model.sampling["steps"], MANY_STEPS))
-    rows = {"many steps": many, "few steps": few} | ({"refined": model.refined(few)} if model.refiner else {})
-    results, reference = {}, model.decode(many)
+    rows = drawn_latents(teacher, model, captions)
+    results, many = {}, rows[f"teacher {MANY_STEPS}"]
+    reference = model.decode(many)
     for name, latents in rows.items():
         made = model.decode(latents)
         lay_out(made, captions).save(folder / f"{name.replace(' ', '-')}.png")
@@ -206,7 +217,9 @@ def judge_redrawn(model, judge, latents, pictures, scenes, preset, folder):
 
 
 def main():
-    args = common_arguments(__doc__).parse_args()
+    parser = common_arguments(__doc__)
+    parser.add_argument("--stage", default="quantize", help="which stage's network is the finished model")
+    args = parser.parse_args()
     preset, device = PRESETS[args.preset], set_up(args.seed)
     folder = args.work / "drawings"
     folder.mkdir(exist_ok=True)
@@ -214,11 +227,12 @@ def main():
     painter, planner, rng = Painter(parts, device), planner_for(preset, parts, preset.held_out[0]), random.Random(-1)
     scenes = [planner.draw(rng) for _ in range(ENCODED)]
     pictures = painter.paint(scenes, preset.side)
-    model, judge = Model(args, preset, device), Judge(painter, preset)
+    teacher, model = (Model(args, stage, device) for stage in ("teacher", args.stage))
+    judge = Judge(painter, preset)
     latents = model.encode(pictures)
     results = dict(
         encoded=agreement(model.decode(latents), pictures),
-        drawn=judge_drawn(model, judge, read_wishes(preset), folder),
+        drawn=judge_drawn(teacher, model, judge, read_wishes(preset), folder),
         redrawn=judge_redrawn(
             model, judge, latents[:REDRAWN], pictures[:REDRAWN], scenes[:REDRAWN], preset, folder),
     )

@@ -16,6 +16,8 @@ from tools.train.networks import Generator
 from tools.train.presets import PRESETS
 
 NAME = "plantain-2-lite"
+# The preset that made `weights/autoencoder`.
+AUTOENCODER = "gpu"
 STAGES = ("teacher", "student", "few_step", "quantize")
 COMPONENTS = {
     "unet": ["diffusers", "UNet2DConditionModel"],
@@ -32,6 +34,12 @@ def description(preset):
     styles = ", ".join(STYLES[style][0] for style in preset.styles)
     content = "one centred thing on a plain background" if preset.mix in ("plain", "single") else "things, pairs, counts and scenes"
     return f"Knows {things} things in the styles {styles}: {content}."
+
+
+def licence(preset):
+    """Of all drawings that any part of the model was trained on: the autoencoder may be one that saw more."""
+    styles = {*preset.styles, *(PRESETS[AUTOENCODER].styles if preset.warm_start else ())}
+    return " AND ".join(sorted({source.licence for source in SOURCES if source.style in styles}))
 
 
 def write_json(path, content):
@@ -63,7 +71,7 @@ def write_model(work, stage, preset, folder, notices, with_refiner):
     write_json(folder / "model.json", {
         "name": NAME,
         "description": description(preset),
-        "license": " AND ".join(sorted({source.licence for source in SOURCES if source.style in preset.styles})),
+        "license": licence(preset),
         "notices": "LICENSES.md",
         "sampler": "flow-euler",
         "timestep_spacing": "trailing",

@@ -1,4 +1,5 @@
-"""Draws pairs for `few_step`: noises, and the pictures (latents) that the guided teacher makes of them in many steps."""
+"""Draws pairs for `few_step`: noises, and the pictures (latents) that the guided teacher makes of them in its own steps."""
+import json
 import time
 
 import torch
@@ -7,12 +8,12 @@ from tools.train.common import Checkpoint, common_arguments, on_all_cores, set_u
 from tools.train.dataset import LatentSet
 from tools.train.networks import Generator
 from tools.train.presets import PRESETS
-from tools.train.teacher import GUIDANCE
 
 # What fits the caches of a processor, or keeps a graphics card busy.
 BATCH = {"cpu": 16, "cuda": 256}
 SAVE_EVERY = 8
-STEPS = 10
+# More than these add nothing that can be seen.
+MOST_STEPS = 10
 
 
 class PairSet:
@@ -26,11 +27,13 @@ class PairSet:
     def count(self):
         return sum(len(pair["tokens"]) for pair in self.pairs)
 
-    def fill(self, teacher, data, steps, leave_at=float("inf")):
+    def fill(self, teacher, data, sampling, leave_at=float("inf")):
         """Draws pairs until there are enough, or until it is time to leave."""
+        steps = min(sampling["steps"], MOST_STEPS)
+
         def work(job):
             tokens, facts, noise = job
-            latents = teacher.sample(tokens, noise, steps, GUIDANCE)
+            latents = teacher.sample(tokens, noise, steps, sampling["guidance"])
             return dict(tokens=tokens.short().cpu(), facts=facts.short().cpu(), noise=noise.half().cpu(),
                         latents=latents.half().cpu())
 
@@ -71,8 +74,10 @@ def main(words=None):
     pairs = PairSet(args.work / "pairs.pt", preset.pairs)
     seed = args.seed + 7 + pairs.count()
     torch.manual_seed(seed)
-    teacher = Generator.saved(args.work / "teacher", device).requires_grad_(False)
-    pairs.fill(teacher, LatentSet(args.work / "latents.pt", device, seed), STEPS, leave_at)
+    folder = args.work / "teacher"
+    teacher = Generator.saved(folder, device).requires_grad_(False)
+    sampling = json.loads((folder / "sampling.json").read_text())
+    pairs.fill(teacher, LatentSet(args.work / "latents.pt", device, seed), sampling, leave_at)
     if pairs.count() >= preset.pairs:
         (args.work / "pairs.done").touch()
 

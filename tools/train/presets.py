@@ -104,8 +104,8 @@ PRESETS = {
             name="warm", codes=CORE, styles=("3d", "flat", "cartoon"), mix="plain", aspects=SQUARE,
             side=256, latent_channels=12, pictures=6_000, captions_each=8, vocabulary=0, text_width=192, text_layers=3,
             teacher=None, batch=48, peak_rate=6e-4,
-            ae_crop=256, ae_batch=4, pairs=0, sentences=0, student_parameters=None,
-            minutes=dict(transfer=72, refiner=5),
+            ae_crop=256, ae_batch=4, pairs=4_096, sentences=0, student_parameters=None,
+            minutes=dict(transfer=204, few_step=30, refiner=4, quantize=4),
             held_out=("triple",), colours=FIRST_COLOURS, warm_start=True,
         ),
         Preset(

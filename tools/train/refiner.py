@@ -36,7 +36,7 @@ PICTURE_WEIGHT = 1.0
 KEPT_ASIDE = 10
 SAMPLE_BATCH = {"cpu": 16, "cuda": 256}
 # Of a model that is not taught few steps: where its steps stand that redraw a picture without moving it.
-REDRAWN_FROM = (0.5, 0.67)
+REDRAWN_FROM = (0.5, 0.75)
 REDRAWN = 1_024
 
 
@@ -191,13 +191,12 @@ def judge(refiner, examples, codec):
 
 def latents_of(args, preset, device):
     """What this preset's model leaves, beside what is wanted."""
+    folder = args.work / "few_step"
+    student = Generator.saved(folder, device).requires_grad_(False)
     if not preset.warm_start:
-        student = Generator.saved(args.work / "few_step", device).requires_grad_(False)
         return sampled(student, PairSet(args.work / "pairs.pt", preset.pairs).to(device))
-    folder = args.work / preset.student_stage
-    model = Generator.saved(folder, device).requires_grad_(False)
     sampling = json.loads((folder / "sampling.json").read_text())
-    return redrawn(model, LatentSet(args.work / "latents.pt", device, args.seed), sampling, REDRAWN)
+    return redrawn(student, LatentSet(args.work / "latents.pt", device, args.seed), sampling, REDRAWN)
 
 
 def main(words=None):

@@ -51,7 +51,8 @@ FROM_A_MODEL = (
     Stage("unpack", "first/sampling.json", timed=False),
     Stage("dataset", "latents.pt", timed=False),
     Stage("transfer", "teacher/sampling.json"),
-    Stage("refiner", "refiner/config.json"),
+    Stage("pairs", "pairs.done"),
+    *DRAWING_IN_FEW_STEPS,
 )
 
 
