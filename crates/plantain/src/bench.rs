@@ -125,7 +125,7 @@ impl BenchSettings {
     /// ```
     /// # use plantain::bench::{BenchSettings, Part};
     /// let settings = BenchSettings { part: Part::Pipeline, size: None, steps: None };
-    /// assert_eq!(settings.steps_of(&plantain::default_model()?), 6);
+    /// assert_eq!(settings.steps_of(&plantain::default_model()?), 4);
     /// # Ok::<(), plantain::Error>(())
     /// ```
     pub fn steps_of(&self, model: &Model) -> usize {

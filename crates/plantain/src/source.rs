@@ -35,7 +35,7 @@ impl ModelSource {
     ///
     /// ```
     /// let model = plantain::ModelSource::BuiltIn.open()?;
-    /// assert_eq!(model.manifest().defaults.steps, 6);
+    /// assert_eq!(model.manifest().defaults.steps, 4);
     /// # Ok::<(), plantain::weights::ReadError>(())
     /// ```
     pub fn open(self) -> Result<Model, ReadError> {
