@@ -6,6 +6,7 @@
 What follows `--` goes to both. Prints the seconds of each, loading included, and their ratio.
 """
 import argparse
+import sys
 import tempfile
 from pathlib import Path
 
@@ -19,12 +20,13 @@ def main():
     parser.add_argument("--count", type=int, default=40, help="pictures of a round")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--slice", type=float, default=0.5, help="seconds that one runs while the other waits")
-    parser.add_argument("options", nargs="*", help="options of `plantain generate`")
-    args = parser.parse_args()
+    words = sys.argv[1:]
+    end = words.index("--") if "--" in words else len(words)
+    args, options = parser.parse_args(words[:end]), words[end + 1:]
     for _ in range(args.rounds):
         with tempfile.TemporaryDirectory() as folder:
             commands = [[program, "generate", "a fox, cartoon, on a teal background", "-n", str(args.count), "--seed", "1",
-                         "--quiet", "--output", str(Path(folder) / f"{name}.png"), *args.options]
+                         "--quiet", "--output", str(Path(folder) / f"{name}.png"), *options]
                         for name, program in (("old", args.old), ("new", args.new))]
             (old, new), _ = in_turns(commands, args.slice)
         print(f"{args.count} pictures: old {old:.2f} s, new {new:.2f} s, new / old {new / old:.3f}", flush=True)
