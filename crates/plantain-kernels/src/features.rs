@@ -18,6 +18,8 @@ pub fn cpu_features() -> Vec<&'static str> {
                 .collect()
         }
         Isa::Avx2 => vec!["avx2", "fma"],
+        Isa::Neon { dot: true } => vec!["neon", "dotprod"],
+        Isa::Neon { dot: false } => vec!["neon"],
         Isa::Scalar => Vec::new(),
     }
 }

@@ -31,7 +31,6 @@ use burn::backend::Dispatch;
 use burn::tensor::Tensor;
 use layer::{DeviceLayer, Packed};
 
-pub use cpu::parallel::on_pool;
 #[cfg(feature = "wgpu")]
 pub use cube::{RuntimeSettings, adapter_memory};
 pub use features::{cpu_features, multiplies_bf16, use_threads};

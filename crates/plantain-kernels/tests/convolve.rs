@@ -250,11 +250,13 @@ fn error(case: &Case, isa: Isa, precision: Precision) -> f64 {
 
 fn paths() -> Vec<Isa> {
     let mut paths = Isa::available();
-    if let Isa::Avx512 { .. } = paths[0] {
-        paths.push(Isa::Avx512 {
+    match paths[0] {
+        Isa::Avx512 { .. } => paths.push(Isa::Avx512 {
             bf16: false,
             vnni: false,
-        });
+        }),
+        Isa::Neon { .. } => paths.push(Isa::Neon { dot: false }),
+        _ => {}
     }
     paths
 }

@@ -3,7 +3,7 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use plantain_kernels::{Packing, on_pool};
+use plantain_kernels::Packing;
 
 use crate::autoencoder::{EPSILON, KlMidBlock, TinyBlock, kl_resnet, relu};
 use crate::blocks::{ResnetBlock, Upsample};
@@ -29,7 +29,7 @@ impl Decoder {
     ///   [`DecoderConfig::scaling`])
     /// - result: `[batch, 3, scale * height, scale * width]`, about -1 to 1, not clamped
     pub fn forward(&self, latent: Tensor<4>) -> Tensor<4> {
-        on_pool(|| self.forward_tapped(latent, &mut ()))
+        self.forward_tapped(latent, &mut ())
     }
 
     /// [`Self::forward`], with `tap` looking at what each block computes.

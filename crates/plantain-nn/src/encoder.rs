@@ -3,7 +3,7 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use plantain_kernels::{Packing, on_pool};
+use plantain_kernels::Packing;
 
 use crate::autoencoder::{EPSILON, KlMidBlock, TinyBlock, kl_resnet};
 use crate::blocks::{DownsampleFromCorner, ResnetBlock};
@@ -30,7 +30,7 @@ impl Encoder {
     /// - result: `[batch, latent_channels, height / scale, width / scale]`, unscaled (see
     ///   [`DecoderConfig::scaling`](crate::DecoderConfig::scaling))
     pub fn forward(&self, image: Tensor<4>) -> Tensor<4> {
-        on_pool(|| self.forward_tapped(image, &mut ()))
+        self.forward_tapped(image, &mut ())
     }
 
     /// [`Self::forward`], with `tap` looking at what each block computes.

@@ -2,7 +2,7 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use plantain_kernels::{Packing, on_pool};
+use plantain_kernels::Packing;
 
 use crate::blocks::{ResnetBlock, ResnetBlockConfig};
 use crate::config::RefinerConfig;
@@ -59,7 +59,7 @@ impl Refiner {
     /// - `latent`, result: `[batch, latent_channels, height, width]`, scaled as the UNet sees it
     /// - `sigma`: noise level to clean, in units of the latent's standard deviation
     pub fn forward(&self, latent: Tensor<4>, sigma: f32) -> Tensor<4> {
-        on_pool(|| self.forward_tapped(latent, sigma, &mut ()))
+        self.forward_tapped(latent, sigma, &mut ())
     }
 
     /// [`Self::forward`], with `tap` looking at what each block computes.

@@ -2,7 +2,7 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use plantain_kernels::{Activation, Packing, on_pool};
+use plantain_kernels::{Activation, Packing};
 
 use crate::config::{TextActivation, TextEncoderConfig};
 use crate::layers::{After, Before, Embedding, LayerNorm, Linear};
@@ -147,7 +147,7 @@ impl ClipTextModel {
     /// # Errors
     /// When an id is outside the vocabulary or a length does not fit.
     pub fn forward(&self, input_ids: &[Vec<i64>]) -> Result<TextStates, TokenError> {
-        on_pool(|| self.forward_tapped(input_ids, &mut ()))
+        self.forward_tapped(input_ids, &mut ())
     }
 
     /// [`Self::forward`], with `tap` looking at what each block computes.

@@ -4,7 +4,7 @@ use std::fmt;
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use plantain_kernels::{Packing, on_pool};
+use plantain_kernels::Packing;
 
 use crate::blocks::{Downsample, ResnetBlock, ResnetBlockConfig, Upsample};
 use crate::config::UNetConfig;
@@ -258,7 +258,7 @@ impl UNet2DConditionModel {
         timesteps: &[f32],
         conditioning: &Conditioning,
     ) -> Tensor<4> {
-        on_pool(|| self.forward_tapped(sample, timesteps, conditioning, &mut ()))
+        self.forward_tapped(sample, timesteps, conditioning, &mut ())
     }
 
     /// [`Self::forward`], with `tap` looking at what each block computes.

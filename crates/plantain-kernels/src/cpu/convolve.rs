@@ -12,7 +12,7 @@ use crate::cpu::geometry::{Block, Extents, Part, Reach, Segment, Tile, even_part
 use crate::cpu::isa::Isa;
 use crate::cpu::micro::{Kernel, ROWS, TILE, TileArguments, VECTOR, VECTORS, kernels};
 use crate::cpu::packed::{Form, PackedWeight};
-use crate::cpu::parallel::for_each;
+use crate::cpu::parallel::{for_each, threads};
 use crate::cpu::precision::Precision;
 use crate::cpu::prepare::Preparation;
 use crate::cpu::prologue::Input;
@@ -181,7 +181,7 @@ fn checked(
 /// Bytes of a block's prepared input: half of a second-level cache of 1 MiB, the rest is for weights and outputs.
 const BLOCK_BYTES: usize = 512 << 10;
 /// Products below which a second thread is not worth waking.
-const SERIAL_PRODUCTS: usize = 1 << 20;
+const SERIAL_PRODUCTS: usize = 1 << 17;
 
 /// One convolution under way.
 struct Driver<'a> {
@@ -196,7 +196,7 @@ impl Driver<'_> {
     fn run(&self) {
         let weight = self.convolution.weight;
         let extents = &self.preparation.extents;
-        let threads = rayon::current_num_threads();
+        let threads = threads();
         let products = weight.shape.outputs
             * weight.groups
             * weight.taps
@@ -237,8 +237,7 @@ impl Driver<'_> {
             .block(block, &mut prepared, scales, parallel);
         let (prepared, scales) = (&*prepared, &*scales);
         if parallel {
-            let ranges: Vec<_> =
-                even_parts(weight.tiles, 4 * rayon::current_num_threads()).collect();
+            let ranges: Vec<_> = even_parts(weight.tiles, 4 * threads()).collect();
             for_each(
                 true,
                 ranges.len(),

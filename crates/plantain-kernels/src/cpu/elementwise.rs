@@ -2,11 +2,11 @@
 
 use crate::cpu::isa::Isa;
 use crate::cpu::math;
+use crate::cpu::parallel::chunks;
 use crate::cpu::simd::{Kernel, Lanes, dispatch, map};
-use rayon::prelude::*;
 
 /// Values that one task takes; fewer in all are not worth a second thread.
-const CHUNK: usize = 1 << 15;
+const CHUNK: usize = 1 << 13;
 
 /// A function of one value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,9 +71,10 @@ pub fn apply(function: Function, x: &[f32], out: &mut [f32]) {
         out.len(),
         "input and output must have the same length"
     );
-    out.par_chunks_mut(CHUNK)
-        .zip(x.par_chunks(CHUNK))
-        .for_each(|(out, x)| apply_on(Isa::current(), function, x, out));
+    chunks(out, CHUNK, |index, out| {
+        let x = &x[index * CHUNK..][..out.len()];
+        apply_on(Isa::current(), function, x, out);
+    });
 }
 
 /// `x = function(x)`.
@@ -88,8 +89,9 @@ pub fn apply_in_place(function: Function, x: &mut [f32]) {
             unsafe { self.0.map(l, x, x, self.1.len()) }
         }
     }
-    x.par_chunks_mut(CHUNK)
-        .for_each(|x| dispatch(Isa::current(), InPlace(function, x)));
+    chunks(x, CHUNK, |_, x| {
+        dispatch(Isa::current(), InPlace(function, x))
+    });
 }
 
 /// [`apply`] on one thread with the instructions of `isa`.
@@ -113,9 +115,10 @@ pub(crate) fn apply_on(isa: Isa, function: Function, x: &[f32], out: &mut [f32])
 /// If the lengths differ.
 pub fn add_in_place(x: &mut [f32], y: &[f32]) {
     assert_eq!(x.len(), y.len(), "both terms must have the same length");
-    x.par_chunks_mut(CHUNK)
-        .zip(y.par_chunks(CHUNK))
-        .for_each(|(x, y)| add_on(Isa::current(), x, y));
+    chunks(x, CHUNK, |index, x| {
+        let y = &y[index * CHUNK..][..x.len()];
+        add_on(Isa::current(), x, y);
+    });
 }
 
 fn add_on(isa: Isa, x: &mut [f32], y: &[f32]) {
@@ -152,16 +155,15 @@ pub fn upsample_nearest(x: &[f32], [b, c, h, w]: [usize; 4], factor: usize, out:
     }
     let band = factor * factor * w;
     let bands = (CHUNK / band).max(1);
-    out.par_chunks_mut(bands * band)
-        .zip(x.par_chunks(bands * w))
-        .for_each(|(out, x)| {
-            for (out, row) in out.chunks_exact_mut(band).zip(x.chunks_exact(w)) {
-                let (first, rest) = out.split_at_mut(factor * w);
-                widen(row, factor, first);
-                rest.chunks_exact_mut(factor * w)
-                    .for_each(|copy| copy.copy_from_slice(first));
-            }
-        });
+    chunks(out, bands * band, |index, out| {
+        let x = &x[index * bands * w..];
+        for (out, row) in out.chunks_exact_mut(band).zip(x.chunks_exact(w)) {
+            let (first, rest) = out.split_at_mut(factor * w);
+            widen(row, factor, first);
+            rest.chunks_exact_mut(factor * w)
+                .for_each(|copy| copy.copy_from_slice(first));
+        }
+    });
 }
 
 /// Repeats every value of `row` `factor` times.

@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-/// A code path of the kernels. Other architectures than x86-64 are served by [`Isa::Scalar`].
+/// A code path of the kernels. Other architectures than x86-64 and aarch64 are served by [`Isa::Scalar`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Isa {
     /// 512-bit vectors (AVX-512 F, BW, VL and DQ) and what the processor has beyond them.
@@ -14,13 +14,18 @@ pub enum Isa {
     },
     /// 256-bit vectors with fused multiply-add.
     Avx2,
+    /// 128-bit vectors of aarch64.
+    Neon {
+        /// Dot products of byte quadruples (`dotprod`).
+        dot: bool,
+    },
     /// Plain Rust.
     Scalar,
 }
 
 impl Isa {
     /// The best path of this processor, or a lower one if the environment variable `PLANTAIN_ISA` names it
-    /// (`avx512`, `avx2` or `scalar`; read once).
+    /// (`avx512`, `avx2`, `neon` or `scalar`; read once).
     #[must_use]
     pub fn current() -> Self {
         static CURRENT: OnceLock<Isa> = OnceLock::new();
@@ -56,6 +61,10 @@ impl Isa {
                 available.push(Self::Avx2);
             }
         }
+        #[cfg(target_arch = "aarch64")]
+        available.push(Self::Neon {
+            dot: std::arch::is_aarch64_feature_detected!("dotprod"),
+        });
         available.push(Self::Scalar);
         available
     }
@@ -71,6 +80,7 @@ impl Isa {
                     vnni: has_vnni,
                 },
             ) => (has_bf16 || !bf16) && (has_vnni || !vnni),
+            (Self::Neon { dot }, Self::Neon { dot: has_dot }) => has_dot || !dot,
             (wanted, isa) => wanted == isa,
         })
     }
@@ -81,6 +91,7 @@ impl Isa {
         match self {
             Self::Avx512 { .. } => "avx512",
             Self::Avx2 => "avx2",
+            Self::Neon { .. } => "neon",
             Self::Scalar => "scalar",
         }
     }

@@ -14,7 +14,7 @@ mod fill;
 mod geometry;
 mod math;
 mod micro;
-pub(crate) mod parallel;
+mod parallel;
 mod prepare;
 mod prologue;
 mod simd;

@@ -7,8 +7,8 @@
 
 use crate::cpu::isa::Isa;
 use crate::cpu::math;
+use crate::cpu::parallel::{chunks, for_each_item};
 use crate::cpu::simd::{Kernel, Lanes, dispatch, map, sum};
-use rayon::prelude::*;
 
 /// Values per block of a group: a third of a first-level cache.
 const BLOCK: usize = 4096;
@@ -17,7 +17,7 @@ const CHANNELS: usize = 8;
 /// Tokens that one task of a layer normalisation takes.
 const STRIP: usize = 256;
 /// Values that make a second thread worth starting.
-const SERIAL: usize = 1 << 15;
+const SERIAL: usize = 1 << 13;
 
 /// A group normalisation of given data as `x * scale + shift`, `[batch][channels]`.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -78,29 +78,27 @@ fn group_norm_affine_on(
         return affine;
     }
     let per_group = c / groups;
-    let at_once = SERIAL.div_ceil(per_group * p);
-    let targets = affine
-        .scale
-        .par_chunks_mut(per_group)
-        .zip(affine.shift.par_chunks_mut(per_group));
-    targets
-        .zip(x.par_chunks(per_group * p))
-        .with_min_len(at_once)
-        .enumerate()
-        .for_each(|(index, ((scale, shift), x))| {
-            let Moments {
-                mean,
-                squares,
-                count,
-            } = moments(isa, x);
-            let inverse_std = 1.0 / (squares / count + f64::from(eps)).sqrt();
-            let first = index % groups * per_group;
-            for channel in 0..per_group {
-                let factor = f64::from(weight[first + channel]) * inverse_std;
-                scale[channel] = factor as f32;
-                shift[channel] = (f64::from(bias[first + channel]) - mean * factor) as f32;
-            }
-        });
+    let values = per_group * p;
+    let at_once = SERIAL.div_ceil(values);
+    let mut of_groups = vec![Moments::default(); b * groups];
+    chunks(&mut of_groups, at_once, |index, of_groups| {
+        let x = &x[index * at_once * values..];
+        for (moments, x) in of_groups.iter_mut().zip(x.chunks_exact(values)) {
+            *moments = Moments::of(isa, x);
+        }
+    });
+    let targets = affine.scale.iter_mut().zip(&mut affine.shift);
+    for (row, (scale, shift)) in targets.enumerate() {
+        let Moments {
+            mean,
+            squares,
+            count,
+        } = of_groups[row / per_group];
+        let inverse_std = 1.0 / (squares / count + f64::from(eps)).sqrt();
+        let factor = f64::from(weight[row % c]) * inverse_std;
+        *scale = factor as f32;
+        *shift = (f64::from(bias[row % c]) - mean * factor) as f32;
+    }
     affine
 }
 
@@ -113,6 +111,30 @@ struct Moments {
 }
 
 impl Moments {
+    fn of(isa: Isa, x: &[f32]) -> Self {
+        struct Block<'a>(&'a [f32]);
+        impl Kernel for Block<'_> {
+            type Output = Moments;
+            #[inline(always)]
+            fn run<L: Lanes>(self, l: L) -> Moments {
+                let x = self.0;
+                let count = x.len() as f64;
+                let [total, _] = sums(l, x, 0.0);
+                let around = (total / count) as f32;
+                let [rest, squares] = sums(l, x, around);
+                // `around` is the mean as well as f32 can tell; the deviations say what is missing.
+                Moments {
+                    mean: f64::from(around) + rest / count,
+                    squares: squares - rest * rest / count,
+                    count,
+                }
+            }
+        }
+        x.chunks(BLOCK)
+            .map(|block| dispatch(isa, Block(block)))
+            .fold(Moments::default(), Moments::join)
+    }
+
     /// Those of both sets together (Chan et al. 1979).
     fn join(self, other: Self) -> Self {
         let count = self.count + other.count;
@@ -124,30 +146,6 @@ impl Moments {
             count,
         }
     }
-}
-
-fn moments(isa: Isa, x: &[f32]) -> Moments {
-    struct Block<'a>(&'a [f32]);
-    impl Kernel for Block<'_> {
-        type Output = Moments;
-        #[inline(always)]
-        fn run<L: Lanes>(self, l: L) -> Moments {
-            let x = self.0;
-            let count = x.len() as f64;
-            let [total, _] = sums(l, x, 0.0);
-            let around = (total / count) as f32;
-            let [rest, squares] = sums(l, x, around);
-            // `around` is the mean as well as f32 can tell; the deviations say what is missing.
-            Moments {
-                mean: f64::from(around) + rest / count,
-                squares: squares - rest * rest / count,
-                count,
-            }
-        }
-    }
-    x.chunks(BLOCK)
-        .map(|block| dispatch(isa, Block(block)))
-        .fold(Moments::default(), Moments::join)
 }
 
 /// Sums of the deviations from `around` and of their squares.
@@ -241,24 +239,21 @@ fn apply_affine_on(
     if x.is_empty() {
         return;
     }
-    let rows = out
-        .par_chunks_mut(pixels)
-        .zip(x.par_chunks(pixels))
-        .zip(&affine.scale)
-        .zip(&affine.shift);
-    rows.with_min_len(SERIAL.div_ceil(pixels))
-        .for_each(|(((out, x), &scale), &shift)| {
-            dispatch(
-                isa,
-                Row {
-                    x,
-                    scale,
-                    shift,
-                    silu,
-                    out,
-                },
-            );
-        });
+    let at_once = SERIAL.div_ceil(pixels);
+    chunks(out, at_once * pixels, |index, out| {
+        let first = index * at_once;
+        let rows = x[first * pixels..].chunks_exact(pixels);
+        for (i, (out, x)) in out.chunks_exact_mut(pixels).zip(rows).enumerate() {
+            let row = Row {
+                x,
+                scale: affine.scale[first + i],
+                shift: affine.shift[first + i],
+                silu,
+                out,
+            };
+            dispatch(isa, row);
+        }
+    });
 }
 
 /// Mean and deviation over the channels of every token of `x: [batch][channels][tokens]`.
@@ -279,32 +274,28 @@ fn layer_norm_stats_on(isa: Isa, x: &[f32], [b, c, p]: [usize; 3], eps: f32) -> 
     if x.is_empty() {
         return stats;
     }
+    let tokens = STRIP * SERIAL.div_ceil(STRIP * c);
     let images = stats
         .mean
-        .par_chunks_mut(p)
-        .zip(stats.inverse_std.par_chunks_mut(p))
-        .zip(x.par_chunks(c * p));
-    images.for_each(|((mean, inverse_std), x)| {
-        let strips = mean
-            .par_chunks_mut(STRIP)
-            .zip(inverse_std.par_chunks_mut(STRIP))
-            .enumerate();
-        strips
-            .with_min_len(SERIAL.div_ceil(STRIP * c))
-            .for_each(|(index, (mean, inverse_std))| {
-                dispatch(
-                    isa,
-                    Strip {
-                        x: &x[index * STRIP..],
-                        stride: p,
-                        channels: c,
-                        eps,
-                        mean,
-                        inverse_std,
-                    },
-                );
-            });
-    });
+        .chunks_exact_mut(p)
+        .zip(stats.inverse_std.chunks_exact_mut(p))
+        .zip(x.chunks_exact(c * p));
+    let mut strips: Vec<_> = images
+        .flat_map(|((mean, inverse_std), x)| {
+            let strips = mean.chunks_mut(tokens).zip(inverse_std.chunks_mut(tokens));
+            strips
+                .enumerate()
+                .map(move |(index, (mean, inverse_std))| Strip {
+                    x: &x[index * tokens..],
+                    stride: p,
+                    channels: c,
+                    eps,
+                    mean,
+                    inverse_std,
+                })
+        })
+        .collect();
+    for_each_item(true, &mut strips, |strip| dispatch(isa, strip));
     stats
 }
 
@@ -318,10 +309,10 @@ struct Strip<'a> {
     inverse_std: &'a mut [f32],
 }
 
-impl Kernel for Strip<'_> {
+impl Kernel for &mut Strip<'_> {
     type Output = ();
     #[inline(always)]
-    fn run<L: Lanes>(mut self, l: L) {
+    fn run<L: Lanes>(self, l: L) {
         let tokens = self.mean.len();
         assert!(
             self.inverse_std.len() == tokens
@@ -338,7 +329,7 @@ impl Kernel for Strip<'_> {
         for channel in channel..self.channels {
             self.join::<L, 1>(l, channel);
         }
-        for squares in self.inverse_std {
+        for squares in &mut *self.inverse_std {
             *squares = 1.0 / (*squares / self.channels as f32 + self.eps).sqrt();
         }
     }
@@ -405,23 +396,23 @@ pub fn apply_layer_norm(
         return;
     }
     let isa = Isa::current();
-    let rows = out.par_chunks_mut(p).zip(x.par_chunks(p)).enumerate();
-    rows.with_min_len(SERIAL.div_ceil(p))
-        .for_each(|(row, (out, x))| {
+    let at_once = SERIAL.div_ceil(p);
+    chunks(out, at_once * p, |index, out| {
+        let first = index * at_once;
+        let rows = out.chunks_exact_mut(p).zip(x[first * p..].chunks_exact(p));
+        for (row, (out, x)) in (first..).zip(rows) {
             let (tokens, channel) = (row / c * p..(row / c + 1) * p, row % c);
-            let (mean, inverse_std) = (&stats.mean[tokens.clone()], &stats.inverse_std[tokens]);
-            dispatch(
-                isa,
-                TokenRow {
-                    x,
-                    mean,
-                    inverse_std,
-                    weight: weight[channel],
-                    bias: bias[channel],
-                    out,
-                },
-            );
-        });
+            let row = TokenRow {
+                x,
+                mean: &stats.mean[tokens.clone()],
+                inverse_std: &stats.inverse_std[tokens],
+                weight: weight[channel],
+                bias: bias[channel],
+                out,
+            };
+            dispatch(isa, row);
+        }
+    });
 }
 
 /// One channel of a layer normalisation.

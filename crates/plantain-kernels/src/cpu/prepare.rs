@@ -2,10 +2,9 @@
 
 use std::ops::Range;
 
-use rayon::prelude::*;
-
 use crate::cpu::geometry::{Band, Block, Extents, Reach, Segment, Tile};
 use crate::cpu::isa::Isa;
+use crate::cpu::parallel::{for_each_chunk, for_each_item, threads};
 use crate::cpu::precision::Precision;
 use crate::cpu::prologue::{Input, Run, pairs, quads, raise};
 use crate::cpu::scratch::{Scratch, as_f32, as_f32_mut};
@@ -54,24 +53,13 @@ impl Preparation<'_> {
                     .max(),
             )
         };
-        let fill = |stage: &mut Stage, (group, plane): (usize, &mut [u32])| {
+        let fill = |stage: &mut Stage, group, plane: &mut [u32]| {
             plane.fill(self.padding());
             for band in &block.bands {
                 self.band(band, group, stage, plane);
             }
         };
-        if parallel {
-            prepared
-                .par_chunks_mut(block.plane)
-                .enumerate()
-                .for_each_init(stage, fill);
-        } else {
-            let mut stage = stage();
-            prepared
-                .chunks_mut(block.plane)
-                .enumerate()
-                .for_each(|plane| fill(&mut stage, plane));
-        }
+        for_each_chunk(parallel, prepared, block.plane, stage, fill);
     }
 
     /// The lane of a pixel outside the image.
@@ -176,11 +164,7 @@ impl Preparation<'_> {
 
     /// Prepares the tiles of a block of single pixels.
     fn points(&self, block: &Block, prepared: &mut [u32], scales: &mut [f32], parallel: bool) {
-        let parts = if parallel {
-            rayon::current_num_threads()
-        } else {
-            1
-        };
+        let parts = if parallel { threads() } else { 1 };
         let mut rest = (prepared, scales);
         let mut jobs = Vec::new();
         for range in crate::cpu::geometry::even_parts(block.tiles.len(), parts) {
@@ -192,13 +176,9 @@ impl Preparation<'_> {
             rest = (others, other_scales);
             jobs.push((tiles, prepared, scales));
         }
-        if parallel {
-            jobs.into_par_iter()
-                .for_each(|(tiles, prepared, scales)| self.tiles(tiles, prepared, scales));
-        } else {
-            jobs.into_iter()
-                .for_each(|(tiles, prepared, scales)| self.tiles(tiles, prepared, scales));
-        }
+        for_each_item(parallel, &mut jobs, |(tiles, prepared, scales)| {
+            self.tiles(tiles, prepared, scales);
+        });
     }
 
     /// Consecutive tiles, each as `[group][lanes]`.
@@ -271,23 +251,19 @@ impl Preparation<'_> {
             batch, channels, ..
         } = self.extents;
         let pixels = self.extents.pixels();
-        let this = &*self;
-        let largest = (0..batch * channels).into_par_iter().map_init(
-            || Scratch::take(pixels),
-            |stage, row| {
-                let values = as_f32_mut(stage);
-                let run = Run {
-                    image: row / channels,
-                    channel: row % channels,
-                    pixel: 0,
-                };
-                this.input.read(this.isa, run, values);
-                values
-                    .iter()
-                    .fold(0.0_f32, |largest, value| largest.max(value.abs()))
-            },
-        );
-        let largest: Vec<f32> = largest.collect();
+        let mut largest = vec![0.0_f32; batch * channels];
+        let stage = || Scratch::take(pixels);
+        for_each_chunk(true, &mut largest, 1, stage, |stage, row, largest| {
+            let values = as_f32_mut(stage);
+            let run = Run {
+                image: row / channels,
+                channel: row % channels,
+                pixel: 0,
+            };
+            self.input.read(self.isa, run, values);
+            let magnitudes = values.iter().map(|value| value.abs());
+            largest[0] = magnitudes.fold(0.0, f32::max);
+        });
         self.largest = largest
             .chunks_exact(channels)
             .map(|row| row.iter().copied().fold(0.0, f32::max))

@@ -14,8 +14,8 @@ const WAITING: usize = 6 << 10;
 const SLACK: f32 = 10.0;
 
 /// Vectors of queries in a full block.
-pub(super) const fn block_vectors(lanes: usize) -> usize {
-    if lanes >= 16 { WIDE } else { NARROW }
+pub(super) const fn block_vectors(registers: usize) -> usize {
+    if registers >= 32 { WIDE } else { NARROW }
 }
 
 /// The scratch memory that a block needs, in words.
@@ -50,8 +50,8 @@ impl FormatKernel for Block<'_> {
             0 => {}
             1 => self.run_vectors::<T, 1>(format),
             2 => self.run_vectors::<T, 2>(format),
-            3 if T::L::COUNT >= 16 => self.run_vectors::<T, 3>(format),
-            4 if T::L::COUNT >= 16 => self.run_vectors::<T, 4>(format),
+            3 if T::L::REGISTERS >= 32 => self.run_vectors::<T, 3>(format),
+            4 if T::L::REGISTERS >= 32 => self.run_vectors::<T, 4>(format),
             vectors => unreachable!("a block of {vectors} vectors"),
         }
     }

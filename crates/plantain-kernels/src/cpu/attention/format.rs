@@ -135,6 +135,10 @@ pub(super) fn group(isa: Isa, precision: Precision) -> usize {
 }
 
 /// Runs `kernel` in the format of `precision`, or in f32 where the processor has no products of bfloat16.
+#[cfg_attr(
+    not(target_arch = "x86_64"),
+    expect(unused_variables, reason = "pairs are multiplied on x86-64 alone")
+)]
 pub(super) fn dispatch_format<K: FormatKernel>(isa: Isa, precision: Precision, kernel: K) {
     struct InSingle<K>(K);
     impl<K: FormatKernel> Kernel for InSingle<K> {

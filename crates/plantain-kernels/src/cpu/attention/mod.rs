@@ -13,9 +13,10 @@ mod pack;
 mod tile;
 
 use crate::cpu::isa::Isa;
-use crate::cpu::parallel::for_each;
+use crate::cpu::parallel::{for_each, threads};
 use crate::cpu::precision::Precision;
 use crate::cpu::scratch::Scratch;
+use crate::cpu::simd::{Kernel, Lanes, dispatch};
 use block::{Block, block_vectors, scratch_words};
 use format::{dispatch_format, group};
 use pack::{Layout, PackHead};
@@ -121,11 +122,14 @@ impl Attention<'_> {
         let layout = Layout::new(head_size, keys, group(isa, self.precision));
         let parallel = batch * heads * head_size * queries * keys >= SERIAL;
         let out = Output(out.as_mut_ptr());
+        // Threads take a head each if that comes out even, and otherwise share one after the other.
+        let (heads, threads) = (batch * heads, threads());
+        let apart = parallel && (heads % threads == 0 || heads >= 3 * threads);
         for_each(
-            parallel,
-            batch * heads,
+            apart,
+            heads,
             || (),
-            |(), head| self.run_head(isa, layout, head, out, parallel),
+            |(), head| self.run_head(isa, layout, head, out, parallel && !apart),
         );
     }
 
@@ -159,9 +163,9 @@ impl Attention<'_> {
 
         let queries = &self.q[head * head_size * total..][..head_size * total];
         // Blocks of nearly equal numbers of whole vectors.
-        let lanes = isa_lanes(isa);
+        let Vectors { lanes, registers } = dispatch(isa, Measure);
         let vectors = total.div_ceil(lanes);
-        let blocks = vectors.div_ceil(block_vectors(lanes));
+        let blocks = vectors.div_ceil(block_vectors(registers));
         let start = |block: usize| (vectors * block / blocks * lanes).min(total);
         let run_block = |scratch: &mut Scratch, block: usize| {
             let (first, count) = (start(block), start(block + 1) - start(block));
@@ -187,12 +191,23 @@ impl Attention<'_> {
     }
 }
 
-/// Lanes of the vectors that [`crate::cpu::simd::dispatch`] chooses.
-fn isa_lanes(isa: Isa) -> usize {
-    match isa {
-        Isa::Avx512 { .. } => 16,
-        Isa::Avx2 => 8,
-        Isa::Scalar => 4,
+/// The vectors that [`dispatch`] chooses.
+struct Vectors {
+    lanes: usize,
+    registers: usize,
+}
+
+/// Tells which they are.
+struct Measure;
+
+impl Kernel for Measure {
+    type Output = Vectors;
+    #[inline(always)]
+    fn run<L: Lanes>(self, _: L) -> Vectors {
+        Vectors {
+            lanes: L::COUNT,
+            registers: L::REGISTERS,
+        }
     }
 }
 

@@ -139,7 +139,7 @@ pub(super) unsafe fn tile_scores<T: Format, const N: usize>(
     weights: *mut f32,
 ) -> Scores<T, N> {
     let mut scores = [[format.lanes().splat(0.0); N]; KEY_ROWS];
-    let both = if T::L::COUNT >= 16 {
+    let both = if T::L::REGISTERS >= 32 {
         words.min(items)
     } else {
         0

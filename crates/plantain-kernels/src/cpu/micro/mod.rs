@@ -10,6 +10,8 @@ mod scalar;
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 
 use crate::cpu::isa::Isa;
 use crate::cpu::precision::Precision;
@@ -55,6 +57,8 @@ pub(crate) fn kernels(isa: Isa, precision: Precision) -> [Kernel; VECTORS] {
         Isa::Avx512 { bf16, vnni } => avx512::kernels(precision, bf16, vnni),
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2 => avx2::kernels(precision),
+        #[cfg(target_arch = "aarch64")]
+        Isa::Neon { dot } => neon::kernels(precision, dot),
         _ => scalar::kernels(precision),
     }
 }

@@ -127,7 +127,7 @@ fn a_large_mean_does_not_cancel() {
     let x: Vec<f32> = noise(40_000, 5).iter().map(|x| x + 5000.0).collect();
     let (mean, variance) = mean_and_variance(x.iter().map(|&x| f64::from(x)));
     for isa in Isa::available() {
-        let found = moments(isa, &x);
+        let found = Moments::of(isa, &x);
         assert!((found.mean - mean).abs() < 1e-7 * mean);
         assert!((found.squares / found.count - variance).abs() < 1e-6 * variance);
         let stats = layer_norm_stats_on(isa, &x, [1, 400, 100], 0.0);

@@ -42,6 +42,7 @@ impl Avx2 {
 
 impl Lanes for Avx2 {
     const COUNT: usize = 8;
+    const REGISTERS: usize = 16;
     type F = __m256;
 
     #[inline(always)]

@@ -31,6 +31,7 @@ macro_rules! op {
 
 impl Lanes for Avx512 {
     const COUNT: usize = 16;
+    const REGISTERS: usize = 32;
     type F = __m512;
 
     #[inline(always)]

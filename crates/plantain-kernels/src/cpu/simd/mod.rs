@@ -9,12 +9,16 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod portable;
 
 #[cfg(target_arch = "x86_64")]
 pub(crate) use avx2::Avx2;
 #[cfg(target_arch = "x86_64")]
 pub(crate) use avx512::{Avx512, Avx512Bf16};
+#[cfg(target_arch = "aarch64")]
+use neon::Neon;
 pub(crate) use portable::Portable;
 
 use crate::cpu::isa::Isa;
@@ -25,6 +29,8 @@ use crate::cpu::isa::Isa;
 pub(crate) trait Lanes: Copy {
     /// How many values a vector holds.
     const COUNT: usize;
+    /// How many vectors the processor's registers hold.
+    const REGISTERS: usize;
     /// A vector.
     type F: Copy;
 
@@ -164,6 +170,8 @@ pub(crate) fn dispatch<K: Kernel>(isa: Isa, kernel: K) -> K::Output {
             // SAFETY: as above.
             unsafe { run(kernel, Avx2::new()) }
         }
+        #[cfg(target_arch = "aarch64")]
+        Isa::Neon { .. } => kernel.run(Neon),
         _ => kernel.run(Portable),
     }
 }

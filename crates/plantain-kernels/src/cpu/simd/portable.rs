@@ -30,6 +30,7 @@ fn floor(x: f32) -> f32 {
 
 impl<const FUSED: bool> Lanes for Single<FUSED> {
     const COUNT: usize = 1;
+    const REGISTERS: usize = 16;
     type F = f32;
 
     #[inline(always)]
@@ -148,6 +149,7 @@ fn each(f: impl Fn(usize) -> f32) -> Four {
 
 impl Lanes for Portable {
     const COUNT: usize = 4;
+    const REGISTERS: usize = 16;
     type F = Four;
 
     #[inline(always)]

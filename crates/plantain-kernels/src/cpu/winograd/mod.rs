@@ -18,7 +18,7 @@ use crate::cpu::geometry::{Band, Segment, band_groups, even_parts};
 use crate::cpu::isa::Isa;
 use crate::cpu::micro::{Kernel, ROWS, TileArguments, VECTOR, VECTORS, kernels};
 use crate::cpu::packed::PackedWeight;
-use crate::cpu::parallel::for_each;
+use crate::cpu::parallel::{for_each, threads};
 use crate::cpu::prologue::{Input, Run};
 use crate::cpu::scratch::{Scratch, SharedLanes, as_f32, as_f32_mut};
 use crate::cpu::simd::dispatch;
@@ -105,7 +105,7 @@ impl<'a> Winograd<'a> {
             .map(|bands| self.block(bands))
             .collect();
         // Threads share blocks where weights are many, so that those are read once, and otherwise take a block each.
-        let threads = rayon::current_num_threads();
+        let threads = threads();
         let apart = bytes == SMALL_BLOCK_BYTES && blocks.len() >= 3 * threads;
         for_each(
             apart,
