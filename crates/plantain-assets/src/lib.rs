@@ -25,7 +25,7 @@ mod shrink;
 pub use colour::{Rgb, RgbError};
 pub use cut_out::cut_out;
 pub use encode::{AssetFormat, EncodeError, Pixels, UnknownAssetFormat, encode};
-pub use fit::{Fit, Insets, UnknownFit, fit, fit_beside};
+pub use fit::{Fit, Insets, UnknownFit, contained, fit, fit_beside};
 pub use fonts::{FontError, Fonts, font_files};
 pub use measure::{HashError, Measures, PerceptualHash, Subject, Swatch, measure};
 pub use overlay::{Overlay, OverlayError};

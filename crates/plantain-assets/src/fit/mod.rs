@@ -112,8 +112,18 @@ pub fn fit_beside(
     extended.unwrap_or_else(|| resample(image, &window, size))
 }
 
-/// The whole of a picture that has pixels, as large as fits in `size`, which may not be without pixels.
-pub(crate) fn contained(image: &RgbImage, size: [u32; 2]) -> RgbImage {
+/// The whole of a picture as large as fits in `size`, which are width and height, resampled in linear light.
+///
+/// # Panics
+/// When the picture or `size` is without pixels.
+///
+/// ```
+/// use plantain_assets::contained;
+///
+/// let wide = image::RgbImage::new(64, 32);
+/// assert_eq!(contained(&wide, [16, 16]).dimensions(), (16, 8));
+/// ```
+pub fn contained(image: &RgbImage, size: [u32; 2]) -> RgbImage {
     let picture = image.dimensions().into();
     resample(image, &Window::whole(picture), inner_size(picture, size))
 }

@@ -4,7 +4,8 @@ mod page;
 
 use image::RgbImage;
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
-use plantain_assets::{TILES_PER_PAGE, Tile, contact_sheet};
+use plantain_assets::{TILES_PER_PAGE, Tile, contact_sheet, contained};
+use rayon::prelude::*;
 
 use crate::error::CampaignError;
 use crate::manifest::Line;
@@ -28,25 +29,37 @@ pub(crate) fn write(run: Run<'_>, store: &Store, lines: &[Line]) -> Result<(), C
         manifest.push(b'\n');
     }
     store.write_output(MANIFEST, &manifest)?;
-    let page = page::page(run, store, lines)?;
-    store.write_output(REPORT, page.as_bytes())?;
-    for (i, page) in lines.chunks(TILES_PER_PAGE).enumerate() {
-        let sheet = sheet(store, page)?;
-        store.write_output(&format!("contact-sheet-{}.png", i + 1), &sheet)?;
+    let mut thumbnails = Vec::with_capacity(lines.len());
+    for (i, lines) in lines.chunks(TILES_PER_PAGE).enumerate() {
+        let shown = lines.par_iter().map(|line| shown(store, line));
+        let shown = shown.collect::<Result<Vec<_>, _>>()?;
+        let (tiles, of_page): (Vec<_>, Vec<_>) = shown.into_iter().unzip();
+        thumbnails.extend(of_page);
+        store.write_output(&format!("contact-sheet-{}.png", i + 1), &sheet(&tiles)?)?;
     }
+    let page = page::page(run, lines, thumbnails)?;
+    store.write_output(REPORT, page.as_bytes())?;
     Ok(())
 }
 
-fn sheet(store: &Store, lines: &[Line]) -> Result<Vec<u8>, CampaignError> {
-    let tile = |line: &Line| -> Result<Tile, CampaignError> {
-        Ok(Tile {
-            image: picture(store, line)?.unwrap_or_else(|| RgbImage::new(TILE, TILE)),
-            label: line.prompt.clone(),
-            dimmed: line.decision.kept.is_none(),
-        })
+/// The picture of a line on a contact sheet, and its thumbnail on the page.
+fn shown(store: &Store, line: &Line) -> Result<(Tile, String), CampaignError> {
+    let picture = picture(store, line)?;
+    let thumbnail = picture.as_ref().map(page::thumbnail).transpose()?;
+    let image = match picture {
+        Some(picture) => contained(&picture, [TILE; 2]),
+        None => RgbImage::new(TILE, TILE),
     };
-    let tiles = lines.iter().map(tile).collect::<Result<Vec<_>, _>>()?;
-    let sheet = contact_sheet(&tiles, COLUMNS.min(tiles.len()), TILE);
+    let tile = Tile {
+        image,
+        label: line.prompt.clone(),
+        dimmed: line.decision.kept.is_none(),
+    };
+    Ok((tile, thumbnail.unwrap_or_default()))
+}
+
+fn sheet(tiles: &[Tile]) -> Result<Vec<u8>, CampaignError> {
+    let sheet = contact_sheet(tiles, COLUMNS.min(tiles.len()), TILE);
     // To be looked at once: 8 % larger, and 7 ms sooner for each picture on it.
     let mut bytes = Vec::new();
     let encoder =

@@ -6,17 +6,15 @@ use std::fmt::Write;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD as BASE64;
 use image::RgbImage;
-use image::imageops::{self, FilterType};
 use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment, Value};
-use plantain_assets::{AssetFormat, encode};
+use plantain_assets::{AssetFormat, contained, encode};
 use serde::Serialize;
 
-use super::{cannot, picture};
+use super::cannot;
 use crate::error::CampaignError;
 use crate::manifest::Line;
 use crate::run::Run;
-use crate::store::Store;
 
 const TEMPLATE: &str = include_str!("report.html");
 
@@ -55,14 +53,18 @@ struct Figure {
     value: String,
 }
 
-/// The page for `lines`.
-pub(super) fn page(run: Run<'_>, store: &Store, lines: &[Line]) -> Result<String, CampaignError> {
+/// The page for `lines`, with a thumbnail for each.
+pub(super) fn page(
+    run: Run<'_>,
+    lines: &[Line],
+    thumbnails: Vec<String>,
+) -> Result<String, CampaignError> {
     let mut environment = Environment::new();
     environment.set_auto_escape_callback(|_| AutoEscape::Html);
     let added = environment.add_template("report", TEMPLATE);
     let template = added.and_then(|()| environment.get_template("report"));
-    let cards = lines.iter().map(|line| card(run, store, line));
-    let cards = cards.collect::<Result<Vec<_>, _>>()?;
+    let cards = lines.iter().zip(thumbnails);
+    let cards = cards.map(|(line, image)| card(run, line, image)).collect();
     let campaign = &run.file.campaign;
     let values = Page {
         campaign: &campaign.name,
@@ -90,33 +92,26 @@ fn rows<'a>(run: Run<'a>) -> Vec<&'a str> {
     names.filter(|name| seen.insert(*name)).collect()
 }
 
-fn card<'a>(run: Run<'_>, store: &Store, line: &'a Line) -> Result<Card<'a>, CampaignError> {
-    let image = match picture(store, line)? {
-        Some(picture) => thumbnail(&picture)?,
-        None => String::new(),
-    };
+fn card<'a>(run: Run<'_>, line: &'a Line, image: String) -> Card<'a> {
     let assets = run.plan.shots[line.shot_number].assets.iter();
     let format = |number: usize| run.file.campaign.format[number].name.as_str();
     let formats: BTreeSet<&str> = assets.clone().map(|asset| format(asset.format)).collect();
     let rows: BTreeSet<&str> = assets.map(|asset| asset.of.as_str()).collect();
     let joined = |names: BTreeSet<&str>| names.into_iter().collect::<Vec<_>>().join("\n");
     let palette = line.drawn.iter().flat_map(|drawn| &drawn.checks.palette);
-    Ok(Card {
+    Card {
         line,
         image,
         formats: joined(formats),
         rows: joined(rows),
         colours: palette.map(|swatch| swatch.rgb.to_string()).collect(),
-    })
+    }
 }
 
 /// A picture as the address of a small JPEG.
-fn thumbnail(picture: &RgbImage) -> Result<String, CampaignError> {
-    let (width, height) = picture.dimensions();
-    let scale = f64::from(THUMBNAIL) / f64::from(width.max(height));
-    let side = |side: u32| ((f64::from(side) * scale).round() as u32).max(1);
-    let small = if scale < 1.0 {
-        &imageops::resize(picture, side(width), side(height), FilterType::Triangle)
+pub(super) fn thumbnail(picture: &RgbImage) -> Result<String, CampaignError> {
+    let small = if picture.width().max(picture.height()) > THUMBNAIL {
+        &contained(picture, [THUMBNAIL; 2])
     } else {
         picture
     };

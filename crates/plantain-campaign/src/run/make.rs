@@ -60,7 +60,8 @@ pub(super) fn make(
     let (sender, receiver) = channel();
     let shared = &*store;
     let outcome = thread::scope(|scope| {
-        for _ in 0..run.jobs.max(1) {
+        // Nothing is being drawn.
+        for _ in 0..run.jobs.max(rayon::current_num_threads()) {
             let sender = sender.clone();
             scope.spawn(|| {
                 let sender = sender;
