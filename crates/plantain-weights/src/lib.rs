@@ -37,6 +37,7 @@ mod plain;
 mod prune;
 mod recipe;
 mod sha256;
+mod subjects;
 mod tensors;
 mod write;
 

@@ -388,6 +388,10 @@ pub struct Manifest {
     /// A sentence or two for people.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
+    /// Everything that the model was taught to draw, each by its usual name and then others; empty for a model that draws
+    /// whatever its text encoder can read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub subjects: Vec<Vec<String>>,
     /// Name of the recipe that sampler and defaults are from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recipe: Option<String>,

@@ -398,6 +398,9 @@ impl Request {
                 "the negative prompt has no effect, because this run uses no classifier-free guidance".into(),
             );
         }
+        if !manifest.names_subject(&self.prompt) {
+            warnings.push(unknown_subject(manifest, &self.prompt));
+        }
         let (size, trained) = (self.size_for(manifest), native_size(manifest));
         if size != trained {
             warnings.push(format!(
@@ -423,6 +426,16 @@ impl Request {
         }
         warnings
     }
+}
+
+/// That a prompt names nothing that the model was taught to draw.
+fn unknown_subject(manifest: &Manifest, prompt: &str) -> String {
+    let (name, taught) = (&manifest.name, manifest.subjects.len());
+    let meant = manifest.misspelled_subject(prompt);
+    let meant = meant.map_or(String::new(), |meant| format!("; did you mean `{meant}`?"));
+    format!(
+        "`{name}` was taught to draw {taught} things, and the prompt names none of them, so expect another thing than it asks for (`plantain inspect` lists them){meant}"
+    )
 }
 
 /// Width and height that the model was made for.

@@ -31,6 +31,12 @@ pub(crate) fn run(args: &InspectArgs) -> Result<(), Failure> {
     };
     // Guidance evaluates the prompt and the negative prompt as one batch.
     let batch = if defaults.guidance > 1.0 { 2 } else { 1 };
+    let subjects = &model.manifest().subjects;
+    if !subjects.is_empty() {
+        let names: Vec<_> = subjects.iter().filter_map(|names| names.first()).collect();
+        let names = names.into_iter().map(String::as_str).collect::<Vec<_>>();
+        out::line(format_args!("draws {}: {}", names.len(), names.join(", ")))?;
+    }
     let memory = model.estimated_memory(width, height, batch);
     out::line(format_args!(
         "memory at {width}x{height}: about {} ({} weights as f32, {} intermediate values)",

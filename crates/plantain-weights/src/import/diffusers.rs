@@ -37,6 +37,8 @@ struct ModelCard {
     name: Option<String>,
     license: Option<String>,
     description: Option<String>,
+    #[serde(default)]
+    subjects: Vec<Vec<String>>,
     sampler: Option<SamplerKind>,
     steps: Option<u32>,
     guidance: Option<f64>,
@@ -216,6 +218,7 @@ fn manifest(root: &Path, components: Components) -> Result<Manifest, ReadError> 
         name: card.name.clone().unwrap_or_else(|| folder_name(root)),
         license: card.license.clone().or_else(|| readme_license(root)),
         description: card.description.clone(),
+        subjects: card.subjects,
         recipe: None,
         tokenizer: None,
         defaults: defaults(&sampler, &components),

@@ -57,7 +57,27 @@ impl Prepared {
             fingerprint: &model.fingerprint(),
         };
         let plan = Plan::new(&file, identity)?;
-        Ok(Self { file, model, plan })
+        let prepared = Self { file, model, plan };
+        if !args.quiet {
+            prepared.warn_of_subjects();
+        }
+        Ok(prepared)
+    }
+
+    /// Says how many prompts name nothing that the model was taught to draw.
+    fn warn_of_subjects(&self) {
+        let (manifest, shots) = (self.model.manifest(), &self.plan.shots);
+        let unknown = |shot: &&Shot| !manifest.names_subject(&shot.prompt);
+        let mut unknown = shots.iter().filter(unknown);
+        if let Some(first) = unknown.next() {
+            out::note(format_args!(
+                "warning: {} of {} prompts name nothing that `{}` was taught to draw, such as `{}` (`plantain inspect` lists it)",
+                1 + unknown.count(),
+                shots.len(),
+                manifest.name,
+                first.prompt
+            ));
+        }
     }
 
     /// Who draws, within the memory there is for the largest pictures.

@@ -123,6 +123,7 @@ pub(super) fn open(file: Container, path: &Path) -> Result<Model, ReadError> {
         name: file_stem(path),
         license: None,
         description: None,
+        subjects: Vec::new(),
         recipe: None,
         tokenizer: info,
         defaults: Defaults {
