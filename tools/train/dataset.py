@@ -102,13 +102,23 @@ class LatentSet:
         self.sizes = torch.tensor([float(len(bucket["latents"])) for bucket in self.buckets])
         self.generator = torch.Generator(device).manual_seed(seed)
         self.choice = torch.Generator().manual_seed(seed)
+        self.weights = None
         self.device = device
+
+    def weigh(self, weights):
+        """Lets pictures come up as often as the weights of each bucket [n] say, instead of all alike."""
+        self.weights = weights
+        self.sizes = torch.tensor([each.sum().item() for each in weights])
 
     def draw(self, count):
         """A random batch of one aspect; every use picks one of the captions anew."""
-        bucket = self.buckets[torch.multinomial(self.sizes, 1, generator=self.choice).item()]
+        number = torch.multinomial(self.sizes, 1, generator=self.choice).item()
+        bucket = self.buckets[number]
         amount, captions = bucket["tokens"].shape[:2]
-        rows = torch.randint(amount, (count,), generator=self.generator, device=self.device)
+        if self.weights:
+            rows = torch.multinomial(self.weights[number], count, replacement=True, generator=self.generator)
+        else:
+            rows = torch.randint(amount, (count,), generator=self.generator, device=self.device)
         which = torch.randint(captions, (count,), generator=self.generator, device=self.device)
         return Batch(bucket["latents"][rows].float(), bucket["tokens"][rows, which].long(),
                      bucket["facts"][rows, which].long())

@@ -38,7 +38,7 @@ def description(preset):
 
 def licence(preset):
     """Of all drawings that any part of the model was trained on: the autoencoder may be one that saw more."""
-    styles = {*preset.styles, *(PRESETS[AUTOENCODER].styles if preset.warm_start else ())}
+    styles = {*preset.styles, *(PRESETS[AUTOENCODER].styles if preset.goes_on_from else ())}
     return " AND ".join(sorted({source.licence for source in SOURCES if source.style in styles}))
 
 
@@ -71,6 +71,7 @@ def write_model(work, stage, preset, folder, notices, with_refiner):
     write_json(folder / "model.json", {
         "name": NAME,
         "description": description(preset),
+        "subjects": [list(thing.names) for thing in preset.things()],
         "license": licence(preset),
         "notices": "LICENSES.md",
         "sampler": "flow-euler",

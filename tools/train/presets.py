@@ -2,7 +2,8 @@
 
 The method is the same in all of them. Pictures are sixteen times as wide as their latents, so the same autoencoder
 serves all sizes. `warm` does not begin from nothing but from the first published model, whose pictures were half as
-large; it keeps its vocabulary and what its networks know, and moves them to the latents of the new autoencoder.
+large; it keeps its vocabulary and what its networks know, and moves them to the latents of the new autoencoder. `wide`
+goes on from there with a text encoder that has read of everything, and is shown more things.
 """
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,10 +12,14 @@ from tools.data.splits import STANDARD_KINDS
 from tools.data.vocabulary import COLOURS, load_things
 
 DOWNSCALING = 16
+# What a training may go on from.
+PACKAGE, MODEL = "package", "model"
 DATA = Path(__file__).parent.parent / "data"
 # What a preset is to know: a file of codes, or everything in the tables.
 CORE, EVERYDAY, ALL = DATA / "core_things.txt", DATA / "everyday_things.txt", None
-# What the first published model knows, under the names that it was told; models that go on from it know no more.
+# What the first published model knows, and the everyday things.
+WIDE = DATA / "wide_things.txt"
+# What the first published model knows, under the names that it was told.
 FIRST_THINGS_FOLDER = DATA / "first_things"
 FIRST_COLOURS = tuple(COLOURS)[:12]
 
@@ -34,7 +39,8 @@ class Preset:
     """One size of the whole training: the data, the networks, and the minutes each stage may take.
 
     `held_out` are the kinds of combinations that are never drawn. Without `student_parameters` the teacher is not
-    pruned. With `warm_start` the networks are those of a finished model that draws half as large.
+    pruned. `goes_on_from` is what lies in WORK/first: a `PACKAGE` that draws half as large, or a `MODEL` that knows
+    fewer things, those of the codes in `known`; otherwise training begins from nothing.
     """
 
     name: str
@@ -60,7 +66,8 @@ class Preset:
     minutes: dict = field(default_factory=dict)
     held_out: tuple = STANDARD_KINDS
     colours: tuple = tuple(COLOURS)
-    warm_start: bool = False
+    goes_on_from: str | None = None
+    known: tuple = ()
 
     @property
     def latent_side(self):
@@ -68,7 +75,7 @@ class Preset:
 
     def things(self):
         """The things to learn."""
-        if self.warm_start:
+        if self.goes_on_from == PACKAGE:
             return load_things(folder=FIRST_THINGS_FOLDER)
         return load_things(self.codes.read_text().split() if self.codes else None)
 
@@ -106,7 +113,16 @@ PRESETS = {
             teacher=None, batch=48, peak_rate=6e-4,
             ae_crop=256, ae_batch=4, pairs=4_096, sentences=0, student_parameters=None,
             minutes=dict(transfer=204, few_step=30, refiner=4, quantize=4),
-            held_out=("triple",), colours=FIRST_COLOURS, warm_start=True,
+            held_out=("triple",), colours=FIRST_COLOURS, goes_on_from=PACKAGE,
+        ),
+        Preset(
+            name="wide", codes=WIDE, styles=("3d", "flat", "cartoon"), mix="plain", aspects=SQUARE,
+            side=256, latent_channels=12, pictures=9_000, captions_each=8, vocabulary=3000, text_width=256, text_layers=4,
+            teacher=None, batch=48, peak_rate=6e-4,
+            ae_crop=256, ae_batch=4, pairs=4_096, sentences=12_000, student_parameters=None,
+            minutes=dict(text_encoder=12, widen=200, few_step=30, refiner=4, quantize=4),
+            held_out=("triple",), colours=FIRST_COLOURS, goes_on_from=MODEL,
+            known=tuple(thing.code for thing in load_things(folder=FIRST_THINGS_FOLDER)),
         ),
         Preset(
             name="gpu", codes=EVERYDAY, styles=EMOJI_STYLES, mix="full", aspects=MOSTLY_SQUARE,

@@ -193,7 +193,7 @@ def latents_of(args, preset, device):
     """What this preset's model leaves, beside what is wanted."""
     folder = args.work / "few_step"
     student = Generator.saved(folder, device).requires_grad_(False)
-    if not preset.warm_start:
+    if not preset.goes_on_from:
         return sampled(student, PairSet(args.work / "pairs.pt", preset.pairs).to(device))
     sampling = json.loads((folder / "sampling.json").read_text())
     return redrawn(student, LatentSet(args.work / "latents.pt", device, args.seed), sampling, REDRAWN)

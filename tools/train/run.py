@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 
 from tools.train.common import common_arguments
-from tools.train.presets import PRESETS
+from tools.train.presets import MODEL, PACKAGE, PRESETS
 
 
 @dataclass(frozen=True)
@@ -47,10 +47,19 @@ FROM_NOTHING = (
     Stage("pairs", "pairs.done"),
     *DRAWING_IN_FEW_STEPS,
 )
-FROM_A_MODEL = (
+FROM_A_PACKAGE = (
     Stage("unpack", "first/sampling.json", timed=False),
     Stage("dataset", "latents.pt", timed=False),
     Stage("transfer", "teacher/sampling.json"),
+    Stage("pairs", "pairs.done"),
+    *DRAWING_IN_FEW_STEPS,
+)
+FROM_A_MODEL = (
+    Stage("tokenizer", "tokenizer/vocab.json", timed=False),
+    Stage("sentences", "sentences.pt", timed=False),
+    Stage("dataset", "latents.pt", timed=False),
+    Stage("text_encoder", "text_encoder_trained.pt"),
+    Stage("widen", "teacher/sampling.json"),
     Stage("pairs", "pairs.done"),
     *DRAWING_IN_FEW_STEPS,
 )
@@ -58,8 +67,8 @@ FROM_A_MODEL = (
 
 def stages_of(preset):
     """The stages of a preset in order."""
-    if preset.warm_start:
-        return FROM_A_MODEL
+    if preset.goes_on_from:
+        return {PACKAGE: FROM_A_PACKAGE, MODEL: FROM_A_MODEL}[preset.goes_on_from]
     return [stage for stage in FROM_NOTHING if preset.student_parameters or stage not in PRUNING]
 
 

@@ -20,11 +20,16 @@ STEPS, GUIDANCE = 6, 1.5
 FITTED = 256
 
 
-def linear_map(inputs, outputs):
-    """Weights [to, from] and offsets [to] of the best map from the channels of one kind of latents to another's."""
-    known, wanted = (latents.movedim(1, -1).flatten(0, -2).double() for latents in (inputs, outputs))
+def linear_map(inputs, outputs, ridge=0.0):
+    """Weights [to, from] and offsets [to] of the best map from the channels of one kind of states to another's.
+
+    `ridge`, a share of the inputs' mean square, keeps weights small where inputs hardly differ.
+    """
+    known, wanted = (states.movedim(1, -1).flatten(0, -2).double() for states in (inputs, outputs))
     known = torch.cat([known, torch.ones_like(known[:, :1])], 1)
-    solution = torch.linalg.lstsq(known, wanted).solution.float()
+    small = torch.eye(known.shape[1], dtype=known.dtype) * (ridge * known.pow(2).sum(0).mean()).sqrt()
+    none = torch.zeros(len(small), wanted.shape[1], dtype=wanted.dtype)
+    solution = torch.linalg.lstsq(torch.cat([known, small]), torch.cat([wanted, none])).solution.float()
     return solution[:-1].T, solution[-1]
 
 
@@ -57,14 +62,15 @@ def in_new_latents(unet, old, new):
 class Trainee(torch.nn.Module):
     """The denoiser; its text encoder stays as it is."""
 
-    def __init__(self, generator):
+    def __init__(self, generator, draw_times=draw_times):
         super().__init__()
+        self.draw_times = draw_times
         generator.text_encoder.requires_grad_(False)
         self.generator = generator
 
     def losses(self, drawn):
         """Loss of one batch, which is also what the log shows."""
-        times, noise = draw_times(len(drawn.latents), drawn.latents.device), torch.randn_like(drawn.latents)
+        times, noise = self.draw_times(len(drawn.latents), drawn.latents.device), torch.randn_like(drawn.latents)
         with torch.no_grad():
             text = self.generator.read(drawn.tokens)
         flow = F.mse_loss(self.generator.velocity(mix(drawn.latents, noise, times), times, text), noise - drawn.latents)
