@@ -1,8 +1,8 @@
 """Judges a model that redraws the drawings it knows: how near its pictures come to them, and whether they are those asked for.
 
-    python -m tools.eval.drawings --preset warm
+    python -m tools.eval.drawings --preset wide
 
-Draws 72 fixed prompts of combinations that were never trained, by the teacher and in a few steps by the finished model,
+Draws fixed prompts of combinations that were never trained (PRESET_prompts.txt), by the teacher and in a few steps by the finished model,
 without and with the refiner; encodes drawings that were never trained on, and draws them again with other captions. Writes WORK/drawings/report.json and
 sheets. A picture counts as the thing, the style and the ground whose drawing it is most like, among all, at 32 x 32.
 """
@@ -29,7 +29,7 @@ from tools.train.networks import Codec, Generator, noise_for
 from tools.train.presets import PRESETS
 from tools.train.refiner import load_refiner, refine
 
-PROMPTS = Path(__file__).with_name("prompts.txt")
+FOLDER = Path(__file__).parent
 ENCODED = 64
 BATCH = 4
 STRENGTHS = (0.3, 0.5, 0.7, 0.85)
@@ -107,7 +107,7 @@ def read_wishes(preset):
     """What the fixed prompts ask for."""
     every = [Wish(thing, style, colour) for thing in preset.things() for style in preset.styles for colour in preset.colours]
     by_caption = {wish.caption: wish for wish in every}
-    return [by_caption[line] for line in PROMPTS.read_text().splitlines()]
+    return [by_caption[line] for line in (FOLDER / f"{preset.name}_prompts.txt").read_text().splitlines()]
 
 
 def grounds(pictures, preset):

@@ -23,7 +23,7 @@ READ = 8_000
 # Text states hardly differ in some directions; see `linear_map`.
 RIDGE = 1e-3
 # How much more often a drawing comes up whose thing is new.
-FAVOUR = 4.0
+FAVOUR = 2.0
 # What is new is what to draw, which noisy times decide; how drawings look in detail is known.
 TIME_SHIFT = 0.6
 UNIFORM_TIME_SHARE = 0.2
