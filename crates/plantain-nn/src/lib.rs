@@ -26,6 +26,7 @@ pub use config::{
 pub use decoder::{Decoder, KlDecoder, TinyDecoder};
 pub use embedding::guidance_scale_embedding;
 pub use encoder::{Encoder, KlEncoder, TinyEncoder};
+pub use layers::StoredRows;
 pub use plantain_kernels::{Packing, Precision, Storage, multiplies_bf16};
 pub use refiner::Refiner;
 pub use tap::Tap;

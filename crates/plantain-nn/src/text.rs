@@ -1,11 +1,13 @@
 //! The text encoder (source: transformers `modeling_clip.py`, `CLIPTextModel`).
 
+use std::sync::Arc;
+
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use plantain_kernels::{Activation, Packing};
 
 use crate::config::{TextActivation, TextEncoderConfig};
-use crate::layers::{After, Before, Embedding, LayerNorm, Linear};
+use crate::layers::{After, Before, Embedding, LayerNorm, Linear, StoredRows};
 use crate::tap::Tap;
 use crate::transformer::SelfAttending;
 
@@ -131,6 +133,11 @@ impl TextEncoderConfig {
 }
 
 impl ClipTextModel {
+    /// Looks tokens up in `rows` from now on, which are those of the table `embeddings.token_embedding`.
+    pub fn look_tokens_up_in(&mut self, rows: Arc<dyn StoredRows>) {
+        self.embeddings.token_embedding.read_from(rows);
+    }
+
     /// Moves the weights to where and into the layout in which kernels read them.
     pub fn pack(&mut self, packing: &Packing) {
         self.embeddings.token_embedding.pack(packing);

@@ -13,10 +13,13 @@ use crate::error::{LoadError, ReadError};
 use crate::import;
 use crate::load::{ExpectedTensor, expected_tensors, load_module};
 use crate::manifest::{Component, FORMAT_VERSION, Manifest};
-use crate::tensors::{NamedTensor, TensorSource};
+use crate::tensors::{NamedTensor, RowsInFile, TensorSource};
 
 /// Numbers in a tensor from which on the memory that reading it took, as f32, is worth handing back.
 const LARGE: usize = 4 << 20;
+
+/// The table that the text encoder looks tokens up in.
+const TOKEN_TABLE: &str = "text_encoder.embeddings.token_embedding.weight";
 
 /// Key of the manifest in the `__metadata__` of a package.
 pub const MANIFEST_KEY: &str = "plantain.manifest";
@@ -248,7 +251,13 @@ impl Model {
             &self.manifest.components.text_encoder,
         )?;
         let network = config.init(&target.parameters());
-        self.load(network, Component::TextEncoder, target, ClipTextModel::pack)
+        let pack = |network: &mut ClipTextModel, packing: &Packing| {
+            if let Some(rows) = RowsInFile::of(&self.tensors, TOKEN_TABLE) {
+                network.look_tokens_up_in(Arc::new(rows));
+            }
+            network.pack(packing);
+        };
+        self.load(network, Component::TextEncoder, target, pack)
     }
 
     /// Loads the denoising network.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use plantain_formats::ElementType;
+use plantain_nn::StoredRows;
 use rayon::prelude::*;
 
 use crate::change::Change;
@@ -532,6 +533,37 @@ impl TensorSource {
     }
 }
 
+/// The rows of a matrix that are read where they are stored.
+#[derive(Debug)]
+pub(crate) struct RowsInFile {
+    file: Arc<Container>,
+    stored: Stored,
+    float: FloatType,
+}
+
+impl RowsInFile {
+    /// Those of the matrix with the stable name `name`; `None` where its numbers are not floats that lie there row by row, just
+    /// as they are.
+    pub(crate) fn of(source: &TensorSource, name: &str) -> Option<Self> {
+        let (_, tensor) = source.get_named(name)?;
+        let float = tensor.plain_type()?;
+        let entry = source.entries.get(name)?;
+        Some(Self {
+            file: Arc::clone(&entry.file),
+            stored: entry.stored.clone(),
+            float,
+        })
+    }
+}
+
+impl StoredRows for RowsInFile {
+    fn read(&self, index: usize, row: &mut [f32]) {
+        let bytes = row.len() * self.float.size();
+        let table = self.file.data(&self.stored);
+        self.float.decode(&table[index * bytes..][..bytes], row);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -550,6 +582,23 @@ mod tests {
             };
             assert_eq!(tensor.to_f32(), Err(ValueError::NonFinite));
         }
+    }
+
+    #[test]
+    fn rows_are_read_where_they_lie() {
+        let folder = "../../tests/fixtures/weights/turbo";
+        let model = crate::Model::open(std::path::Path::new(folder)).unwrap();
+        let name = "text_encoder.embeddings.token_embedding.weight";
+        let rows = RowsInFile::of(model.tensors(), name).unwrap();
+        let table = model.tensors().get(name).unwrap();
+        let width = table.shape[1];
+        let table = table.to_f32().unwrap();
+        for (index, expected) in table.chunks(width).enumerate() {
+            let mut row = vec![0.0; width];
+            rows.read(index, &mut row);
+            assert_eq!(row, expected);
+        }
+        assert!(RowsInFile::of(model.tensors(), "text_encoder.nothing").is_none());
     }
 
     #[test]

@@ -14,7 +14,7 @@ use burn::tensor::{Tensor, activation};
 use plantain_kernels::{self as kernels, Activation, Fusion, PackedLayer};
 
 pub use conv::Conv2d;
-pub use embedding::Embedding;
+pub use embedding::{Embedding, StoredRows};
 pub use linear::Linear;
 pub use norm::{GroupNorm, LayerNorm};
 
