@@ -2,7 +2,7 @@
 from dataclasses import dataclass, field
 
 from tools.data.subjects import subject_of
-from tools.data.vocabulary import STYLES
+from tools.data.vocabulary import COLOURS, STYLES
 from tools.data.words import Words, with_article
 
 EMPTY_CHANCE = 0.10
@@ -34,6 +34,11 @@ FORMS = {
     "pattern": LONG + SHORT, "tile": LONG + SHORT, "banner": LONG + SHORT,
 }
 TYPICAL = LONG[0][1]
+
+# What people say around a thing that the drawing does not follow: its pictures stay as they are.
+LEADS = ("", "", "", "a picture of", "an image of", "a drawing of", "an illustration of", "an icon of", "draw me", "please draw", "one")
+ADJECTIVES = ("cute", "small", "little", "big", "large", "happy", "funny", "simple", "beautiful", "shiny", "old", "new", *COLOURS)
+ADJECTIVE_CHANCE = 0.75
 
 # What may be said of a landscape: after a subject, and by itself; "{wall}" stands for the wall of a named colour.
 LANDSCAPE_WORDS = {
@@ -128,9 +133,30 @@ def typical(scene):
     return fill(scene, TYPICAL, Words()).text
 
 
-def write(scene, rng):
-    """A random caption for a scene; some are empty, for guidance."""
+def loosely(scene, rng):
+    """A caption of a single thing with words that its drawing does not follow, so that they do no harm."""
+    words = Words(rng)
+    _, brief, stated = subject_of(scene, words)
+    article = scene.figures[0].thing.article
+    noun = f"{rng.choice(ADJECTIVES)} {brief}" if rng.random() < ADJECTIVE_CHANCE else brief
+    subject = noun if article == "" else with_article(noun)
+    lead = rng.choice(LEADS)
+    if lead == "one":
+        lead, subject = ("", subject) if article == "" else (lead, noun)
+    text = f"{lead} {subject}".strip()
+    style, on_background = words.pick(STYLES[scene.style][0], STYLES[scene.style][1:]), background_of(scene.backdrop, words)[0]
+    if rng.random() < 0.6:
+        text, stated = f"{text}, {style}", stated | {"style": scene.style}
+    if rng.random() < 0.7:
+        text, stated = f"{text}, {on_background}", stated | background_facts(scene.backdrop)
+    return Caption(text, stated)
+
+
+def write(scene, rng, loose=0.0):
+    """A random caption for a scene; some are empty, for guidance, and a share of those of single things is loose."""
     if rng.random() < EMPTY_CHANCE:
         return Caption("")
+    if loose and scene.kind == "single" and rng.random() < loose:
+        return loosely(scene, rng)
     weights, forms = zip(*FORMS[scene.kind])
     return fill(scene, rng.choices(forms, weights)[0], Words(rng))

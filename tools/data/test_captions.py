@@ -4,7 +4,7 @@ import re
 import unittest
 from dataclasses import replace
 
-from tools.data.captions import FORMS, fill, typical, write
+from tools.data.captions import FORMS, LEADS, fill, loosely, typical, write
 from tools.data.scenes import MIXES, Backdrop, Figure, Planner, Scene
 from tools.data.vocabulary import COLOURS, STYLES, Thing
 from tools.data.words import COLOUR_SYNONYMS, Words, with_article
@@ -133,6 +133,28 @@ class Truth(unittest.TestCase):
     def test_no_second_in_front_of(self):
         for scene, caption in samples(3000, kinds={"pair": 1}):
             self.assertLessEqual(caption.text.count("in front of") + caption.text.count("behind"), 1)
+
+
+class Loose(unittest.TestCase):
+    def test_names_the_thing_and_states_no_more_than_it_says(self):
+        rng = random.Random(0)
+        for thing in (DOG, SCISSORS, THINGS[8]):
+            scene = scene_of(thing)
+            captions = [loosely(scene, rng) for _ in range(300)]
+            for caption in captions:
+                self.assertIn(thing.name.removeprefix("nice "), caption.text)
+                self.assertEqual("style" in caption.stated, any(word in caption.text for word in STYLES["3d"]))
+                self.assertEqual("colour" in caption.stated, caption.text.endswith(("teal", "teal background", "turquoise", "turquoise background")))
+                self.assertNotIn("object_colour", caption.stated)
+                self.assertNotRegex(caption.text, r"\ba (igloo|old|orange)|\ban (dog|cute)|\b(a|an|one) (\w+ )?scissors|  ")
+            self.assertGreater(len({caption.text for caption in captions}), 200)
+
+    def test_only_a_share_of_captions_is_loose(self):
+        rng, scene = random.Random(0), scene_of(DOG)
+        leads = tuple(lead for lead in LEADS if lead not in ("", "one"))
+        count = [sum(write(scene, rng, loose).text.startswith(leads) for _ in range(500)) for loose in (0.0, 0.5)]
+        self.assertEqual(count[0], 0)
+        self.assertGreater(count[1], 80)
 
 
 class Variety(unittest.TestCase):

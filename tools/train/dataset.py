@@ -44,12 +44,12 @@ def planner_for(preset, parts, split="seen"):
         preset.things(), list(preset.styles), parts.available, MIXES[preset.mix], split, preset.held_out, preset.colours)
 
 
-def plan_chunk(planner, tokenizer, captions_each, aspect, job):
+def plan_chunk(planner, tokenizer, captions_each, loose, aspect, job):
     """Scenes with the tokens [n, captions, length] and stated facts [n, captions, facts] of their captions."""
     seed, count = job
     rng, classes = random.Random(seed), fact_classes()
     scenes = [planner.draw(rng, aspect=aspect) for _ in range(count)]
-    captions = [write(scene, rng) for scene in scenes for _ in range(captions_each)]
+    captions = [write(scene, rng, loose) for scene in scenes for _ in range(captions_each)]
     ids = tokenizer([caption.text for caption in captions], padding="max_length", truncation=True)["input_ids"]
     facts = [[classes[fact].get(caption.stated.get(fact), NOT_STATED) for fact in FACTS] for caption in captions]
     shape = (count, captions_each, -1)
@@ -63,7 +63,7 @@ def encode_bucket(planner, tokenizer, preset, aspect, count, painter, codec, see
     batch = PAINT_BATCH[codec.device.type]
     # Fresh processes: forked ones wait for ever for threads that torch had here and that did not come along.
     with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
-        plans = pool.map(partial(plan_chunk, planner, tokenizer, preset.captions_each, aspect), jobs)
+        plans = pool.map(partial(plan_chunk, planner, tokenizer, preset.captions_each, preset.loose, aspect), jobs)
         for scenes, chunk_tokens, chunk_facts in plans:
             tokens.append(chunk_tokens)
             facts.append(chunk_facts)
@@ -129,7 +129,7 @@ class CaptionSet:
 
     def __init__(self, preset, parts, tokenizer, device, seed):
         job = seed, preset.pictures
-        _, self.tokens, self.facts = plan_chunk(planner_for(preset, parts), tokenizer, 1, (1, 1), job)
+        _, self.tokens, self.facts = plan_chunk(planner_for(preset, parts), tokenizer, 1, preset.loose, (1, 1), job)
         self.shape = preset.latent_channels, preset.latent_side, preset.latent_side
         self.generator = torch.Generator().manual_seed(seed)
         self.device = device

@@ -40,7 +40,8 @@ class Preset:
 
     `held_out` are the kinds of combinations that are never drawn. Without `student_parameters` the teacher is not
     pruned. `goes_on_from` is what lies in WORK/first: a `PACKAGE` that draws half as large, or a `MODEL` that knows
-    fewer things, those of the codes in `known`; otherwise training begins from nothing.
+    fewer things, those of the codes in `known`; otherwise training begins from nothing. `loose` is the share of captions
+    with words that drawings do not follow.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Preset:
     colours: tuple = tuple(COLOURS)
     goes_on_from: str | None = None
     known: tuple = ()
+    loose: float = 0.0
 
     @property
     def latent_side(self):
@@ -122,7 +124,7 @@ PRESETS = {
             ae_crop=256, ae_batch=4, pairs=4_096, sentences=12_000, student_parameters=None,
             minutes=dict(text_encoder=12, widen=200, few_step=30, refiner=4, quantize=4),
             held_out=("triple",), colours=FIRST_COLOURS, goes_on_from=MODEL,
-            known=tuple(thing.code for thing in load_things(folder=FIRST_THINGS_FOLDER)),
+            known=tuple(thing.code for thing in load_things(folder=FIRST_THINGS_FOLDER)), loose=0.3,
         ),
         Preset(
             name="gpu", codes=EVERYDAY, styles=EMOJI_STYLES, mix="full", aspects=MOSTLY_SQUARE,
