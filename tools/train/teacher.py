@@ -25,10 +25,10 @@ STEPS, GUIDANCE = 30, 1.8
 PREVIEW_STEPS = 8
 
 
-def draw_times(count, device):
-    """Logit-normal times with a uniform share."""
-    times = torch.sigmoid(torch.randn(count, device=device))
-    uniform = torch.rand(count, device=device) < UNIFORM_TIME_SHARE
+def draw_times(count, device, shift=0.0, uniform_share=UNIFORM_TIME_SHARE):
+    """Logit-normal times, moved towards noise by a positive shift, with a uniform share."""
+    times = torch.sigmoid(torch.randn(count, device=device) + shift)
+    uniform = torch.rand(count, device=device) < uniform_share
     return torch.where(uniform, torch.rand(count, device=device), times)
 
 

@@ -77,16 +77,17 @@ class Trainee(torch.nn.Module):
         return flow, (flow.detach(),)
 
 
-def main(words=None):
-    args = common_arguments(__doc__).parse_args(words)
-    preset, device = PRESETS[args.preset], set_up(args.seed)
-    first = Generator.saved(args.work / "first", device)
-    unet = in_new_latents(first.unet.cpu(), *same_pictures(args, preset, device))
-    generator = Generator(first.tokenizer, first.text_encoder, unet, device)
-    loop = Loop(args, "transfer", Trainee(generator), device, ["flow"], preset.peak_rate, decay_share=0.6)
+def learn_on(args, preset, device, generator, stage, draw_times=draw_times, decay_share=0.6, weigh=None):
+    """Trains the denoiser of a generator on from what it knows, and saves it as the teacher.
+
+    `weigh` tells from what their captions state [n, captions, facts] how often pictures come up [n].
+    """
+    loop = Loop(args, stage, Trainee(generator, draw_times), device, ["flow"], preset.peak_rate, decay_share)
     torch.manual_seed(args.seed + loop.step)
     data = LatentSet(args.work / "latents.pt", device, args.seed + loop.step)
-    preview = Preview(args, preset, "transfer", device)
+    if weigh:
+        data.weigh([weigh(bucket["facts"]) for bucket in data.buckets])
+    preview = Preview(args, preset, stage, device)
     generator.compile()
 
     def draw(workers):
@@ -94,6 +95,14 @@ def main(words=None):
 
     loop.run(draw, Trainee.losses, lambda: preview.draw(generator, loop.step, STEPS, GUIDANCE))
     generator.save(args.work / "teacher", steps=STEPS, guidance=GUIDANCE, trained_steps=loop.step)
+
+
+def main(words=None):
+    args = common_arguments(__doc__).parse_args(words)
+    preset, device = PRESETS[args.preset], set_up(args.seed)
+    first = Generator.saved(args.work / "first", device)
+    unet = in_new_latents(first.unet.cpu(), *same_pictures(args, preset, device))
+    learn_on(args, preset, device, Generator(first.tokenizer, first.text_encoder, unet, device), "transfer")
 
 
 if __name__ == "__main__":

@@ -5,20 +5,20 @@ old ones seen through the best linear maps between what both encoders make of th
 learns on, most of the time from the things that are new to it; the text encoder stays as it is.
 """
 import random
+from functools import partial
 
 import torch
 from transformers import CLIPTokenizer
 
 from tools.data.captions import write
 from tools.data.compose import Parts
-from tools.train.common import Loop, common_arguments, pack_folder, set_up
-from tools.train.dataset import FACTS, LatentSet, fact_classes, planner_for
+from tools.train.common import common_arguments, pack_folder, set_up
+from tools.train.dataset import FACTS, fact_classes, planner_for
 from tools.train.networks import Generator, build_text_encoder, build_unet
 from tools.train.presets import PRESETS
-from tools.train.teacher import Preview, mix
-from tools.train.transfer import Trainee, linear_map
+from tools.train.teacher import draw_times
+from tools.train.transfer import learn_on, linear_map
 
-STEPS, GUIDANCE = 6, 1.5
 READ = 8_000
 # Text states hardly differ in some directions; see `linear_map`.
 RIDGE = 1e-3
@@ -29,13 +29,6 @@ TIME_SHIFT = 0.6
 UNIFORM_TIME_SHARE = 0.2
 TEXT_LAYERS = ("attn2.to_k.weight", "attn2.to_v.weight")
 POOLED_LAYER = "class_embedding.linear_1"
-
-
-def draw_noisy_times(count, device):
-    """Logit-normal times moved towards noise, with a uniform share."""
-    times = torch.sigmoid(torch.randn(count, device=device) + TIME_SHIFT)
-    uniform = torch.rand(count, device=device) < UNIFORM_TIME_SHARE
-    return torch.where(uniform, torch.rand(count, device=device), times)
 
 
 def captions_of(preset, parts, seed):
@@ -89,7 +82,7 @@ def for_other_text(unet, states, pooled, ridge=RIDGE):
     return moved
 
 
-def text_encoder_of(preset, work, device):
+def text_encoder_of(preset, work):
     """The new vocabulary and the text encoder that `text_encoder` has trained for it, without a denoiser."""
     tokenizer = CLIPTokenizer.from_pretrained(work / "tokenizer")
     encoder = build_text_encoder(tokenizer, preset)
@@ -102,7 +95,7 @@ def text_encoder_of(preset, work, device):
 def widened(args, preset, device):
     """The generator to train: the known denoiser behind the new text encoder."""
     first = Generator.saved(args.work / "first", device)
-    tokenizer, encoder = text_encoder_of(preset, args.work, device)
+    tokenizer, encoder = text_encoder_of(preset, args.work)
     reader = Generator(tokenizer, encoder, first.unet, device)
     captions = captions_of(preset, Parts(pack_folder(args), preset.things(), list(preset.styles)), args.seed)
     states, pooled = read_alike((reader, first), captions)
@@ -120,19 +113,9 @@ def favour(facts, known):
 def main(words=None):
     args = common_arguments(__doc__).parse_args(words)
     preset, device = PRESETS[args.preset], set_up(args.seed)
-    generator = widened(args, preset, device)
-    loop = Loop(args, "widen", Trainee(generator, draw_noisy_times), device, ["flow"], preset.peak_rate, decay_share=0.5)
-    torch.manual_seed(args.seed + loop.step)
-    data = LatentSet(args.work / "latents.pt", device, args.seed + loop.step)
-    data.weigh([favour(bucket["facts"], preset.known) for bucket in data.buckets])
-    preview = Preview(args, preset, "widen", device)
-    generator.compile()
-
-    def draw(workers):
-        return [data.draw(preset.batch // workers) for _ in range(workers)]
-
-    loop.run(draw, Trainee.losses, lambda: preview.draw(generator, loop.step, STEPS, GUIDANCE))
-    generator.save(args.work / "teacher", steps=STEPS, guidance=GUIDANCE, trained_steps=loop.step)
+    times = partial(draw_times, shift=TIME_SHIFT, uniform_share=UNIFORM_TIME_SHARE)
+    learn_on(args, preset, device, widened(args, preset, device), "widen", times, decay_share=0.5,
+             weigh=partial(favour, known=preset.known))
 
 
 if __name__ == "__main__":

@@ -274,7 +274,7 @@ pub(crate) struct RenderArgs {
     #[arg(long, value_name = "MB")]
     pub(crate) memory: Option<u64>,
 
-    /// Threads that fit, draw over and write beside
+    /// Threads that measure and write beside drawing
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
     pub(crate) jobs: u32,
 

@@ -24,8 +24,8 @@ impl Manifest {
         let prompt = words(prompt);
         let is_named = |name: &String| {
             let name = words(name);
-            let places = prompt.windows(name.len().max(1));
-            places.into_iter().any(|place| is_same(place, &name))
+            let mut places = prompt.windows(name.len().max(1));
+            places.any(|place| is_same(place, &name))
         };
         self.subjects.is_empty() || self.subjects.iter().flatten().any(is_named)
     }

@@ -26,7 +26,7 @@ pub struct Run<'a> {
     pub plan: &'a Plan,
     /// Folder that everything goes into.
     pub folder: &'a Path,
-    /// Threads that measure, fit, draw over and write beside the one that draws.
+    /// Threads that measure and write beside the one that draws. Assets are made on at least all cores, when it is done.
     pub jobs: usize,
 }
 

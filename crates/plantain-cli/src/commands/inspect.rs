@@ -33,8 +33,8 @@ pub(crate) fn run(args: &InspectArgs) -> Result<(), Failure> {
     let batch = if defaults.guidance > 1.0 { 2 } else { 1 };
     let subjects = &model.manifest().subjects;
     if !subjects.is_empty() {
-        let names: Vec<_> = subjects.iter().filter_map(|names| names.first()).collect();
-        let names = names.into_iter().map(String::as_str).collect::<Vec<_>>();
+        let usual = subjects.iter().filter_map(|names| names.first());
+        let names: Vec<&str> = usual.map(String::as_str).collect();
         out::line(format_args!("draws {}: {}", names.len(), names.join(", ")))?;
     }
     let memory = model.estimated_memory(width, height, batch);

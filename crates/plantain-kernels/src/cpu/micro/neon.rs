@@ -1,4 +1,4 @@
-//! Tiles in 128-bit registers of aarch64, computed in parts of all rows by two or three quarter vectors: 16 or 24
+//! Tiles in 128-bit registers of aarch64, computed in parts of all rows by up to three quarter vectors: at most 24
 //! accumulators of 32 registers.
 //!
 //! A weight is a lane of a register of four rows, which multiplications take as it is. All parts of a tile read the same
@@ -37,16 +37,42 @@ macro_rules! op {
     };
 }
 
+/// Four sums.
+trait Sum: Copy {
+    /// What to begin with.
+    fn zero() -> Self;
+    /// The sums as f32.
+    fn float(self) -> float32x4_t;
+}
+
+impl Sum for float32x4_t {
+    #[inline(always)]
+    fn zero() -> Self {
+        op!(vdupq_n_f32(0.0))
+    }
+    #[inline(always)]
+    fn float(self) -> float32x4_t {
+        self
+    }
+}
+
+impl Sum for int32x4_t {
+    #[inline(always)]
+    fn zero() -> Self {
+        op!(vdupq_n_s32(0))
+    }
+    #[inline(always)]
+    fn float(self) -> float32x4_t {
+        op!(vcvtq_f32_s32(self))
+    }
+}
+
 /// The arithmetic of a precision, on registers of four lanes.
 trait Product {
-    type Sum: Copy;
+    type Sum: Sum;
     type Weights: Copy;
     type Source: Copy;
 
-    /// The sum to begin with.
-    fn zero() -> Self::Sum;
-    /// The sum as f32.
-    fn float(sum: Self::Sum) -> float32x4_t;
     /// The weights of four rows, from their lanes.
     fn weights(lanes: uint32x4_t) -> Self::Weights;
     /// Four pixels, from their lanes.
@@ -66,14 +92,6 @@ impl Product for Single {
     type Weights = float32x4_t;
     type Source = float32x4_t;
 
-    #[inline(always)]
-    fn zero() -> float32x4_t {
-        op!(vdupq_n_f32(0.0))
-    }
-    #[inline(always)]
-    fn float(sum: float32x4_t) -> float32x4_t {
-        sum
-    }
     #[inline(always)]
     fn weights(lanes: uint32x4_t) -> float32x4_t {
         op!(vreinterpretq_f32_u32(lanes))
@@ -108,14 +126,6 @@ impl Product for Pair {
     type Weights = [float32x4_t; 2];
     type Source = [float32x4_t; 2];
 
-    #[inline(always)]
-    fn zero() -> float32x4_t {
-        op!(vdupq_n_f32(0.0))
-    }
-    #[inline(always)]
-    fn float(sum: float32x4_t) -> float32x4_t {
-        sum
-    }
     #[inline(always)]
     fn weights(lanes: uint32x4_t) -> [float32x4_t; 2] {
         even_and_odd(lanes)
@@ -153,14 +163,6 @@ impl Product for Quad {
     type Source = int8x16_t;
 
     #[inline(always)]
-    fn zero() -> int32x4_t {
-        op!(vdupq_n_s32(0))
-    }
-    #[inline(always)]
-    fn float(sum: int32x4_t) -> float32x4_t {
-        op!(vcvtq_f32_s32(sum))
-    }
-    #[inline(always)]
     fn weights(lanes: uint32x4_t) -> int32x4_t {
         op!(vreinterpretq_s32_u32(lanes))
     }
@@ -187,14 +189,6 @@ impl Product for Dot {
     type Weights = int8x16_t;
     type Source = int8x16_t;
 
-    #[inline(always)]
-    fn zero() -> int32x4_t {
-        Quad::zero()
-    }
-    #[inline(always)]
-    fn float(sum: int32x4_t) -> float32x4_t {
-        Quad::float(sum)
-    }
     #[inline(always)]
     fn weights(lanes: uint32x4_t) -> int8x16_t {
         op!(vreinterpretq_s8_u32(lanes))
@@ -231,7 +225,7 @@ unsafe fn dot_tile<const Q: usize, const PARTS: usize>(arguments: &TileArguments
 
 /// A tile in `PARTS` parts of all rows by `Q` quarter vectors.
 unsafe fn tile<P: Product, const Q: usize, const PARTS: usize>(arguments: &TileArguments<'_>) {
-    let mut sums = [[[P::zero(); Q]; ROWS]; PARTS];
+    let mut sums = [[[P::Sum::zero(); Q]; ROWS]; PARTS];
     let turn = (TURN / arguments.taps.len()).max(1);
     for first in (0..arguments.groups).step_by(turn) {
         let groups = first..arguments.groups.min(first + turn);
@@ -245,7 +239,7 @@ unsafe fn tile<P: Product, const Q: usize, const PARTS: usize>(arguments: &TileA
             let lane = (row * PARTS + part) * Q * QUARTER;
             for (quarter, &sum) in sums.iter().enumerate() {
                 // SAFETY: the caller promises that the tile is writable.
-                unsafe { vst1q_f32(arguments.tile.add(lane + quarter * QUARTER), P::float(sum)) };
+                unsafe { vst1q_f32(arguments.tile.add(lane + quarter * QUARTER), sum.float()) };
             }
         }
     }
