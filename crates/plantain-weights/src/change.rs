@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use crate::container::{Container, Stored};
 use crate::float::is_finite;
-use crate::tensors::TensorRef;
+use crate::tensor::TensorRef;
 
 /// `scale * up * down`, added to a weight `[out, ..]`.
 #[derive(Debug, Clone)]

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use crate::error::ScaleProblem;
 use crate::float::{FloatType, is_finite};
-use crate::tensors::{TensorRef, ValueError};
+use crate::tensor::{TensorRef, ValueError};
 
 /// Name of the scales of the weight `weight`.
 pub(crate) fn scales_name(weight: &str) -> String {

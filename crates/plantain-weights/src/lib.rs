@@ -38,6 +38,7 @@ mod prune;
 mod recipe;
 mod sha256;
 mod subjects;
+mod tensor;
 mod tensors;
 mod write;
 
@@ -60,4 +61,5 @@ pub use plantain_nn::{DecoderConfig, EncoderConfig};
 pub use prune::{PruneError, PrunePlan};
 pub use recipe::{Recipe, UnknownRecipe, recipes};
 pub use sha256::sha256;
-pub use tensors::{TensorRef, TensorSource};
+pub use tensor::TensorRef;
+pub use tensors::TensorSource;

@@ -6,7 +6,8 @@ use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::error::{LoadError, TensorProblem};
-use crate::tensors::{TensorRef, TensorSource};
+use crate::tensor::TensorRef;
+use crate::tensors::TensorSource;
 
 /// A float tensor that a module needs.
 ///

@@ -9,7 +9,7 @@ use plantain_formats::ElementType;
 use crate::container::{Container, Stored};
 use crate::error::ReadError;
 use crate::float::FloatType;
-use crate::tensors::TensorRef;
+use crate::tensor::TensorRef;
 use crate::write::{OutputTensor, Part, write_safetensors};
 
 /// A tensor on the host.

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::atomic::write_atomically;
 use crate::float::FloatType;
 use crate::int8::Int8Weight;
-use crate::tensors::TensorRef;
+use crate::tensor::TensorRef;
 
 /// What of a tensor is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use crate::int8;
 use crate::load::ExpectedTensor;
 use crate::manifest::Component;
 use crate::package::Model;
-use crate::tensors::{TensorRef, ValueError};
+use crate::tensor::{TensorRef, ValueError};
 use crate::write::{OutputTensor, Part};
 
 /// The tensors that fit, and what is wrong with the others.

@@ -23,7 +23,8 @@ use crate::keys::KeyMap;
 use crate::manifest::{Component, FORMAT_VERSION, Manifest, Provenance, SourceFile};
 use crate::package::{MANIFEST_KEY, Model, ModelFile, TOKENIZER_KEY};
 use crate::sha256::sha256_of;
-use crate::tensors::{NamedTensor, TensorRef, TensorSource};
+use crate::tensor::TensorRef;
+use crate::tensors::{NamedTensor, TensorSource};
 use crate::write::{OutputTensor, Part, write_safetensors};
 
 pub(crate) use tokenizer::check as check_tokenizer;

@@ -23,7 +23,8 @@ use crate::manifest::{
 };
 use crate::package::{Model, ModelFile};
 use crate::recipe::Recipe;
-use crate::tensors::{TensorRef, TensorSource};
+use crate::tensor::TensorRef;
+use crate::tensors::TensorSource;
 use part::Lacks;
 pub(super) use part::Part;
 
