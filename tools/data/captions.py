@@ -37,8 +37,15 @@ TYPICAL = LONG[0][1]
 
 # What people say around a thing that the drawing does not follow: its pictures stay as they are.
 LEADS = ("", "", "", "a picture of", "an image of", "a drawing of", "an illustration of", "an icon of", "draw me", "please draw", "one")
-ADJECTIVES = ("cute", "small", "little", "big", "large", "happy", "funny", "simple", "beautiful", "shiny", "old", "new", *COLOURS)
+ADJECTIVES = (
+    "cute", "adorable", "small", "tiny", "little", "big", "large", "happy", "friendly", "funny", "simple", "minimalist",
+    "beautiful", "nice", "modern", "fresh", "shiny", "fluffy", "old", "new", *COLOURS)
 ADJECTIVE_CHANCE = 0.75
+AFTER = (
+    " icon", " logo", " symbol", " clip art", " for a website", " for a poster", " for kids", " for my shop",
+    " sitting", " standing", " running", " smiling", " sleeping", " at night", " in the forest", " in the snow", " on a table",
+    ", game asset", ", concept art", ", digital art", ", high quality", ", highly detailed", ", centered", ", isolated")
+AFTER_CHANCE = 0.3
 
 # What may be said of a landscape: after a subject, and by itself; "{wall}" stands for the wall of a named colour.
 LANDSCAPE_WORDS = {
@@ -143,7 +150,7 @@ def loosely(scene, rng):
     lead = rng.choice(LEADS)
     if lead == "one":
         lead, subject = ("", subject) if article == "" else (lead, noun)
-    text = f"{lead} {subject}".strip()
+    text = f"{lead} {subject}".strip() + (rng.choice(AFTER) if rng.random() < AFTER_CHANCE else "")
     style, on_background = words.pick(STYLES[scene.style][0], STYLES[scene.style][1:]), background_of(scene.backdrop, words)[0]
     if rng.random() < 0.6:
         text, stated = f"{text}, {style}", stated | {"style": scene.style}
