@@ -12,16 +12,19 @@ from tools.train.common import autocast, compiled
 MAX_TOKENS = 32
 
 
+def vocabulary_config(tokenizer):
+    """What a text encoder's configuration says of its vocabulary."""
+    return dict(
+        vocab_size=len(tokenizer), max_position_embeddings=tokenizer.model_max_length,
+        bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id)
+
+
 def build_text_encoder(tokenizer, preset):
     """A small CLIP text encoder for our vocabulary."""
     width = preset.text_width
     return CLIPTextModel(CLIPTextConfig(
-        vocab_size=len(tokenizer), hidden_size=width, intermediate_size=4 * width,
-        num_hidden_layers=preset.text_layers, num_attention_heads=max(2, width // 64), hidden_act="gelu",
-        projection_dim=width, max_position_embeddings=tokenizer.model_max_length,
-        bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-    ))
+        hidden_size=width, intermediate_size=4 * width, num_hidden_layers=preset.text_layers,
+        num_attention_heads=max(2, width // 64), hidden_act="gelu", projection_dim=width, **vocabulary_config(tokenizer)))
 
 
 def unet_config(shape, preset):

@@ -3,7 +3,7 @@
 The method is the same in all of them. Pictures are sixteen times as wide as their latents, so the same autoencoder
 serves all sizes. `warm` does not begin from nothing but from the first published model, whose pictures were half as
 large; it keeps its vocabulary and what its networks know, and moves them to the latents of the new autoencoder. `wide`
-goes on from there with a text encoder that has read of everything, and is shown more things.
+goes on from a model published later, gives its text encoder more words and shows it more things.
 """
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,8 +12,8 @@ from tools.data.splits import STANDARD_KINDS
 from tools.data.vocabulary import COLOURS, load_things
 
 DOWNSCALING = 16
-# What a training may go on from.
-PACKAGE, MODEL = "package", "model"
+# In what a published model that a training goes on from is behind.
+SMALLER_PICTURES, FEWER_THINGS = "smaller pictures", "fewer things"
 DATA = Path(__file__).parent.parent / "data"
 # What a preset is to know: a file of codes, or everything in the tables.
 CORE, EVERYDAY, ALL = DATA / "core_things.txt", DATA / "everyday_things.txt", None
@@ -39,9 +39,9 @@ class Preset:
     """One size of the whole training: the data, the networks, and the minutes each stage may take.
 
     `held_out` are the kinds of combinations that are never drawn. Without `student_parameters` the teacher is not
-    pruned. `goes_on_from` is what lies in WORK/first: a `PACKAGE` that draws half as large, or a `MODEL` that knows
-    fewer things, those of the codes in `known`; otherwise training begins from nothing. `loose` is the share of captions
-    with words that drawings do not follow.
+    pruned. `goes_on_from` tells in what the package WORK/first.safetensors is behind, to go on from it: it has
+    `SMALLER_PICTURES`, half as large, or knows `FEWER_THINGS`, those of the codes in `known`; otherwise training begins
+    from nothing. `loose` is the share of captions with words that drawings do not follow.
     """
 
     name: str
@@ -77,7 +77,7 @@ class Preset:
 
     def things(self):
         """The things to learn."""
-        if self.goes_on_from == PACKAGE:
+        if self.goes_on_from == SMALLER_PICTURES:
             return load_things(folder=FIRST_THINGS_FOLDER)
         return load_things(self.codes.read_text().split() if self.codes else None)
 
@@ -115,15 +115,15 @@ PRESETS = {
             teacher=None, batch=48, peak_rate=6e-4,
             ae_crop=256, ae_batch=4, pairs=4_096, sentences=0, student_parameters=None,
             minutes=dict(transfer=204, few_step=30, refiner=4, quantize=4),
-            held_out=("triple",), colours=FIRST_COLOURS, goes_on_from=PACKAGE,
+            held_out=("triple",), colours=FIRST_COLOURS, goes_on_from=SMALLER_PICTURES,
         ),
         Preset(
             name="wide", codes=WIDE, styles=("3d", "flat", "cartoon"), mix="plain", aspects=SQUARE,
-            side=256, latent_channels=12, pictures=9_000, captions_each=8, vocabulary=3000, text_width=256, text_layers=4,
+            side=256, latent_channels=12, pictures=9_000, captions_each=8, vocabulary=3600, text_width=192, text_layers=3,
             teacher=None, batch=48, peak_rate=6e-4,
             ae_crop=256, ae_batch=4, pairs=4_096, sentences=12_000, student_parameters=None,
-            minutes=dict(text_encoder=12, widen=200, few_step=30, refiner=4, quantize=4),
-            held_out=("triple",), colours=FIRST_COLOURS, goes_on_from=MODEL,
+            minutes=dict(text_encoder=6, widen=80, few_step=10, refiner=3, quantize=3),
+            held_out=("triple",), colours=FIRST_COLOURS, goes_on_from=FEWER_THINGS,
             known=tuple(thing.code for thing in load_things(folder=FIRST_THINGS_FOLDER)), loose=0.3,
         ),
         Preset(

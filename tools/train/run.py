@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 
 from tools.train.common import common_arguments
-from tools.train.presets import MODEL, PACKAGE, PRESETS
+from tools.train.presets import FEWER_THINGS, PRESETS, SMALLER_PICTURES
 
 
 @dataclass(frozen=True)
@@ -47,14 +47,15 @@ FROM_NOTHING = (
     Stage("pairs", "pairs.done"),
     *DRAWING_IN_FEW_STEPS,
 )
-FROM_A_PACKAGE = (
+FROM_SMALLER_PICTURES = (
     Stage("unpack", "first/sampling.json", timed=False),
     Stage("dataset", "latents.pt", timed=False),
     Stage("transfer", "teacher/sampling.json"),
     Stage("pairs", "pairs.done"),
     *DRAWING_IN_FEW_STEPS,
 )
-FROM_A_MODEL = (
+FROM_FEWER_THINGS = (
+    Stage("unpack", "first/sampling.json", timed=False),
     Stage("tokenizer", "tokenizer/vocab.json", timed=False),
     Stage("sentences", "sentences.pt", timed=False),
     Stage("dataset", "latents.pt", timed=False),
@@ -68,7 +69,7 @@ FROM_A_MODEL = (
 def stages_of(preset):
     """The stages of a preset in order."""
     if preset.goes_on_from:
-        return {PACKAGE: FROM_A_PACKAGE, MODEL: FROM_A_MODEL}[preset.goes_on_from]
+        return {SMALLER_PICTURES: FROM_SMALLER_PICTURES, FEWER_THINGS: FROM_FEWER_THINGS}[preset.goes_on_from]
     return [stage for stage in FROM_NOTHING if preset.student_parameters or stage not in PRUNING]
 
 

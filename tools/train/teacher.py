@@ -39,18 +39,18 @@ def mix(latents, noise, times):
 
 
 class Trainee(torch.nn.Module):
-    """Everything that is trained together."""
+    """Everything that is trained together; `draw_times(count, device)` tells where."""
 
-    def __init__(self, generator):
+    def __init__(self, generator, draw_times=draw_times):
         super().__init__()
-        self.generator = generator
+        self.generator, self.draw_times = generator, draw_times
         self.text_teacher = TextTeacher(generator.text_encoder.config.hidden_size).to(generator.device)
 
     def losses(self, batch):
         """Loss of one batch, and its velocity and naming parts to log."""
         drawn, (tokens, embeddings) = batch
         text = self.generator.read(drawn.tokens)
-        times, noise = draw_times(len(drawn.latents), drawn.latents.device), torch.randn_like(drawn.latents)
+        times, noise = self.draw_times(len(drawn.latents), drawn.latents.device), torch.randn_like(drawn.latents)
         predicted = self.generator.velocity(mix(drawn.latents, noise, times), times, text)
         flow = F.mse_loss(predicted, noise - drawn.latents)
         naming = self.text_teacher.naming_loss(text[1], drawn.facts)
@@ -86,7 +86,7 @@ class Preview:
         save_grid(self.codec.decode(latents), self.folder / f"{self.stage}_{step:06d}.png", 12)
 
 
-def start(trainee, work, earlier):
+def start(trainee, work, earlier=None):
     """Begins from the trained text encoder and, if given, from an earlier model of the same shape."""
     if earlier:
         weights = {}
@@ -101,27 +101,37 @@ def start(trainee, work, earlier):
         {name.removeprefix("teacher."): v for name, v in trained.items() if name.startswith("teacher.")})
 
 
-def main(words=None):
-    parser = common_arguments(__doc__)
-    parser.add_argument("--start-from", type=Path, help="folder of an earlier model whose fitting weights are kept")
-    args = parser.parse_args(words)
-    preset, device = PRESETS[args.preset], set_up(args.seed)
-    generator = Generator.untrained(args.work / "tokenizer", preset, device)
-    trainee = Trainee(generator)
-    start(trainee, args.work, args.start_from)
-    loop = Loop(args, "teacher", trainee, device, ["flow", "naming", "meaning"], preset.peak_rate)
+def learn(args, preset, trainee, stage, steps, guidance, decay_share=0.6, weigh=None):
+    """Trains everything and saves it as the teacher, to be sampled in so many steps with this guidance.
+
+    `weigh` tells from what their captions state [n, captions, facts] how often pictures come up [n].
+    """
+    generator, device = trainee.generator, trainee.generator.device
+    loop = Loop(args, stage, trainee, device, ["flow", "naming", "meaning"], preset.peak_rate, decay_share)
     torch.manual_seed(args.seed + loop.step)
     data = LatentSet(args.work / "latents.pt", device, args.seed + loop.step)
+    if weigh:
+        data.weigh([weigh(bucket["facts"]) for bucket in data.buckets])
     sentences = Sentences(args.work / "sentences.pt", device, args.seed + loop.step)
-    preview = Preview(args, preset, "teacher", device)
+    preview = Preview(args, preset, stage, device)
     generator.compile()
 
     def draw(workers):
         share = preset.batch // workers
         return [(data.draw(share), sentences.draw(share // 4)) for _ in range(workers)]
 
-    loop.run(draw, Trainee.losses, lambda: preview.draw(generator, loop.step, PREVIEW_STEPS, GUIDANCE))
-    generator.save(args.work / "teacher", steps=STEPS, guidance=GUIDANCE, trained_steps=loop.step)
+    loop.run(draw, Trainee.losses, lambda: preview.draw(generator, loop.step, min(steps, PREVIEW_STEPS), guidance))
+    generator.save(args.work / "teacher", steps=steps, guidance=guidance, trained_steps=loop.step)
+
+
+def main(words=None):
+    parser = common_arguments(__doc__)
+    parser.add_argument("--start-from", type=Path, help="folder of an earlier model whose fitting weights are kept")
+    args = parser.parse_args(words)
+    preset, device = PRESETS[args.preset], set_up(args.seed)
+    trainee = Trainee(Generator.untrained(args.work / "tokenizer", preset, device))
+    start(trainee, args.work, args.start_from)
+    learn(args, preset, trainee, "teacher", STEPS, GUIDANCE)
 
 
 if __name__ == "__main__":

@@ -1,27 +1,77 @@
-"""Checks how a finished denoiser is put behind another text encoder."""
+"""Checks how a finished model gets more words, and is shown new things more often."""
+import tempfile
 import unittest
+from collections import Counter
 
 import torch
+from transformers import CLIPTextConfig, CLIPTextModel
 
 from tools.train.dataset import FACTS, NOT_STATED, fact_classes
+from tools.train.networks import vocabulary_config
 from tools.train.presets import PRESETS
-from tools.train.test_transfer import small_unet
-from tools.train.widen import FAVOUR, favour, for_other_text
+from tools.train.text_encoder import with_more_words
+from tools.train.tokenizer import grow, more_merges, save, train
+from tools.train.widen import FAVOUR, favour
+
+KNOWN = ["a fox on a teal background", "a dog on a red background", "a fox, cartoon"] * 20
+NEW = ["a violin on a zebra", "a zebra on a teal violin"] * 20
 
 
-class OtherText(unittest.TestCase):
-    def test_the_denoiser_says_the_same_where_the_map_is_exact(self):
-        unet = small_unet(4).eval()
-        to_old, pooled_to_old, offset = torch.randn(8, 12), torch.randn(8, 12), torch.randn(8)
-        states, pooled = torch.randn(500, 12), torch.randn(400, 12)
-        moved = for_other_text(
-            unet, (states, states @ to_old.T), (pooled, pooled @ pooled_to_old.T + offset), ridge=0.0).eval()
-        latents, time, text, vector = torch.randn(2, 4, 4, 4), torch.tensor([300.0]), torch.randn(2, 5, 12), torch.randn(2, 12)
-        with torch.no_grad():
-            said = unet(latents, time, text @ to_old.T, class_labels=vector @ pooled_to_old.T + offset).sample
-            said_moved = moved(latents, time, text, class_labels=vector).sample
-        torch.testing.assert_close(said_moved, said, atol=1e-4, rtol=1e-4)
+def tokenizers(folder, length):
+    """One for the known captions, and the same with more words."""
+    known = save(*train(KNOWN, 560), f"{folder}/known", length)
+    return known, save(*grow(known, NEW, len(known) + 6), f"{folder}/grown", length + 4)
 
+
+def small_text_encoder(tokenizer):
+    """One whose heads are not of the width that presets give them."""
+    torch.manual_seed(0)
+    return CLIPTextModel(CLIPTextConfig(
+        hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=8, hidden_act="gelu",
+        projection_dim=64, **vocabulary_config(tokenizer)))
+
+
+class Vocabulary(unittest.TestCase):
+    def test_the_most_frequent_pair_is_merged_first(self):
+        words = Counter({("a", "b", "c</w>"): 3, ("b", "c</w>"): 2, ("x", "y</w>"): 4})
+        self.assertEqual(more_merges(words, 2), [("b", "c</w>"), ("x", "y</w>")])
+
+    def test_merging_ends_where_all_words_are_whole(self):
+        self.assertEqual(more_merges(Counter({("a", "b</w>"): 1}), 5), [("a", "b</w>")])
+
+    def test_a_grown_vocabulary_cuts_known_words_as_before_and_new_ones_less(self):
+        with tempfile.TemporaryDirectory() as folder:
+            known, grown = tokenizers(folder, 24)
+            for caption in set(KNOWN):
+                self.assertEqual(grown.tokenize(caption), known.tokenize(caption))
+            self.assertLess(len(grown.tokenize("violin")), len(known.tokenize("violin")))
+            self.assertEqual(len(grown), len(known) + 6)
+
+
+class Encoder(unittest.TestCase):
+    def test_a_text_encoder_with_more_words_reads_known_captions_as_before(self):
+        with tempfile.TemporaryDirectory() as folder:
+            known, grown = tokenizers(folder, 24)
+            encoder = small_text_encoder(known).eval()
+            more = with_more_words(encoder, known, grown).eval()
+            captions = sorted(set(KNOWN))
+            before, after = (
+                each(torch.tensor(tokenizer(captions, padding="max_length")["input_ids"]))
+                for each, tokenizer in ((encoder, known), (more, grown)))
+        torch.testing.assert_close(after.pooler_output, before.pooler_output)
+        torch.testing.assert_close(after.last_hidden_state[:, :24], before.last_hidden_state)
+
+    def test_a_new_token_begins_between_the_two_that_it_joins(self):
+        with tempfile.TemporaryDirectory() as folder:
+            known, grown = tokenizers(folder, 24)
+            encoder = small_text_encoder(known)
+            rows = with_more_words(encoder, known, grown).get_input_embeddings().weight
+            first, second = (grow(known, NEW, len(known) + 1))[1][-1]
+            ids = grown.convert_tokens_to_ids([first, second, first + second])
+        torch.testing.assert_close(rows[ids[2]], (rows[ids[0]] + rows[ids[1]]) / 2)
+
+
+class Wide(unittest.TestCase):
     def test_pictures_of_new_things_come_up_more_often(self):
         preset, classes = PRESETS["wide"], fact_classes()["thing"]
         known, new = preset.known[0], next(t.code for t in preset.things() if t.code not in preset.known)
@@ -30,8 +80,6 @@ class OtherText(unittest.TestCase):
             facts[row, 1, FACTS.index("thing")] = classes[code]
         self.assertEqual(favour(facts, preset.known).tolist(), [1.0, FAVOUR])
 
-
-class Wide(unittest.TestCase):
     def test_goes_on_with_everything_that_the_model_before_knows(self):
         preset = PRESETS["wide"]
         codes = {thing.code for thing in preset.things()}

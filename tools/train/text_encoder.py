@@ -1,21 +1,28 @@
 """Trains the text encoder alone: to name what a caption states, and to mean what a language model says it means.
 
-Without this start the UNet would have to teach it what nouns are, which takes many times longer.
+Without this start the UNet would have to teach it what nouns are, which takes many times longer. The text encoder of a
+model that knows fewer things gets more words; what it makes of captions that the model knows is to stay, as the
+denoiser has learned to follow that.
 """
+import copy
+import json
+
 import torch
 import torch.nn.functional as F
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from tools.data.compose import Parts
 from tools.data.vocabulary import COLOURS, STYLES, load_things
 from tools.train.common import Loop, autocast, common_arguments, pack_folder, set_up
-from tools.train.dataset import FACTS, MAX_COUNT, NOT_STATED, CaptionSet
-from tools.train.networks import Generator
-from tools.train.presets import PRESETS
+from tools.train.dataset import FACTS, MAX_COUNT, NOT_STATED, CaptionSet, fact_classes
+from tools.train.networks import Generator, vocabulary_config
+from tools.train.presets import FEWER_THINGS, PRESETS
 from tools.train.sentences import EMBEDDING
 
 PEAK_RATE = 1e-3
 BATCH = 256
 MEANING_WEIGHT = 2.0
+KEEPING_WEIGHT = 10.0
 
 
 class TextTeacher(torch.nn.Module):
@@ -55,31 +62,76 @@ class Sentences:
         return self.tokens[rows].long(), self.embeddings[rows].float()
 
 
-class Trainee(torch.nn.Module):
-    """The text encoder with its teachers."""
+@torch.no_grad()
+def with_more_words(encoder, known, tokenizer):
+    """The text encoder for a vocabulary that begins with the one it knows.
 
-    def __init__(self, generator):
+    A new token begins in the middle between the two that it joins, a new position as the last one before.
+    """
+    grown = CLIPTextModel(CLIPTextConfig(**{**encoder.config.to_dict(), **vocabulary_config(tokenizer)}))
+    weights = encoder.state_dict()
+    tokens = next(name for name in weights if name.endswith("token_embedding.weight"))
+    positions = next(name for name in weights if name.endswith("position_embedding.weight"))
+    rows = {token: weights[tokens][number] for token, number in known.get_vocab().items()}
+    for first, second in json.loads(tokenizer.backend_tokenizer.to_str())["model"]["merges"]:
+        rows.setdefault(first + second, (rows[first] + rows[second]) / 2)
+    weights[tokens] = torch.stack([rows[token] for token in tokenizer.convert_ids_to_tokens(range(len(tokenizer)))])
+    more = grown.config.max_position_embeddings - len(weights[positions])
+    weights[positions] = torch.cat([weights[positions], weights[positions][-1:].expand(more, -1)])
+    grown.load_state_dict({name: weights.get(name, value) for name, value in grown.state_dict().items()})
+    return grown
+
+
+def to_teach(work, preset, device):
+    """The generator whose text encoder is to learn."""
+    if preset.goes_on_from != FEWER_THINGS:
+        return Generator.untrained(work / "tokenizer", preset, device)
+    first, tokenizer = Generator.saved(work / "first", device), CLIPTokenizer.from_pretrained(work / "tokenizer")
+    encoder = with_more_words(first.text_encoder.cpu(), first.tokenizer, tokenizer)
+    return Generator(tokenizer, encoder, first.unet, device)
+
+
+class Trainee(torch.nn.Module):
+    """The text encoder with its teachers, and as it was, if it already knows captions of some things."""
+
+    def __init__(self, generator, known=()):
         super().__init__()
         self.tokenizer, self.text_encoder = generator.tokenizer, generator.text_encoder
         self.teacher = TextTeacher(generator.text_encoder.config.hidden_size).to(generator.device)
+        self.before = copy.deepcopy(self.text_encoder).requires_grad_(False) if known else None
+        self.known = torch.tensor([fact_classes()["thing"][code] for code in known], device=generator.device)
 
-    def pooled(self, tokens):
+    def read(self, encoder, tokens):
+        """States and pooled state, up to the end of the longest text."""
+        longest = (tokens != self.tokenizer.eos_token_id).sum(1).max() + 1
         with autocast(tokens.device):
-            return self.text_encoder(tokens).pooler_output
+            output = encoder(tokens[:, :longest])
+        return output.last_hidden_state.float(), output.pooler_output.float()
+
+    def keeping_loss(self, drawn, states):
+        """How far the states of captions of known things are from what they were."""
+        known = torch.isin(drawn.facts[:, FACTS.index("thing")], self.known)
+        with torch.no_grad():
+            before, _ = self.read(self.before, drawn.tokens)
+        return F.mse_loss(states[known], before[known])
 
     def losses(self, batch):
-        """Loss of one batch, and its naming and meaning parts to log."""
+        """Loss of one batch, and its naming, meaning and keeping parts to log."""
         drawn, (tokens, embeddings) = batch
-        naming = self.teacher.naming_loss(self.pooled(drawn.tokens), drawn.facts)
-        meaning = self.teacher.meaning_loss(self.pooled(tokens), embeddings)
-        return naming + MEANING_WEIGHT * meaning, (naming.detach(), meaning.detach())
+        states, pooled = self.read(self.text_encoder, drawn.tokens)
+        naming = self.teacher.naming_loss(pooled, drawn.facts)
+        meaning = self.teacher.meaning_loss(self.read(self.text_encoder, tokens)[1], embeddings)
+        keeping = self.keeping_loss(drawn, states) if self.before else torch.zeros(())
+        loss = naming + MEANING_WEIGHT * meaning + KEEPING_WEIGHT * keeping
+        return loss, (naming.detach(), meaning.detach(), keeping.detach())
 
 
 def main(words=None):
     args = common_arguments(__doc__).parse_args(words)
     preset, device = PRESETS[args.preset], set_up(args.seed)
-    trainee = Trainee(Generator.untrained(args.work / "tokenizer", preset, device))
-    loop = Loop(args, "text_encoder", trainee, device, ["naming", "meaning"], PEAK_RATE, decay_share=0.5, warmup=30)
+    trainee = Trainee(to_teach(args.work, preset, device), preset.known)
+    columns = ["naming", "meaning", "keeping"]
+    loop = Loop(args, "text_encoder", trainee, device, columns, PEAK_RATE, decay_share=0.5, warmup=30, log_steps=20)
     torch.manual_seed(args.seed + loop.step)
     parts = Parts(pack_folder(args), preset.things(), list(preset.styles))
     data = CaptionSet(preset, parts, trainee.tokenizer, device, args.seed + loop.step)
@@ -90,7 +142,8 @@ def main(words=None):
         return [(data.draw(share), sentences.draw(share)) for _ in range(workers)]
 
     loop.run(draw, Trainee.losses)
-    torch.save(trainee.state_dict(), args.work / "text_encoder_trained.pt")
+    trained = {name: value for name, value in trainee.state_dict().items() if not name.startswith("before.")}
+    torch.save(trained, args.work / "text_encoder_trained.pt")
 
 
 if __name__ == "__main__":

@@ -20,16 +20,11 @@ STEPS, GUIDANCE = 6, 1.5
 FITTED = 256
 
 
-def linear_map(inputs, outputs, ridge=0.0):
-    """Weights [to, from] and offsets [to] of the best map from the channels of one kind of states to another's.
-
-    `ridge`, a share of the inputs' mean square, keeps weights small where inputs hardly differ.
-    """
-    known, wanted = (states.movedim(1, -1).flatten(0, -2).double() for states in (inputs, outputs))
+def linear_map(inputs, outputs):
+    """Weights [to, from] and offsets [to] of the best map from one autoencoder's channels to the other's."""
+    known, wanted = (latents.movedim(1, -1).flatten(0, -2).double() for latents in (inputs, outputs))
     known = torch.cat([known, torch.ones_like(known[:, :1])], 1)
-    small = torch.eye(known.shape[1], dtype=known.dtype) * (ridge * known.pow(2).sum(0).mean()).sqrt()
-    none = torch.zeros(len(small), wanted.shape[1], dtype=wanted.dtype)
-    solution = torch.linalg.lstsq(torch.cat([known, small]), torch.cat([wanted, none])).solution.float()
+    solution = torch.linalg.lstsq(known, wanted).solution.float()
     return solution[:-1].T, solution[-1]
 
 
@@ -62,39 +57,18 @@ def in_new_latents(unet, old, new):
 class Trainee(torch.nn.Module):
     """The denoiser; its text encoder stays as it is."""
 
-    def __init__(self, generator, draw_times=draw_times):
+    def __init__(self, generator):
         super().__init__()
-        self.draw_times = draw_times
         generator.text_encoder.requires_grad_(False)
         self.generator = generator
 
     def losses(self, drawn):
         """Loss of one batch, which is also what the log shows."""
-        times, noise = self.draw_times(len(drawn.latents), drawn.latents.device), torch.randn_like(drawn.latents)
+        times, noise = draw_times(len(drawn.latents), drawn.latents.device), torch.randn_like(drawn.latents)
         with torch.no_grad():
             text = self.generator.read(drawn.tokens)
         flow = F.mse_loss(self.generator.velocity(mix(drawn.latents, noise, times), times, text), noise - drawn.latents)
         return flow, (flow.detach(),)
-
-
-def learn_on(args, preset, device, generator, stage, draw_times=draw_times, decay_share=0.6, weigh=None):
-    """Trains the denoiser of a generator on from what it knows, and saves it as the teacher.
-
-    `weigh` tells from what their captions state [n, captions, facts] how often pictures come up [n].
-    """
-    loop = Loop(args, stage, Trainee(generator, draw_times), device, ["flow"], preset.peak_rate, decay_share)
-    torch.manual_seed(args.seed + loop.step)
-    data = LatentSet(args.work / "latents.pt", device, args.seed + loop.step)
-    if weigh:
-        data.weigh([weigh(bucket["facts"]) for bucket in data.buckets])
-    preview = Preview(args, preset, stage, device)
-    generator.compile()
-
-    def draw(workers):
-        return [data.draw(preset.batch // workers) for _ in range(workers)]
-
-    loop.run(draw, Trainee.losses, lambda: preview.draw(generator, loop.step, STEPS, GUIDANCE))
-    generator.save(args.work / "teacher", steps=STEPS, guidance=GUIDANCE, trained_steps=loop.step)
 
 
 def main(words=None):
@@ -102,7 +76,18 @@ def main(words=None):
     preset, device = PRESETS[args.preset], set_up(args.seed)
     first = Generator.saved(args.work / "first", device)
     unet = in_new_latents(first.unet.cpu(), *same_pictures(args, preset, device))
-    learn_on(args, preset, device, Generator(first.tokenizer, first.text_encoder, unet, device), "transfer")
+    generator = Generator(first.tokenizer, first.text_encoder, unet, device)
+    loop = Loop(args, "transfer", Trainee(generator), device, ["flow"], preset.peak_rate)
+    torch.manual_seed(args.seed + loop.step)
+    data = LatentSet(args.work / "latents.pt", device, args.seed + loop.step)
+    preview = Preview(args, preset, "transfer", device)
+    generator.compile()
+
+    def draw(workers):
+        return [data.draw(preset.batch // workers) for _ in range(workers)]
+
+    loop.run(draw, Trainee.losses, lambda: preview.draw(generator, loop.step, STEPS, GUIDANCE))
+    generator.save(args.work / "teacher", steps=STEPS, guidance=GUIDANCE, trained_steps=loop.step)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Turns a package of plantain back into a folder in diffusers layout, for a training that goes on from it.
 
-What is read goes to WORK/first, its autoencoder to WORK/first/vae, and the vocabulary to WORK/tokenizer, where the stages
-look for one.
+What is read goes to WORK/first, its autoencoder to WORK/first/vae. If the vocabulary stays as it is, it also goes to
+WORK/tokenizer, where the stages look for one.
 """
 import json
 from pathlib import Path
@@ -13,6 +13,7 @@ from transformers import CLIPTextConfig, CLIPTextModel
 
 from tools.train.common import common_arguments
 from tools.train.networks import Generator
+from tools.train.presets import FEWER_THINGS, PRESETS
 from tools.train.tokenizer import save as save_tokenizer
 
 # A package's names of layers, and diffusers' for the same.
@@ -126,7 +127,9 @@ def main(words=None):
     args = parser.parse_args(words)
     manifest, stored, weights = read_package(args.package or args.work / "first.safetensors")
     parts, folder = manifest["components"], args.work / "first"
-    tokenizer = build_tokenizer(stored, manifest["tokenizer"]["max_length"], args.work / "tokenizer")
+    grows = PRESETS[args.preset].goes_on_from == FEWER_THINGS
+    vocabulary = folder / "tokenizer" if grows else args.work / "tokenizer"
+    tokenizer = build_tokenizer(stored, manifest["tokenizer"]["max_length"], vocabulary)
     text_encoder = build_text_encoder(parts["text_encoder"], component(weights, "text_encoder."), tokenizer)
     unet = build_unet(parts["unet"], component(weights, "unet."))
     build_autoencoder({**parts["vae_encoder"], **parts["vae"]}, weights).save_pretrained(folder / "vae")
