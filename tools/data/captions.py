@@ -36,11 +36,13 @@ FORMS = {
 TYPICAL = LONG[0][1]
 
 # What people say around a thing that the drawing does not follow: its pictures stay as they are.
-LEADS = ("", "", "", "a picture of", "an image of", "a drawing of", "an illustration of", "an icon of", "draw me", "please draw", "one")
+LEADS = ("", "", "", "a picture of", "an image of", "a drawing of", "an illustration of", "an icon of", "draw me", "please draw")
 ADJECTIVES = (
     "cute", "adorable", "small", "tiny", "little", "big", "large", "happy", "friendly", "funny", "simple", "minimalist",
     "beautiful", "nice", "modern", "fresh", "shiny", "fluffy", "old", "new", *COLOURS)
 ADJECTIVE_CHANCE = 0.75
+SEVERAL = ("", "two", "three", "some", "many")
+SEVERAL_CHANCE = 0.12
 AFTER = (
     " icon", " logo", " symbol", " clip art", " for a website", " for a poster", " for kids", " for my shop",
     " sitting", " standing", " running", " smiling", " sleeping", " at night", " in the forest", " in the snow", " on a table",
@@ -140,17 +142,23 @@ def typical(scene):
     return fill(scene, TYPICAL, Words()).text
 
 
+def loose_subject(thing, brief, rng):
+    """A thing that is drawn once, with an adjective or as several, and with an article where it takes one."""
+    several = thing.plural and rng.random() < SEVERAL_CHANCE
+    noun = thing.plural if several else brief
+    if rng.random() < ADJECTIVE_CHANCE:
+        noun = f"{rng.choice(ADJECTIVES)} {noun}"
+    if several:
+        return f"{rng.choice(SEVERAL)} {noun}".strip()
+    return noun if thing.article == "" else with_article(noun)
+
+
 def loosely(scene, rng):
     """A caption of a single thing with words that its drawing does not follow, so that they do no harm."""
     words = Words(rng)
     _, brief, stated = subject_of(scene, words)
-    article = scene.figures[0].thing.article
-    noun = f"{rng.choice(ADJECTIVES)} {brief}" if rng.random() < ADJECTIVE_CHANCE else brief
-    subject = noun if article == "" else with_article(noun)
-    lead = rng.choice(LEADS)
-    if lead == "one":
-        lead, subject = ("", subject) if article == "" else (lead, noun)
-    text = f"{lead} {subject}".strip() + (rng.choice(AFTER) if rng.random() < AFTER_CHANCE else "")
+    subject = loose_subject(scene.figures[0].thing, brief, rng)
+    text = f"{rng.choice(LEADS)} {subject}".strip() + (rng.choice(AFTER) if rng.random() < AFTER_CHANCE else "")
     style, on_background = words.pick(STYLES[scene.style][0], STYLES[scene.style][1:]), background_of(scene.backdrop, words)[0]
     if rng.random() < 0.6:
         text, stated = f"{text}, {style}", stated | {"style": scene.style}

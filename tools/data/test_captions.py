@@ -142,16 +142,17 @@ class Loose(unittest.TestCase):
             scene = scene_of(thing)
             captions = [loosely(scene, rng) for _ in range(300)]
             for caption in captions:
-                self.assertIn(thing.name.removeprefix("nice "), caption.text)
+                several = thing.plural and thing.plural in caption.text
+                self.assertTrue(several or thing.name.removeprefix("nice ") in caption.text, caption.text)
                 self.assertEqual("style" in caption.stated, any(word in caption.text for word in STYLES["3d"]))
                 self.assertEqual("colour" in caption.stated, caption.text.endswith(("teal", "teal background", "turquoise", "turquoise background")))
                 self.assertNotIn("object_colour", caption.stated)
-                self.assertNotRegex(caption.text, r"\ba (igloo|old|orange)|\ban (dog|cute)|\b(a|an|one) (\w+ )?scissors|  ")
+                self.assertNotRegex(caption.text, r"\ba (igloo|old|orange)|\ban (dog|cute)|\b(a|an) (\w+ )?scissors|  ")
             self.assertGreater(len({caption.text for caption in captions}), 200)
 
     def test_only_a_share_of_captions_is_loose(self):
         rng, scene = random.Random(0), scene_of(DOG)
-        leads = tuple(lead for lead in LEADS if lead not in ("", "one"))
+        leads = tuple(lead for lead in LEADS if lead)
         count = [sum(write(scene, rng, loose).text.startswith(leads) for _ in range(500)) for loose in (0.0, 0.5)]
         self.assertEqual(count[0], 0)
         self.assertGreater(count[1], 80)
