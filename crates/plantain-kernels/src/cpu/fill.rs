@@ -16,6 +16,11 @@ const TAPS: usize = 9;
 /// Phases times taps of the form that has most.
 const VALUES: usize = 36;
 
+/// Input channels that are read at once: a whole number of groups in every precision.
+const BLOCK: usize = 8;
+/// Input channels of a lane in the precision that has most.
+const MOST_PARTS: usize = 4;
+
 /// One number of each row of a tile.
 type Column = [f32; ROWS];
 
@@ -45,7 +50,6 @@ impl Kernel for FillTile<'_, '_> {
             rows: stored.each_ref().map(|row| &**row),
             taps: weight.shape.kernel * weight.shape.kernel,
         };
-        let inputs = weight.shape.inputs;
         let parts = weight.precision.channels_per_lane();
         let integer = weight.precision == Precision::Int8;
         let scales = match self.source {
@@ -55,26 +59,33 @@ impl Kernel for FillTile<'_, '_> {
                     .map(|channel| channel.map_or(0.0, |channel| scales[channel]))
             }
             _ => {
-                let largest = rows.largest(weight.form, weight.phases * weight.taps);
+                let largest = rows.largest(weight.form);
                 largest.map(|largest| largest / 127.0)
             }
         };
         let inverse = scales.map(|scale| if scale == 0.0 { 0.0 } else { scale.recip() });
         let mut starts = vec![[0; ROWS]; self.phases.len()];
-        let mut values = [[0.0; ROWS]; VALUES];
-        for input in 0..inputs {
-            let (group, part) = (input / parts, input % parts);
-            rows.values(weight.form, input, &mut values);
+        let mut kernels = [[0.0; ROWS]; BLOCK * TAPS];
+        let mut values = [[[0.0; ROWS]; VALUES]; MOST_PARTS];
+        for group in 0..weight.groups {
+            let first = group * parts % BLOCK;
+            if first == 0 {
+                rows.block(group * parts, &mut kernels);
+            }
+            for (part, values) in values[..parts].iter_mut().enumerate() {
+                let kernel = &kernels[(first + part) * rows.taps..][..rows.taps];
+                transformed(weight.form, kernel, values);
+            }
             for (phase, lanes) in self.phases.iter_mut().enumerate() {
                 for tap in 0..weight.taps {
-                    let column = &values[phase * weight.taps + tap];
                     let lanes = &mut lanes[(group * weight.taps + tap) * ROWS..][..ROWS];
+                    let columns = values
+                        .each_ref()
+                        .map(|part| &part[phase * weight.taps + tap]);
                     match weight.precision {
-                        Precision::F32 => single(column, lanes),
-                        Precision::Bf16 => pair(column, part, lanes),
-                        Precision::Int8 => {
-                            quad(column, &inverse, part, lanes, &mut starts[phase]);
-                        }
+                        Precision::F32 => single(columns[0], lanes),
+                        Precision::Bf16 => pair([columns[0], columns[1]], lanes),
+                        Precision::Int8 => quad(columns, &inverse, lanes, &mut starts[phase]),
                     }
                 }
             }
@@ -91,25 +102,43 @@ fn single(column: &Column, lanes: &mut [u32]) {
 }
 
 #[inline(always)]
-fn pair(column: &Column, part: usize, lanes: &mut [u32]) {
-    for (lane, value) in lanes.iter_mut().zip(column) {
-        *lane |= u32::from(bf16::from_f32(*value).to_bits()) << (16 * part);
+fn pair(columns: [&Column; 2], lanes: &mut [u32]) {
+    for (row, lane) in lanes.iter_mut().enumerate() {
+        let [low, high] = columns.map(|column| u32::from(bf16::from_f32(column[row]).to_bits()));
+        *lane = low | high << 16;
     }
 }
 
 /// Also takes from `starts` what the zero point 128 of the sources adds to the sums.
 #[inline(always)]
-fn quad(
-    column: &Column,
-    inverse: &Column,
-    part: usize,
-    lanes: &mut [u32],
-    starts: &mut [i32; ROWS],
-) {
-    for row in 0..ROWS {
-        let byte = (column[row] * inverse[row]).round_ties_even() as i8;
-        starts[row] -= 128 * i32::from(byte);
-        lanes[row] |= u32::from(byte.cast_unsigned()) << (8 * part);
+fn quad(columns: [&Column; 4], inverse: &Column, lanes: &mut [u32], starts: &mut [i32; ROWS]) {
+    let mut packed = [0; ROWS];
+    for (part, column) in columns.into_iter().enumerate() {
+        for row in 0..ROWS {
+            let byte = (column[row] * inverse[row]).round_ties_even() as i32;
+            starts[row] -= 128 * byte;
+            packed[row] |= (byte as u32 & 0xff) << (8 * part);
+        }
+    }
+    lanes.copy_from_slice(&packed);
+}
+
+/// The numbers of one input channel, `[phase][tap]`, from its stored kernel, `[tap]`; the rest stays as it is.
+#[inline(always)]
+fn transformed(form: Form, kernel: &[Column], values: &mut [Column; VALUES]) {
+    let nine = |kernel: &[Column]| -> [Column; TAPS] {
+        kernel.try_into().expect("the form is for 3x3 kernels")
+    };
+    match form {
+        Form::Plain | Form::Geglu => values[..kernel.len()].copy_from_slice(kernel),
+        Form::Winograd { tile: 2 } => filter::<2>(&nine(kernel), values),
+        Form::Winograd { .. } => filter::<4>(&nine(kernel), values),
+        Form::Upsample => {
+            let kernel = nine(kernel);
+            for (phase, values) in values[..16].as_chunks_mut::<4>().0.iter_mut().enumerate() {
+                *values = summed(&kernel, phase);
+            }
+        }
     }
 }
 
@@ -151,47 +180,42 @@ struct Rows<'a> {
 }
 
 impl Rows<'_> {
-    /// The largest magnitude of each row among its `count` numbers of an input channel.
-    fn largest(&self, form: Form, count: usize) -> Column {
+    /// The largest magnitude of each row after its form's transformation.
+    #[inline(always)]
+    fn largest(&self, form: Form) -> Column {
+        if form != Form::Upsample {
+            return self
+                .rows
+                .map(|row| row.iter().fold(0.0_f32, |most, w| most.max(w.abs())));
+        }
         let mut largest = [0.0_f32; ROWS];
-        let mut values = [[0.0; ROWS]; VALUES];
-        for input in 0..self.rows[0].len() / self.taps {
-            self.values(form, input, &mut values);
-            for column in &values[..count] {
-                for (largest, value) in largest.iter_mut().zip(column) {
-                    *largest = largest.max(value.abs());
+        let (mut kernels, mut values) = ([[0.0; ROWS]; BLOCK * TAPS], [[0.0; ROWS]; VALUES]);
+        for first in (0..self.rows[0].len() / self.taps).step_by(BLOCK) {
+            self.block(first, &mut kernels);
+            for kernel in kernels.chunks_exact(self.taps) {
+                transformed(form, kernel, &mut values);
+                for column in &values[..16] {
+                    for (largest, value) in largest.iter_mut().zip(column) {
+                        *largest = largest.max(value.abs());
+                    }
                 }
             }
         }
         largest
     }
 
-    /// Writes the numbers of one input channel, `[phase][tap]`; the rest stays zero.
+    /// Writes the stored numbers of [`BLOCK`] input channels from `first` on, `[input][tap]`; zeros where there are no more.
     #[inline(always)]
-    fn values(&self, form: Form, input: usize, values: &mut [Column; VALUES]) {
-        let (Form::Upsample | Form::Winograd { .. }) = form else {
-            return self.kernel(input, values);
-        };
-        let mut kernel = [[0.0; ROWS]; TAPS];
-        self.kernel(input, &mut kernel);
-        match form {
-            Form::Winograd { tile: 2 } => filter::<2>(&kernel, values),
-            Form::Winograd { .. } => filter::<4>(&kernel, values),
-            _ => {
-                for (phase, values) in values[..16].as_chunks_mut::<4>().0.iter_mut().enumerate() {
-                    *values = summed(&kernel, phase);
-                }
-            }
-        }
-    }
-
-    /// Writes the stored numbers of one input channel, `[tap]`.
-    #[inline(always)]
-    fn kernel(&self, input: usize, kernel: &mut [Column]) {
+    fn block(&self, first: usize, kernels: &mut [Column; BLOCK * TAPS]) {
+        let kernels = &mut kernels[..BLOCK * self.taps];
         for (row, stored) in self.rows.iter().enumerate() {
-            let taps = &stored[input * self.taps..][..self.taps];
-            for (column, value) in kernel.iter_mut().zip(taps) {
+            let stored = &stored[first * self.taps..];
+            let count = stored.len().min(kernels.len());
+            for (column, value) in kernels.iter_mut().zip(stored) {
                 column[row] = *value;
+            }
+            for column in &mut kernels[count..] {
+                column[row] = 0.0;
             }
         }
     }
