@@ -93,12 +93,16 @@ def more_merges(words, count):
     return merges
 
 
+def alphabet_of(vocabulary, merges):
+    """The letters of a vocabulary in CLIP's order, which begins with them."""
+    return sorted(vocabulary, key=vocabulary.get)[: (len(vocabulary) - len(merges) - 2) // 2]
+
+
 def grow(known, captions, size):
     """Alphabet and merges of a vocabulary of `size` that begins with those of the known tokenizer."""
     stored = json.loads(known.backend_tokenizer.to_str())["model"]
     merges = [tuple(merge) for merge in stored["merges"]]
-    letters = sorted(stored["vocab"], key=stored["vocab"].get)[: (len(stored["vocab"]) - len(merges) - 2) // 2]
-    return letters, merges + more_merges(words_in(captions, known), size - len(stored["vocab"]))
+    return alphabet_of(stored["vocab"], merges), merges + more_merges(words_in(captions, known), size - len(stored["vocab"]))
 
 
 def save(alphabet, merges, folder, length=MAX_TOKENS):

@@ -14,6 +14,7 @@ from transformers import CLIPTextConfig, CLIPTextModel
 from tools.train.common import common_arguments
 from tools.train.networks import Generator
 from tools.train.presets import FEWER_THINGS, PRESETS
+from tools.train.tokenizer import alphabet_of
 from tools.train.tokenizer import save as save_tokenizer
 
 # A package's names of layers, and diffusers' for the same.
@@ -114,8 +115,7 @@ def build_autoencoder(config, weights):
 def build_tokenizer(stored, length, folder):
     """The tokenizer in CLIP's layout."""
     vocabulary, merges = stored["model"]["vocab"], stored["model"]["merges"]
-    letters = sorted(vocabulary, key=vocabulary.get)[: (len(vocabulary) - len(merges) - 2) // 2]
-    tokenizer = save_tokenizer(letters, [tuple(merge) for merge in merges], folder, length)
+    tokenizer = save_tokenizer(alphabet_of(vocabulary, merges), [tuple(merge) for merge in merges], folder, length)
     if tokenizer.get_vocab() != vocabulary:
         raise ValueError("the vocabulary is not in CLIP's order")
     return tokenizer

@@ -115,9 +115,10 @@ fn quad(columns: [&Column; 4], inverse: &Column, lanes: &mut [u32], starts: &mut
     let mut packed = [0; ROWS];
     for (part, column) in columns.into_iter().enumerate() {
         for row in 0..ROWS {
-            let byte = (column[row] * inverse[row]).round_ties_even() as i32;
-            starts[row] -= 128 * byte;
-            packed[row] |= (byte as u32 & 0xff) << (8 * part);
+            // Scales next to zero have no inverse, so that this may be infinite: the conversion then ends at the largest byte.
+            let byte = (column[row] * inverse[row]).round_ties_even() as i8;
+            starts[row] -= 128 * i32::from(byte);
+            packed[row] |= u32::from(byte.cast_unsigned()) << (8 * part);
         }
     }
     lanes.copy_from_slice(&packed);
