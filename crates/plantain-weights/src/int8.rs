@@ -100,6 +100,13 @@ impl<'a> Int8Weight<'a> {
         })
     }
 
+    /// Whether even the integer of the largest magnitude stands for a finite number in every row: then none of them needs to be
+    /// looked at.
+    pub(crate) fn is_finite_whatever_its_integers(&self) -> bool {
+        let mut scales = self.scales.iter();
+        scales.all(|scale| (f32::from(i8::MIN) * scale).is_finite())
+    }
+
     /// The numbers it stands for.
     pub(crate) fn to_f32(&self) -> Vec<f32> {
         let length = self.values.len().checked_div(self.scales.len());

@@ -111,9 +111,13 @@ impl<'a> TensorRef<'a> {
 
     /// The float type that its bytes are numbers of, just as they lie there.
     pub(crate) fn plain_type(&self) -> Option<FloatType> {
-        let own = self.changes.is_empty() && self.more.is_empty();
-        let plain = self.strides.is_none() && own;
+        let plain = self.strides.is_none() && self.is_as_stored();
         FloatType::of(self.dtype).filter(|_| plain)
+    }
+
+    /// Whether nothing is added to what is stored.
+    fn is_as_stored(&self) -> bool {
+        self.changes.is_empty() && self.more.is_empty()
     }
 
     /// Whether it is a weight stored as 8-bit integers, which need scales beside them.
@@ -174,12 +178,16 @@ impl<'a> TensorRef<'a> {
 
     /// Whether it holds finite numbers, without keeping them.
     pub(crate) fn check(self) -> Result<(), ValueError> {
-        let Some(stored) = self.plain_type() else {
-            return self.to_f32().map(drop);
-        };
-        let chunks = self.bytes.par_chunks(CHUNK * stored.size());
-        let finite = chunks.all(|bytes| stored.all_finite(bytes));
-        finite.then_some(()).ok_or(ValueError::NonFinite)
+        if let Some(stored) = self.plain_type() {
+            let chunks = self.bytes.par_chunks(CHUNK * stored.size());
+            let finite = chunks.all(|bytes| stored.all_finite(bytes));
+            return finite.then_some(()).ok_or(ValueError::NonFinite);
+        }
+        let as_stored = self.is_int8() && self.is_as_stored();
+        if as_stored && self.stored_int8()?.is_finite_whatever_its_integers() {
+            return Ok(());
+        }
+        self.to_f32().map(drop)
     }
 
     /// Its numbers, converted in parallel.
