@@ -2,8 +2,8 @@
 
     python -m tools.eval.drawings --preset wide
 
-Draws fixed prompts of combinations that were never trained (PRESET_prompts.txt), by the teacher and in a few steps by the finished model,
-without and with the refiner; encodes drawings that were never trained on, and draws them again with other captions. Writes WORK/drawings/report.json and
+Draws fixed prompts of combinations that were never trained (PRESET_prompts.txt), by the teacher, by the teacher in as few steps and with as
+few evaluations as the finished model has, and by that, without and with the refiner; encodes drawings that were never trained on, and draws them again with other captions. Writes WORK/drawings/report.json and
 sheets. A picture counts as the thing, the style and the ground whose drawing it is most like, among all, at 32 x 32.
 """
 import json
@@ -33,7 +33,7 @@ FOLDER = Path(__file__).parent
 ENCODED = 64
 BATCH = 4
 STRENGTHS = (0.3, 0.5, 0.7, 0.85)
-MANY_STEPS = 48
+MANY_STEPS = 24
 FEW_STEPS = (4, 2, 1)
 REDRAWN = 24
 # How large the drawings are in training, and how small they are compared.
@@ -68,15 +68,15 @@ def other_of(options, current, salt):
     return others[zlib.crc32(salt.encode()) % len(others)]
 
 
-def wishes(scene, preset):
-    """What the scene shows, and the same with one other thing of it each."""
+def wishes(scene, preset, drawn):
+    """What the scene shows, and the same with one other thing of it each, where that is among what was `drawn`."""
     shown = Wish(scene.figures[0].thing, scene.style, scene.backdrop.colours[0])
     salt = shown.caption
     return {
         "same": shown,
         "colour": replace(shown, colour=other_of(preset.colours, shown.colour, salt)),
-        "style": replace(shown, style=other_of(preset.styles, shown.style, salt)),
-        "thing": replace(shown, thing=other_of(preset.things(), shown.thing, salt)),
+        "style": replace(shown, style=other_of([style for thing, style in drawn if thing == shown.thing], shown.style, salt)),
+        "thing": replace(shown, thing=other_of([thing for thing, style in drawn if style == shown.style], shown.thing, salt)),
     }
 
 
@@ -85,7 +85,8 @@ class Drawings:
 
     def __init__(self, painter, preset):
         self.painter = painter
-        self.all = [(thing, style) for thing in preset.things() for style in preset.styles]
+        self.all = [(thing, style) for thing in preset.things() for style in preset.styles
+                    if (thing.code, style) in painter.parts.available]
         self.on = lru_cache(self.on)
 
     def on(self, colour):
@@ -148,11 +149,11 @@ class Model:
         refiner = args.work / "refiner"
         self.refiner = load_refiner(refiner)[0] if refiner.exists() else None
 
-    def sample(self, captions, steps):
-        """Latents of captions, each from the noise of its place in the row."""
+    def sample(self, captions, steps, guidance=None):
+        """Latents of captions, each from the noise of its place in the row; with the model's guidance if none is given."""
         shape = self.generator.unet.config
         noise = noise_for(range(SEED, SEED + len(captions)), shape.in_channels, shape.sample_size, shape.sample_size)
-        guidance = self.sampling["guidance"]
+        guidance = guidance or self.sampling["guidance"]
         return self.in_parts(lambda tokens, noise: self.generator.sample(tokens, noise, steps, guidance),
                              self.generator.token_ids(captions), noise)
 
@@ -180,6 +181,7 @@ class Model:
 def drawn_latents(teacher, model, captions):
     """Latents of the captions by the teacher in many steps, which is the reference, and by both in fewer."""
     rows = {f"teacher {steps}": teacher.sample(captions, steps) for steps in (MANY_STEPS, teacher.sampling["steps"])}
+    rows["teacher unguided"] = teacher.sample(captions, model.sampling["steps"], guidance=1)
     rows |= {f"model {steps}": model.sample(captions, steps) for steps in FEW_STEPS}
     if model.refiner:
         steps = model.sampling["steps"]
@@ -203,7 +205,7 @@ def judge_drawn(teacher, model, judge, asked, folder):
 
 def judge_redrawn(model, judge, latents, pictures, scenes, preset, folder):
     """For each strength and each change of caption, what drawings turn into that were never trained on."""
-    asked = [wishes(scene, preset) for scene in scenes]
+    asked = [wishes(scene, preset, judge.drawings.all) for scene in scenes]
     results = {}
     for change in asked[0]:
         wanted = [each[change] for each in asked]

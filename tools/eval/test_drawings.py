@@ -30,6 +30,10 @@ class Judging(unittest.TestCase):
             self.assertEqual(drawings.closest(pictures[0], colour), (thing, "3d"))
             self.assertEqual(PRESET.colours[grounds(pictures, PRESET)[0]], colour)
 
+    def test_compares_with_the_drawings_that_there_are(self):
+        preset = SimpleNamespace(styles=("3d", "flat"), colours=PRESET.colours, things=PRESET.things)
+        self.assertEqual(Drawings(self.painter, preset).all, [(thing, "3d") for thing in THINGS])
+
     def test_counts_what_is_shown_and_what_is_not(self):
         asked = [Wish(GREEN, "3d", "navy"), Wish(SPLIT, "3d", "white")]
         pictures = self.painter.paint([scene(wish.thing, wish.colour) for wish in asked], 64)
@@ -44,13 +48,18 @@ class Judging(unittest.TestCase):
 
 class Wishes(unittest.TestCase):
     def test_change_one_thing_each(self):
-        preset = SimpleNamespace(styles=("3d", "flat"), colours=PRESET.colours, things=PRESET.things)
-        asked = wishes(scene(RED, "white"), preset)
+        drawn = [(thing, style) for thing in (RED, GREEN) for style in ("3d", "flat")]
+        asked = wishes(scene(RED, "white"), PRESET, drawn)
         self.assertEqual(asked["same"], Wish(RED, "3d", "white"))
         for fact in ("colour", "style", "thing"):
             differing = [name for name in ("thing", "style", "colour")
                          if getattr(asked[fact], name) != getattr(asked["same"], name)]
             self.assertEqual(differing, [fact])
+
+    def test_ask_for_drawings_that_there_are(self):
+        drawn = [(RED, "3d"), (RED, "flat"), (GREEN, "flat"), (SPLIT, "3d")]
+        asked = wishes(scene(RED, "white"), PRESET, drawn)
+        self.assertEqual((asked["style"].style, asked["thing"].thing), ("flat", SPLIT))
 
     def test_are_read_from_the_fixed_prompts(self):
         asked = read_wishes(PRESETS["warm"])

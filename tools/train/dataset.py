@@ -93,6 +93,13 @@ class Batch:
     facts: torch.Tensor
 
 
+def evenly(facts):
+    """How often each picture is to come up [n] for all drawings to do so alike, by what captions state [n, captions, facts]."""
+    drawn = facts[..., [FACTS.index("thing"), FACTS.index("style")]].amax(1)
+    _, which, amounts = drawn.unique(dim=0, return_inverse=True, return_counts=True)
+    return 1.0 / amounts[which]
+
+
 class LatentSet:
     """The stored latents on the training device, in one bucket for each aspect."""
 
@@ -103,12 +110,18 @@ class LatentSet:
         self.generator = torch.Generator(device).manual_seed(seed)
         self.choice = torch.Generator().manual_seed(seed)
         self.weights = None
+        self.told = None
         self.device = device
 
     def weigh(self, weights):
         """Lets pictures come up as often as the weights of each bucket [n] say, instead of all alike."""
         self.weights = weights
         self.sizes = torch.tensor([each.sum().item() for each in weights])
+
+    def leave_out_empty(self, end):
+        """Draws no more captions that end, with the token `end`, where they begin."""
+        # A picture with none but those keeps them.
+        self.told = [torch.where(bucket["tokens"][..., 1] == end, 1e-6, 1.0) for bucket in self.buckets]
 
     def draw(self, count):
         """A random batch of one aspect; every use picks one of the captions anew."""
@@ -119,7 +132,10 @@ class LatentSet:
             rows = torch.multinomial(self.weights[number], count, replacement=True, generator=self.generator)
         else:
             rows = torch.randint(amount, (count,), generator=self.generator, device=self.device)
-        which = torch.randint(captions, (count,), generator=self.generator, device=self.device)
+        if self.told:
+            which = torch.multinomial(self.told[number][rows], 1, generator=self.generator).squeeze(1)
+        else:
+            which = torch.randint(captions, (count,), generator=self.generator, device=self.device)
         return Batch(bucket["latents"][rows].float(), bucket["tokens"][rows, which].long(),
                      bucket["facts"][rows, which].long())
 

@@ -5,7 +5,7 @@ import time
 import torch
 
 from tools.train.common import Checkpoint, common_arguments, on_all_cores, set_up, worker_count
-from tools.train.dataset import LatentSet
+from tools.train.dataset import LatentSet, evenly
 from tools.train.networks import Generator
 from tools.train.presets import PRESETS
 
@@ -77,7 +77,11 @@ def main(words=None):
     folder = args.work / "teacher"
     teacher = Generator.saved(folder, device).requires_grad_(False)
     sampling = json.loads((folder / "sampling.json").read_text())
-    pairs.fill(teacher, LatentSet(args.work / "latents.pt", device, seed), sampling, leave_at)
+    data = LatentSet(args.work / "latents.pt", device, seed)
+    data.weigh([evenly(bucket["facts"]) for bucket in data.buckets])
+    # They serve guidance, which the student does without.
+    data.leave_out_empty(teacher.tokenizer.eos_token_id)
+    pairs.fill(teacher, data, sampling, leave_at)
     if pairs.count() >= preset.pairs:
         (args.work / "pairs.done").touch()
 

@@ -2,7 +2,8 @@
 
 Weights of linear and convolution layers are rounded in every forward pass as they will be stored (symmetric, one scale
 for each output channel), while gradients pass through the rounding unchanged (straight-through estimator, Bengio et
-al., 2013). First and last convolution and the time embedding stay as they are: small, and sensitive.
+al., 2013). First and last convolution and the time embedding stay as they are: small, and sensitive. The text encoder's
+linear layers are rounded once before, so that the student learns from the states that it will be given.
 """
 import torch
 from torch.nn.utils import parametrize
@@ -37,10 +38,19 @@ def quantized_layers(unet):
             if isinstance(module, (torch.nn.Linear, torch.nn.Conv2d)) and not name.startswith(KEPT)]
 
 
+@torch.no_grad()
+def round_linear_layers(text_encoder):
+    """Rounds what is stored as integers of a text encoder."""
+    for layer in text_encoder.modules():
+        if isinstance(layer, torch.nn.Linear):
+            layer.weight.copy_(rounded(layer.weight))
+
+
 def main(words=None):
     args = common_arguments(__doc__).parse_args(words)
     preset, device = PRESETS[args.preset], set_up(args.seed)
     student = Generator.saved(args.work / "few_step", device)
+    round_linear_layers(student.text_encoder)
     layers = quantized_layers(student.unet)
     for layer in layers:
         parametrize.register_parametrization(layer, "weight", Rounding())

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import torch
 
-from tools.train.dataset import give_unit_spread
+from tools.train.dataset import FACTS, NOT_STATED, LatentSet, evenly, give_unit_spread
+
+END = 9
 
 
 class Spread(unittest.TestCase):
@@ -22,6 +24,26 @@ class Spread(unittest.TestCase):
         stored = torch.cat([bucket["latents"].float().flatten() for bucket in buckets])
         self.assertAlmostEqual(stored.std().item(), 1, delta=1e-3)
         torch.testing.assert_close(buckets[0]["latents"].float(), scale * raw[0], atol=2e-3, rtol=2e-3)
+
+
+class Drawing(unittest.TestCase):
+    def test_drawings_with_few_pictures_come_up_as_often_as_others(self):
+        facts = torch.full((4, 2, len(FACTS)), NOT_STATED)
+        for row, (thing, style) in enumerate(((1, 0), (1, 1), (1, 0), (2, 0))):
+            facts[row, row % 2, FACTS.index("thing")] = thing
+            facts[row, 0, FACTS.index("style")] = style
+        torch.testing.assert_close(evenly(facts), torch.tensor([0.5, 1, 0.5, 1]))
+
+    def test_empty_captions_can_be_left_out(self):
+        tokens = torch.tensor([[[8, END, END], [8, 1, END]], [[8, 2, END], [8, 3, 4]], [[8, END, END], [8, END, END]]])
+        bucket = dict(latents=torch.zeros(3, 1, 1, 1), tokens=tokens, facts=torch.zeros(3, 2, len(FACTS)))
+        with tempfile.TemporaryDirectory() as folder:
+            torch.save([bucket], f"{folder}/latents.pt")
+            data = LatentSet(f"{folder}/latents.pt", torch.device("cpu"), 0)
+            self.assertIn([8, END, END], data.draw(99).tokens.tolist())
+            data.weigh([torch.tensor([1.0, 1.0, 0.0])])
+            data.leave_out_empty(END)
+            self.assertEqual({tuple(row) for row in data.draw(99).tokens.tolist()}, {(8, 1, END), (8, 2, END), (8, 3, 4)})
 
 
 if __name__ == "__main__":
