@@ -226,7 +226,7 @@ def main():
     folder = args.work / "drawings"
     folder.mkdir(exist_ok=True)
     parts = Parts(pack_folder(args), preset.things(), list(preset.styles))
-    painter, planner, rng = Painter(parts, device), planner_for(preset, parts, preset.held_out[0]), random.Random(-1)
+    painter, planner, rng = Painter(parts, device), planner_for(preset, parts, preset.held_out[0]), random.Random("judged")
     scenes = [planner.draw(rng) for _ in range(ENCODED)]
     pictures = painter.paint(scenes, preset.side)
     teacher, model = (Model(args, stage, device) for stage in ("teacher", args.stage))

@@ -26,6 +26,8 @@ DECODER_NOISE = 0.1
 DECODER_ONLY_SHARE = 0.3
 PEAK_RATE = 1.5e-3
 EVALUATED = 96
+# The seed of what is judged: not a number, which may be that of a training (and -1 is that of 1).
+JUDGED = "judged"
 # Pictures painted once for a graphics card, and how many at a time.
 BANK, BANK_BATCH = 16_384, 256
 
@@ -215,10 +217,10 @@ def main(words=None):
             return compiled_losses(module, pictures, decoder_only)
 
     def show():
-        report(model, WindowSource(planner, painter, preset, seed=-1), device, args.work)
+        report(model, WindowSource(planner, painter, preset, JUDGED), device, args.work)
 
     loop.run(source.windows, loss_of, show)
-    latents = report(model, WindowSource(planner, painter, preset, seed=-1), device, args.work)
+    latents = report(model, WindowSource(planner, painter, preset, JUDGED), device, args.work)
     model.register_to_config(scaling_factor=1 / latents.std().item(), shift_factor=latents.mean().item())
     model.to(memory_format=torch.contiguous_format).save_pretrained(args.work / "vae")
 

@@ -256,10 +256,7 @@ class Loop:
         self.ema = Ema(self.trained, ema_decay)
         self.checkpoint = Checkpoint(args.work / f"{stage}.pt")
         minutes = args.minutes or PRESETS[args.preset].minutes[stage]
-        self.step, spent = 0, 0.0
-        self.resumed = self._resume()
-        if self.resumed:
-            self.step, spent = self.resumed
+        self.step, spent = self._resume()
         self.clock = Clock(minutes, spent)
         self.leave_at = time.monotonic() + 60 * args.leave_after if args.leave_after else float("inf")
         self.log = CsvLog(args.work / f"{stage}.csv", ["step", "minutes", *columns, "rate"])
@@ -269,7 +266,7 @@ class Loop:
     def _resume(self):
         saved = self.checkpoint.load()
         if not saved:
-            return None
+            return 0, 0.0
         self.module.load_state_dict(saved["module"], strict=False)
         self.optimizer.load_state_dict(saved["optimizer"])
         self.ema.load(saved["ema"])
@@ -322,12 +319,6 @@ class Loop:
             self.ema.swap()
             show()
             self.ema.swap()
-
-
-def averaged(path):
-    """The averaged weights in a stage's checkpoint and the number of its steps."""
-    saved = torch.load(path, map_location="cpu", weights_only=True)
-    return saved["ema"], saved["step"]
 
 
 def save_grid(pictures, path, columns):

@@ -16,9 +16,9 @@ from tools.data.captions import write
 from tools.data.compose import Painter, Parts
 from tools.data.scenes import MIXES, Planner
 from tools.data.vocabulary import COLOURS, STYLES, load_things
-from tools.train.common import common_arguments, pack_folder, set_up
+from tools.train.common import common_arguments, on_all_cores, pack_folder, set_up, worker_count
 from tools.train.networks import Codec
-from tools.train.presets import PRESETS
+from tools.train.presets import FEWER_THINGS, PRESETS
 
 # What a caption may state; each is a class the text encoder has to name in training.
 FACTS = ("thing", "style", "colour", "second", "object_colour", "count")
@@ -60,16 +60,20 @@ def encode_bucket(planner, tokenizer, preset, aspect, count, painter, codec, see
     """All pictures of one aspect as latents, tokens and facts."""
     jobs = [(seed * 1_000_003 + start, min(CHUNK, count - start)) for start in range(0, count, CHUNK)]
     latents, tokens, facts = [], [], []
-    batch = PAINT_BATCH[codec.device.type]
+    batch, workers = PAINT_BATCH[codec.device.type], worker_count(codec.device)
+
+    def draw(scenes):
+        return codec.encode(painter.paint(scenes, preset.side)).half().cpu()
+
     # Fresh processes: forked ones wait for ever for threads that torch had here and that did not come along.
     with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
         plans = pool.map(partial(plan_chunk, planner, tokenizer, preset.captions_each, preset.loose, aspect), jobs)
         for scenes, chunk_tokens, chunk_facts in plans:
             tokens.append(chunk_tokens)
             facts.append(chunk_facts)
-            for start in range(0, len(scenes), batch):
-                pictures = painter.paint(scenes[start : start + batch], preset.side)
-                latents.append(codec.encode(pictures).half().cpu())
+            parts = [scenes[start : start + batch] for start in range(0, len(scenes), batch)]
+            for start in range(0, len(parts), workers):
+                latents += on_all_cores(draw, parts[start : start + workers])
     return dict(latents=torch.cat(latents), tokens=torch.cat(tokens), facts=torch.cat(facts))
 
 
@@ -81,6 +85,13 @@ def give_unit_spread(buckets, config_path):
         bucket["latents"] = (bucket["latents"].float() / spread).half()
     config = json.loads(config_path.read_text())
     config["scaling_factor"] /= spread
+    config_path.write_text(json.dumps(config, indent=2) + "\n")
+
+
+def keep_spread(config_path, first_path):
+    """Lets the autoencoder scale latents as the model was used to that training goes on from."""
+    config, first = (json.loads(path.read_text()) for path in (config_path, first_path))
+    config |= {name: first[name] for name in ("scaling_factor", "shift_factor")}
     config_path.write_text(json.dumps(config, indent=2) + "\n")
 
 
@@ -162,6 +173,9 @@ def main(words=None):
     preset = PRESETS[args.preset]
     device = set_up(args.seed)
     parts = Parts(pack_folder(args), preset.things(), list(preset.styles))
+    config, has_its_spread = args.work / "vae" / "config.json", preset.goes_on_from == FEWER_THINGS
+    if has_its_spread:
+        keep_spread(config, args.work / "first" / "vae" / "config.json")
     painter, codec = Painter(parts, device), Codec(args.work / "vae", device)
     tokenizer = CLIPTokenizer.from_pretrained(args.work / "tokenizer")
     planner = planner_for(preset, parts)
@@ -171,7 +185,8 @@ def main(words=None):
         buckets.append(encode_bucket(planner, tokenizer, preset, aspect, count, painter, codec, args.seed + number))
         stored = buckets[-1]["latents"].float()
         print(f"{aspect}: {list(stored.shape)}, mean {stored.mean():.3f}, spread {stored.std():.3f}", flush=True)
-    give_unit_spread(buckets, args.work / "vae" / "config.json")
+    if not has_its_spread:
+        give_unit_spread(buckets, config)
     torch.save(buckets, args.work / "latents.tmp")
     (args.work / "latents.tmp").replace(args.work / "latents.pt")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from tools.train.dataset import FACTS, NOT_STATED, LatentSet, evenly, give_unit_spread
+from tools.train.dataset import FACTS, NOT_STATED, LatentSet, evenly, give_unit_spread, keep_spread
 
 END = 9
 
@@ -24,6 +24,16 @@ class Spread(unittest.TestCase):
         stored = torch.cat([bucket["latents"].float().flatten() for bucket in buckets])
         self.assertAlmostEqual(stored.std().item(), 1, delta=1e-3)
         torch.testing.assert_close(buckets[0]["latents"].float(), scale * raw[0], atol=2e-3, rtol=2e-3)
+
+
+    def test_a_model_that_goes_on_keeps_its_scale(self):
+        with tempfile.TemporaryDirectory() as folder:
+            config, first = Path(folder) / "config.json", Path(folder) / "first.json"
+            config.write_text(json.dumps({"scaling_factor": 0.5, "shift_factor": 0.1, "latent_channels": 12}))
+            first.write_text(json.dumps({"scaling_factor": 0.7, "shift_factor": 0.2, "latent_channels": 4}))
+            keep_spread(config, first)
+            kept = json.loads(config.read_text())
+        self.assertEqual(kept, {"scaling_factor": 0.7, "shift_factor": 0.2, "latent_channels": 12})
 
 
 class Drawing(unittest.TestCase):

@@ -8,7 +8,7 @@ from functools import partial
 import torch
 
 from tools.train.common import common_arguments, set_up
-from tools.train.dataset import FACTS, fact_classes
+from tools.train.dataset import FACTS, evenly, fact_classes
 from tools.train.presets import PRESETS
 from tools.train.teacher import Trainee, draw_times, learn, start
 from tools.train.text_encoder import to_teach
@@ -22,11 +22,11 @@ UNIFORM_TIME_SHARE = 0.2
 
 
 def favour(facts, known):
-    """How often each picture is to come up [n], by what its captions state [n, captions, facts]."""
+    """How often each picture is to come up [n], by what its captions state [n, captions, facts]: each drawing alike, new ones more."""
     classes = fact_classes()["thing"]
     known = torch.tensor([classes[code] for code in known], device=facts.device)
     things = facts[..., FACTS.index("thing")].amax(1)
-    return torch.where(torch.isin(things, known), 1.0, FAVOUR)
+    return torch.where(torch.isin(things, known), 1.0, FAVOUR) * evenly(facts)
 
 
 def main(words=None):
