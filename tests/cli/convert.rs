@@ -198,7 +198,11 @@ fn sources_and_destinations_that_do_not_work() {
     let cases: [(&str, &str, &str); 4] = [
         ("missing", "t.safetensors", "cannot read missing"),
         ("empty", "t.safetensors", "empty is not a diffusers folder"),
-        (&turbo, "no/t.safetensors", "cannot write no/t.safetensors"),
+        (
+            &turbo,
+            "no/t.safetensors",
+            "cannot write no/t.safetensors: there is no folder no",
+        ),
         (&turbo, "empty", "cannot write empty: it is a folder"),
     ];
     for (source, destination, message) in cases {
@@ -216,6 +220,10 @@ fn only_models_are_inspected() {
     let place = Place::new();
     place.write("notes.txt", "a fox");
     place.run(&["inspect", "notes.txt"]).refused(&["notes.txt"]);
+    fs::write(place.path("fox.png"), b"\x89PNG\r\n").unwrap();
+    place
+        .run(&["inspect", "fox.png"])
+        .refused(&["fox.png", "is a picture"]);
     place
         .run(&["inspect", "missing"])
         .refused(&["cannot read missing"]);

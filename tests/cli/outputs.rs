@@ -29,6 +29,31 @@ fn a_folder_is_no_file() {
 }
 
 #[test]
+fn a_folder_that_is_not_there_is_named_before_drawing() {
+    let place = Place::new();
+    let drawn = place.draw(&["-o", "album/"]);
+    drawn.refused(&["there is no folder album/", "create it"]);
+    assert!(place.files().is_empty());
+}
+
+#[test]
+#[cfg(unix)]
+fn only_files_are_replaced() {
+    use std::os::unix::fs::FileTypeExt;
+    use std::os::unix::net::UnixListener;
+
+    let place = Place::new();
+    let _socket = UnixListener::bind(place.path("socket")).unwrap();
+    let turbo = crate::support::fixture("turbo");
+    let says = ["socket", "no ordinary file"];
+    place.draw(&["-o", "socket"]).refused(&says);
+    place.run(&["convert", &turbo, "socket"]).refused(&says);
+    let kind = fs::metadata(place.path("socket")).unwrap().file_type();
+    assert!(kind.is_socket());
+    assert_eq!(place.files(), ["socket"]);
+}
+
+#[test]
 fn a_file_is_no_folder() {
     let place = Place::new();
     place.write("notes", "keep");

@@ -7,7 +7,7 @@ pub(crate) const SAVE_AGAIN: &str =
     "save the model as safetensors (`safe_serialization=True` in diffusers)";
 
 /// What the first bytes of files that people take for models look like, and what to do then.
-const FOREIGN: [(&[u8], &str, &str); 4] = [
+const FOREIGN: [(&[u8], &str, &str); 6] = [
     (
         b"version https://git-lfs",
         "a Git LFS pointer",
@@ -18,9 +18,12 @@ const FOREIGN: [(&[u8], &str, &str); 4] = [
         "a web page",
         "the download failed; download the file again",
     ),
+    (b"\x89PNG", "a picture", NAME_A_MODEL),
+    (b"\xff\xd8\xff", "a picture", NAME_A_MODEL),
     (b"tjgg", OLD_GGML, USE_OTHERS),
     (b"lmgg", OLD_GGML, USE_OTHERS),
 ];
+const NAME_A_MODEL: &str = "name a safetensors, PyTorch or GGUF file";
 const OLD_GGML: &str = "a GGML file of before GGUF";
 const USE_OTHERS: &str = "use the safetensors or GGUF files of the same model";
 

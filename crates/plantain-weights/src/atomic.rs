@@ -4,8 +4,8 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
-/// Lets `write` fill a temporary file beside `path`, then renames it to `path`, replacing what is
-/// there. Whatever fails, no temporary file stays behind and what was at `path` is untouched.
+/// Lets `write` fill a temporary file beside `path`, then renames it to `path`, replacing a file that is
+/// there, but nothing else. Whatever fails, no temporary file stays behind and what was at `path` is untouched.
 ///
 /// # Errors
 /// Those of `write` and of the file system.
@@ -30,10 +30,19 @@ pub fn write_atomically(
             "it is a folder",
         ));
     }
+    // Renaming would put a file in the place of a device.
+    if path.exists() && !path.is_file() {
+        let kind = io::ErrorKind::InvalidInput;
+        return Err(io::Error::new(kind, "it is no ordinary file"));
+    }
     let folder = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
+    if !folder.is_dir() {
+        let problem = format!("there is no folder {}", folder.display());
+        return Err(io::Error::new(io::ErrorKind::NotFound, problem));
+    }
     let mut builder = tempfile::Builder::new();
     builder.prefix(".plantain-").suffix(".part");
     #[cfg(unix)]

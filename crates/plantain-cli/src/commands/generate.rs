@@ -240,7 +240,13 @@ fn check_place(path: &Path) -> Result<(), Failure> {
         return Err(Failure::new(format!("{} is a folder", path.display()))
             .help("name a file in it with --output, such as fox.png"));
     }
+    if path.exists() && !path.is_file() {
+        let problem = format!("{} is no ordinary file", path.display());
+        return Err(Failure::new(problem).help("choose another place with --output"));
+    }
+    let ends_as_folder = path.to_string_lossy().ends_with(std::path::is_separator);
     let folder = match path.parent() {
+        _ if ends_as_folder => path,
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
