@@ -1,6 +1,6 @@
 """Writes a finished stage as one folder in diffusers layout, f16, that plantain loads.
 
-`plantain convert --precision int8` then makes the package of it.
+`plantain convert --dtype int8` then makes the package of it.
 """
 import json
 import shutil

@@ -17,8 +17,8 @@ SMALLER_PICTURES, FEWER_THINGS = "smaller pictures", "fewer things"
 DATA = Path(__file__).parent.parent / "data"
 # What a preset is to know: a file of codes, or everything in the tables.
 CORE, EVERYDAY, ALL = DATA / "core_things.txt", DATA / "everyday_things.txt", None
-# What the first published model knows, and the everyday things.
-WIDE = DATA / "wide_things.txt"
+# What the published model that `wide` goes on from knows, and what it is to know.
+FEWER, WIDE = DATA / "fewer_things.txt", DATA / "wide_things.txt"
 # What the first published model knows, under the names that it was told.
 FIRST_THINGS_FOLDER = DATA / "first_things"
 FIRST_COLOURS = tuple(COLOURS)[:12]
@@ -119,12 +119,12 @@ PRESETS = {
         ),
         Preset(
             name="wide", codes=WIDE, styles=("3d", "flat", "cartoon"), mix="plain", aspects=SQUARE,
-            side=256, latent_channels=12, pictures=9_000, captions_each=8, vocabulary=3600, text_width=192, text_layers=3,
+            side=256, latent_channels=12, pictures=11_000, captions_each=8, vocabulary=4200, text_width=192, text_layers=3,
             teacher=None, batch=48, peak_rate=6e-4,
             ae_crop=256, ae_batch=4, pairs=4_096, sentences=12_000, student_parameters=None,
             minutes=dict(text_encoder=6, widen=80, few_step=10, refiner=3, quantize=3),
             held_out=("triple",), colours=FIRST_COLOURS, goes_on_from=FEWER_THINGS,
-            known=tuple(thing.code for thing in load_things(folder=FIRST_THINGS_FOLDER)), loose=0.3,
+            known=tuple(FEWER.read_text().split()), loose=0.3,
         ),
         Preset(
             name="gpu", codes=EVERYDAY, styles=EMOJI_STYLES, mix="full", aspects=MOSTLY_SQUARE,

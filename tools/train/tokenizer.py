@@ -1,7 +1,7 @@
 """Trains the small byte-pair vocabulary on our own captions and saves it in CLIP's layout.
 
-Where training goes on from a model that knows fewer things, its vocabulary stays and only grows: what it has read so far
-is cut into the same tokens, or into ones that join two of them.
+Where training goes on from a model that knows fewer things, its vocabulary stays and only grows. Most of what it has read is
+cut into the same tokens as before; a tenth of the known names were not, when 600 tokens were added.
 """
 import json
 import random
