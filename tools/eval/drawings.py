@@ -149,11 +149,11 @@ class Model:
         refiner = args.work / "refiner"
         self.refiner = load_refiner(refiner)[0] if refiner.exists() else None
 
-    def sample(self, captions, steps, guidance=None):
-        """Latents of captions, each from the noise of its place in the row; with the model's guidance if none is given."""
+    def sample(self, captions, steps, guided=True):
+        """Latents of captions, each from the noise of its place in the row."""
         shape = self.generator.unet.config
         noise = noise_for(range(SEED, SEED + len(captions)), shape.in_channels, shape.sample_size, shape.sample_size)
-        guidance = guidance or self.sampling["guidance"]
+        guidance = self.sampling["guidance"] if guided else 1
         return self.in_parts(lambda tokens, noise: self.generator.sample(tokens, noise, steps, guidance),
                              self.generator.token_ids(captions), noise)
 
@@ -181,7 +181,7 @@ class Model:
 def drawn_latents(teacher, model, captions):
     """Latents of the captions by the teacher in many steps, which is the reference, and by both in fewer."""
     rows = {f"teacher {steps}": teacher.sample(captions, steps) for steps in (MANY_STEPS, teacher.sampling["steps"])}
-    rows["teacher unguided"] = teacher.sample(captions, model.sampling["steps"], guidance=1)
+    rows["teacher unguided"] = teacher.sample(captions, model.sampling["steps"], guided=False)
     rows |= {f"model {steps}": model.sample(captions, steps) for steps in FEW_STEPS}
     if model.refiner:
         steps = model.sampling["steps"]

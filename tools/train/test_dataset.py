@@ -25,7 +25,6 @@ class Spread(unittest.TestCase):
         self.assertAlmostEqual(stored.std().item(), 1, delta=1e-3)
         torch.testing.assert_close(buckets[0]["latents"].float(), scale * raw[0], atol=2e-3, rtol=2e-3)
 
-
     def test_a_model_that_goes_on_keeps_its_scale(self):
         with tempfile.TemporaryDirectory() as folder:
             config, first = Path(folder) / "config.json", Path(folder) / "first.json"

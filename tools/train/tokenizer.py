@@ -1,7 +1,7 @@
 """Trains the small byte-pair vocabulary on our own captions and saves it in CLIP's layout.
 
 Where training goes on from a model that knows fewer things, its vocabulary stays and only grows. Most of what it has read is
-cut into the same tokens as before; a tenth of the known names were not, when 600 tokens were added.
+cut into the same tokens as before; where new tokens occur in it, it is cut anew.
 """
 import json
 import random

@@ -42,7 +42,7 @@ mod tensor;
 mod tensors;
 mod write;
 
-pub use atomic::write_atomically;
+pub use atomic::{check_destination, write_atomically};
 pub use embedding::EmbeddingError;
 pub use error::{ConvertError, LoadError, ReadError, ScaleProblem, TensorProblem};
 pub use float::FloatType;

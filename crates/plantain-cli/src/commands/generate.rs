@@ -1,9 +1,10 @@
 //! `plantain generate`
 
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use plantain::weights::check_destination;
 use plantain::{DeviceOptions, Format, Model, Picture, Pipeline, Request, style};
 use serde_json::json;
 
@@ -236,27 +237,14 @@ fn check_place(path: &Path) -> Result<(), Failure> {
         return Err(Failure::new("pictures do not go to standard output")
             .help("name a file with --output, such as fox.png"));
     }
-    if path.is_dir() {
-        return Err(Failure::new(format!("{} is a folder", path.display()))
-            .help("name a file in it with --output, such as fox.png"));
-    }
-    if path.exists() && !path.is_file() {
-        let problem = format!("{} is no ordinary file", path.display());
-        return Err(Failure::new(problem).help("choose another place with --output"));
-    }
-    let ends_as_folder = path.to_string_lossy().ends_with(std::path::is_separator);
-    let folder = match path.parent() {
-        _ if ends_as_folder => path,
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    if folder.is_dir() {
-        return Ok(());
-    }
-    Err(
-        Failure::new(format!("there is no folder {}", folder.display()))
-            .help("create it, or choose another place with --output"),
-    )
+    check_destination(path).map_err(|error| {
+        let help = match error.kind() {
+            ErrorKind::IsADirectory => "name a file in it with --output, such as fox.png",
+            ErrorKind::NotFound => "create it, or choose another place with --output",
+            _ => "choose another place with --output",
+        };
+        Failure::new(format!("cannot write {}: {error}", path.display())).help(help)
+    })
 }
 
 /// Tells about finished pictures on standard output.
