@@ -124,6 +124,11 @@ fn the_refiner_matches_its_reference() {
 }
 
 #[test]
+fn the_upscaler_matches_its_reference() {
+    Expected::open("own16").check_component(TraceComponent::Upscaler);
+}
+
+#[test]
 fn samplers_match_diffusers() {
     let sd1 = Expected::open("sd1");
     for kind in SamplerKind::ALL {

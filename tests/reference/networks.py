@@ -57,6 +57,28 @@ class Refiner(nn.Module):
         return latent + self.conv_out(F.silu(self.conv_norm_out(h)))
 
 
+class Upscaler(nn.Module):
+    """The upscaler, with torch's own packing of pixels."""
+
+    def __init__(self, width, num_blocks):
+        super().__init__()
+
+        def conv(inputs, outputs):
+            return nn.Conv2d(inputs, outputs, 3, padding=1)
+
+        self.conv_in = conv(12, width)
+        self.blocks = nn.ModuleList(
+            nn.ModuleDict({"conv1": conv(width, width), "conv2": conv(width, width)}) for _ in range(num_blocks)
+        )
+        self.conv_out = conv(width, 48)
+
+    def forward(self, image):
+        h = self.conv_in(F.pixel_unshuffle(image, 2))
+        for block in self.blocks:
+            h = h + block["conv2"](F.relu(block["conv1"](h)))
+        return F.interpolate(image, scale_factor=2.0, mode="nearest") + F.pixel_shuffle(self.conv_out(h), 4)
+
+
 def shaken(module, generator):
     """Random parameters everywhere, also where the initialisation is zero or one, at stored precision."""
     with torch.no_grad():
@@ -203,7 +225,7 @@ MODELS = {
         "size": (7, 9),
         "refiner": {"latent_channels": 6, "width": 8, "num_blocks": 2, "norm_num_groups": 2, "sigma": 0.2},
     },
-    # Our own with an autoencoder of five levels, the finest of them without blocks; also rounded to int8.
+    # Our own with an autoencoder of five levels, the finest of them without blocks, and an upscaler; also rounded to int8.
     "own16": {
         "text_encoder": lambda: text_encoder(hidden_act="gelu"),
         "unet": lambda: unet(
@@ -229,6 +251,7 @@ MODELS = {
         "scheduler": {"shift": 1.0},
         "samplers": ["flow-euler"],
         "size": (3, 5),
+        "upscaler": {"width": 8, "num_blocks": 2},
         "int8": True,
     },
 }
@@ -357,6 +380,11 @@ def write(model, folder, seed):
         if model.get("int8"):
             tensors |= int8_tensors(parts, tensors)
         tensors |= sampler_tensors(model, parts, model["size"], generator)
+        upscaler = None
+        if "upscaler" in model:
+            upscaler = shaken(Upscaler(**model["upscaler"]), generator)
+            image = tensors["upscaler.in.image"] = torch.rand(2, 3, 10, 14, generator=generator) * 2 - 1
+            tensors["upscaler.out.image"] = upscaler(image)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     for name, part in parts.items():
@@ -366,11 +394,12 @@ def write(model, folder, seed):
     scheduler = {"_class_name": class_name, "set_alpha_to_one": False, **base, **model["scheduler"]}
     (folder / "scheduler").mkdir()
     (folder / "scheduler/scheduler_config.json").write_text(json.dumps(scheduler, indent=2) + "\n")
-    if refiner:
-        (folder / "refiner").mkdir()
-        config = {"_class_name": "LatentRefiner", **model["refiner"]}
-        (folder / "refiner/config.json").write_text(json.dumps(config, indent=2) + "\n")
-        save_file(refiner.half().state_dict(), folder / "refiner/diffusion_pytorch_model.safetensors")
+    for name, class_name, part in (("refiner", "LatentRefiner", refiner), ("upscaler", "PictureUpscaler", upscaler)):
+        if part:
+            (folder / name).mkdir()
+            config = {"_class_name": class_name, **model[name]}
+            (folder / name / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+            save_file(part.half().state_dict(), folder / name / "diffusion_pytorch_model.safetensors")
     tensors = {name: tensor.float().contiguous().clone() for name, tensor in tensors.items()}
     save_file(tensors, folder / "expected.safetensors")
 

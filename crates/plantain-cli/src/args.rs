@@ -123,7 +123,7 @@ pub(crate) struct GenerateArgs {
     #[arg(long, value_name = "WxH", conflicts_with = "aspect")]
     pub(crate) size: Option<Size>,
 
-    /// Shape of the picture, such as 3:2, 16:9, 1:1, 9:16 or 2:3, with about as many pixels as the
+    /// Shape of the picture, such as 3:2, 16:9, 1:1, 9:16 or 2:3, with the shorter side of, or about as many pixels as, the
     /// model's default
     #[arg(long, value_name = "W:H")]
     pub(crate) aspect: Option<Aspect>,
@@ -318,7 +318,7 @@ pub(crate) struct TraceArgs {
     #[arg(long, value_name = "PATH")]
     pub(crate) model: Option<PathBuf>,
 
-    /// text-encoder, unet, refiner, decoder, encoder or sampler
+    /// text-encoder, unet, refiner, decoder, upscaler, encoder or sampler
     #[arg(long, value_name = "NAME")]
     pub(crate) component: TraceComponent,
 

@@ -1,4 +1,4 @@
-//! The networks of a latent diffusion model as Burn modules: text encoder, UNet, refiner, and the
+//! The networks of a latent diffusion model as Burn modules: text encoder, UNet, refiner, upscaler, and the
 //! encoders and decoders of the autoencoders.
 //!
 //! Every network has a configuration with `init(&Device)`; parameters carry the names that diffusers
@@ -17,11 +17,12 @@ mod tap;
 mod text;
 mod transformer;
 mod unet;
+mod upscaler;
 
 pub use config::{
     BlockType, ConfigError, DecoderConfig, EncoderConfig, KlDecoderConfig, KlEncoderConfig,
     PerLevel, RefinerConfig, TextActivation, TextEncoderConfig, TinyDecoderConfig,
-    TinyEncoderConfig, TransformerLayers, UNetConfig,
+    TinyEncoderConfig, TransformerLayers, UNetConfig, UpscalerConfig,
 };
 pub use decoder::{Decoder, KlDecoder, TinyDecoder};
 pub use embedding::guidance_scale_embedding;
@@ -33,3 +34,4 @@ pub use tap::Tap;
 pub use text::{ClipTextModel, TextStates, TokenError};
 pub use transformer::TextContext;
 pub use unet::{Conditioning, UNet2DConditionModel};
+pub use upscaler::Upscaler;

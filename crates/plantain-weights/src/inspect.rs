@@ -153,13 +153,17 @@ impl Model {
         let parameters: u64 = always.map(|s| s.parameters).sum();
         let components = &self.manifest().components;
         let pixels = f64::from(width) * f64::from(height);
-        let scale = components.vae.as_ref().map_or(8, DecoderConfig::scale) as f64;
+        let scale = self
+            .manifest()
+            .sampling_scale([width, height].map(|side| side as usize)) as f64;
+        let decoder_scale = components.decoder_scale() as f64;
+        let decoded = pixels * (decoder_scale / scale) * (decoder_scale / scale);
         let unet = components.unet.as_ref();
         let unet = unet.map_or(0.0, |unet| unet_values(unet, pixels / (scale * scale)));
         let decoder = components
             .vae
             .as_ref()
-            .map_or(0.0, |vae| decoder_values(vae, pixels));
+            .map_or(0.0, |vae| decoder_values(vae, decoded));
         MemoryEstimate {
             weights: 4 * parameters,
             sampling: (4.0 * f64::from(batch) * unet) as u64,
@@ -183,14 +187,11 @@ impl Model {
     pub fn unet_flops(&self) -> u64 {
         let manifest = self.manifest();
         let components = &manifest.components;
-        let scale = components.vae.as_ref().map_or(8, DecoderConfig::scale);
         let text = components.text_encoder.as_ref();
         let tokens = text.map_or(77, |text| text.max_position_embeddings);
-        let side = |pixels: u32| pixels as usize / scale;
-        let (width, height) = (
-            side(manifest.defaults.width),
-            side(manifest.defaults.height),
-        );
+        let size = [manifest.defaults.width, manifest.defaults.height].map(|side| side as usize);
+        let scale = manifest.sampling_scale(size);
+        let [width, height] = size.map(|side| side / scale);
         let unet = components.unet.as_ref();
         unet.map_or(0, |unet| unet.flops(height, width, tokens))
     }

@@ -143,7 +143,7 @@ fn scale(row: &[f32]) -> f32 {
 
 /// Whether the weight `name` bears 8 bits: the convolutions and linear layers of the UNet and the
 /// text encoder do. What is small and decides about every pixel does not: their ends, their
-/// embeddings, the refiner and the decoder.
+/// embeddings, the refiner, the decoder and the upscaler.
 pub(crate) fn suits(name: &str, tensor: TensorRef<'_>) -> bool {
     const LARGE: [&str; 2] = ["unet.", "text_encoder."];
     const DELICATE: [&str; 5] = [

@@ -6,7 +6,7 @@
 //! # Package format, version 2
 //!
 //! A safetensors file. Tensors are `F32`, `F16` or `BF16`, named `<component>.<module path>` with
-//! the components `text_encoder`, `unet`, `vae` (the decoder), `vae_encoder` and `refiner`. The `__metadata__` holds the
+//! the components `text_encoder`, `unet`, `vae` (the decoder), `vae_encoder`, `refiner` and `upscaler`. The `__metadata__` holds the
 //! [`Manifest`] as JSON under [`MANIFEST_KEY`] and, for models with a tokenizer, that as JSON of
 //! the `tokenizers` crate under [`TOKENIZER_KEY`].
 //!
@@ -24,6 +24,7 @@ mod embedding;
 mod error;
 mod fingerprint;
 mod float;
+mod geometry;
 mod import;
 mod inspect;
 mod int8;

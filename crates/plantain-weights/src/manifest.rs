@@ -4,6 +4,7 @@ use std::fmt;
 
 use plantain_nn::{
     ConfigError, DecoderConfig, EncoderConfig, RefinerConfig, TextEncoderConfig, UNetConfig,
+    UpscalerConfig,
 };
 use plantain_sampling::{SamplerKind, ScheduleConfig};
 use serde::{Deserialize, Serialize};
@@ -33,15 +34,18 @@ pub enum Component {
     VaeEncoder,
     /// Latent to cleaner latent.
     Refiner,
+    /// Picture to larger picture.
+    Upscaler,
 }
 
 impl Component {
     /// All, in the order in which a prompt meets them, and then what only some runs need.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::TextEncoder,
         Self::Unet,
         Self::Refiner,
         Self::Vae,
+        Self::Upscaler,
         Self::VaeEncoder,
     ];
 
@@ -57,6 +61,7 @@ impl Component {
             Self::Vae => "vae",
             Self::VaeEncoder => "vae_encoder",
             Self::Refiner => "refiner",
+            Self::Upscaler => "upscaler",
         }
     }
 
@@ -106,6 +111,9 @@ pub struct Components {
     /// Latent to cleaner latent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refiner: Option<RefinerConfig>,
+    /// Picture to larger picture.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upscaler: Option<UpscalerConfig>,
 }
 
 impl Components {
@@ -123,6 +131,7 @@ impl Components {
             Component::Vae => self.vae.is_some(),
             Component::VaeEncoder => self.vae_encoder.is_some(),
             Component::Refiner => self.refiner.is_some(),
+            Component::Upscaler => self.upscaler.is_some(),
         }
     }
 
@@ -161,7 +170,10 @@ impl Components {
             .map_or(Ok(()), EncoderConfig::validate)?;
         self.refiner
             .as_ref()
-            .map_or(Ok(()), RefinerConfig::validate)
+            .map_or(Ok(()), RefinerConfig::validate)?;
+        self.upscaler
+            .as_ref()
+            .map_or(Ok(()), UpscalerConfig::validate)
     }
 
     /// Checks that the components that are present fit each other, which a run through all of them
@@ -234,6 +246,11 @@ impl Components {
         }
         Ok(())
     }
+}
+
+/// Whether a mark is left out of the file.
+fn is_false(mark: &bool) -> bool {
+    !mark
 }
 
 /// A number above 2^24 in magnitude within `value`.
@@ -392,6 +409,10 @@ pub struct Manifest {
     /// whatever its text encoder can read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub subjects: Vec<Vec<String>>,
+    /// Whether pictures show something in the middle of a plain ground, so that wide and tall ones are square ones whose ground
+    /// goes on.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub plain_ground: bool,
     /// Name of the recipe that sampler and defaults are from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recipe: Option<String>,

@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use plantain_nn::{DecoderConfig, PerLevel};
+use plantain_nn::PerLevel;
 use plantain_sampling::{PredictionType, SamplerKind, TimestepSpacing};
 use serde::Deserialize;
 
@@ -134,7 +134,9 @@ impl Recipe {
     /// Changes what `manifest` says about sampling.
     pub(crate) fn apply(&self, manifest: &mut Manifest) {
         manifest.recipe = Some(self.name.clone());
-        let unet = manifest.components.unet.as_mut();
+        let components = &mut manifest.components;
+        let scale = components.decoder_scale() * components.upscaler_scale();
+        let unet = components.unet.as_mut();
         let embeds = unet
             .as_ref()
             .is_some_and(|unet| unet.time_cond_proj_dim.is_some());
@@ -151,11 +153,6 @@ impl Recipe {
         }
         if let Some(side) = self.side {
             (defaults.width, defaults.height) = (side, side);
-            let scale = manifest
-                .components
-                .vae
-                .as_ref()
-                .map_or(8, DecoderConfig::scale);
             if let Some(unet) = unet {
                 unet.sample_size = Some(PerLevel::All(side as usize / scale));
             }

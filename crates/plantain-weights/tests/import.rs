@@ -511,38 +511,49 @@ fn options_rename_the_model() {
 }
 
 #[test]
-fn a_refiner_comes_along() {
+fn a_plain_ground_is_kept_in_mind() {
+    let folder = copy_of("turbo");
+    edit_json(&folder.path().join("model.json"), |card| {
+        card["plain_ground"] = json!(true);
+    });
+    let (_folder, _, model) = converted(folder.path(), &ConvertOptions::default());
+    assert!(model.manifest().plain_ground);
+}
+
+#[test]
+fn a_refiner_and_an_upscaler_come_along() {
     let folder = copy_of("modern");
-    let refiner = folder.path().join("refiner");
-    fs::create_dir(&refiner).unwrap();
-    let config = json!({"latent_channels": 4, "width": 8, "num_blocks": 1, "norm_num_groups": 4, "sigma": 0.1});
-    fs::write(refiner.join("config.json"), config.to_string()).unwrap();
-    let weights = refiner.join("diffusion_pytorch_model.safetensors");
+    let refiner = json!({"latent_channels": 4, "width": 8, "num_blocks": 1, "norm_num_groups": 4, "sigma": 0.1});
+    add_network(folder.path(), Component::Refiner, &refiner);
+    let upscaler = json!({"width": 8, "num_blocks": 1});
+    add_network(folder.path(), Component::Upscaler, &upscaler);
+    let (_folder, _, model) = converted(folder.path(), &ConvertOptions::default());
+    let target = Target::stock(Device::flex());
+    assert!(model.load_refiner(&target).unwrap().is_some());
+    assert!(model.load_upscaler(&target).unwrap().is_some());
+    let defaults = &model.manifest().defaults;
+    assert_eq!((defaults.width, defaults.height), (32, 32), "enlarged");
+}
+
+/// Gives the model in `folder` a component whose weights are all zero.
+fn add_network(folder: &Path, component: Component, config: &Value) {
+    let network = folder.join(component.folder());
+    fs::create_dir(&network).unwrap();
+    fs::write(network.join("config.json"), config.to_string()).unwrap();
+    let weights = network.join("diffusion_pytorch_model.safetensors");
     fs::write(&weights, common::safetensors("{}", &[])).unwrap();
-    let expected = Model::open(folder.path())
-        .unwrap()
-        .expected_tensors(Component::Refiner);
+    let expected = Model::open(folder).unwrap().expected_tensors(component);
     let (mut header, mut end) = (serde_json::Map::new(), 0);
     for tensor in &expected {
         let shape: Vec<u64> = tensor.shape.iter().map(|&d| d as u64).collect();
         let length = 2 * shape.iter().product::<u64>();
-        let name = tensor.name.strip_prefix("refiner.").unwrap().to_string();
+        let prefix = format!("{component}.");
+        let name = tensor.name.strip_prefix(&prefix).unwrap().to_string();
         header.insert(name, entry("F16", &shape, end, end + length));
         end += length;
     }
-    let data = vec![0; end as usize];
-    fs::write(
-        &weights,
-        common::safetensors(&Value::Object(header).to_string(), &data),
-    )
-    .unwrap();
-    let (_folder, _, model) = converted(folder.path(), &ConvertOptions::default());
-    assert!(
-        model
-            .load_refiner(&Target::stock(Device::flex()))
-            .unwrap()
-            .is_some()
-    );
+    let (header, data) = (Value::Object(header).to_string(), vec![0; end as usize]);
+    fs::write(&weights, common::safetensors(&header, &data)).unwrap();
 }
 
 #[test]

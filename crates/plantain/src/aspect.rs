@@ -74,6 +74,25 @@ impl Aspect {
         let round = |side: f64| ((side / multiple as f64).round() as usize).max(1) * multiple;
         [round((area * ratio).sqrt()), round((area / ratio).sqrt())]
     }
+
+    /// Width and height in pixels of this shape whose shorter side is `side`, and whose longer one is rounded to a multiple of
+    /// `multiple`, which must be positive.
+    ///
+    /// ```
+    /// let tall = plantain::Aspect::new(9, 16)?;
+    /// assert_eq!(tall.size_of_side(512, 64), [512, 896]);
+    /// # Ok::<(), plantain::AspectError>(())
+    /// ```
+    pub fn size_of_side(self, side: usize, multiple: usize) -> [usize; 2] {
+        let (long, short) = (self.width.max(self.height), self.width.min(self.height));
+        let exact = side as f64 * f64::from(long) / f64::from(short);
+        let long = ((exact / multiple as f64).round() as usize).max(1) * multiple;
+        if self.width > self.height {
+            [long, side]
+        } else {
+            [side, long]
+        }
+    }
 }
 
 impl fmt::Display for Aspect {

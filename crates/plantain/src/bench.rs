@@ -48,7 +48,7 @@ pub enum Part {
     Unet,
     /// One pass of the decoder.
     Decoder,
-    /// Text encoder, the steps of the UNet without guidance, refiner where there is one, decoder.
+    /// Text encoder, the steps of the UNet without guidance, refiner where there is one, decoder, upscaler where there is one.
     Pipeline,
 }
 
@@ -477,6 +477,8 @@ fn pipeline(model: &Model, target: &Target, settings: &BenchSettings) -> Result<
     let manifest = model.manifest().clone();
     let ids = token_ids(model);
     let shape = latent_shape(model, settings.size)?;
+    let upscaler = model.load_upscaler(target)?;
+    let upscaler = upscaler.filter(|_| manifest.is_enlarged(picture_size(model, settings.size)));
     let count = shape.iter().product();
     let run = SamplingRun {
         kind: manifest.sampler.kind,
@@ -507,7 +509,11 @@ fn pipeline(model: &Model, target: &Target, settings: &BenchSettings) -> Result<
         }
         let scaling = manifest.components.vae.as_ref().map(DecoderConfig::scaling);
         let (scale, shift) = scaling.unwrap_or((1.0, 0.0));
-        let values = read_finite(decoder.forward(latent / scale + shift), "decoder", "")?;
+        let decoded = decoder.forward(latent / scale + shift);
+        let values = match &upscaler {
+            Some(upscaler) => read_finite(upscaler.forward(decoded), "upscaler", "")?,
+            None => read_finite(decoded, "decoder", "")?,
+        };
         Ok(Output {
             values,
             step: sampling.map(|seconds| seconds / run.steps as f64),

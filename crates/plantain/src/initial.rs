@@ -31,10 +31,12 @@ impl InitImage {
         })
     }
 
-    /// The pixels as the encoder takes them: `[3, height, width]`, -1 to 1.
-    pub(crate) fn values(&self) -> Vec<f32> {
+    /// The pixels as the encoder takes them at this width and height: `[3, height, width]`, -1 to 1.
+    pub(crate) fn values(&self, size: [usize; 2]) -> Vec<f32> {
+        let size = size.map(|side| side as u32);
+        let picture = resized(&self.picture, size, FilterType::Lanczos3);
         let channel = |channel: usize| {
-            let pixels = self.picture.pixels();
+            let pixels = picture.pixels();
             pixels.map(move |pixel| f32::from(pixel.0[channel]) / 127.5 - 1.0)
         };
         (0..3).flat_map(channel).collect()
@@ -149,7 +151,7 @@ mod tests {
             mask: None,
         };
         let expected = [1.0, 1.0, -0.6, -0.6, -1.0, 0.6];
-        for (value, expected) in image.values().into_iter().zip(expected) {
+        for (value, expected) in image.values([2, 1]).into_iter().zip(expected) {
             assert!((value - expected).abs() < 1e-6, "{value} {expected}");
         }
     }

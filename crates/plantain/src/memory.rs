@@ -1,6 +1,5 @@
 //! Whether a run fits the memory there is, and what to change where it does not.
 
-use plantain_nn::DecoderConfig;
 use plantain_weights::{MemoryEstimate, Model};
 use sysinfo::System;
 
@@ -94,8 +93,7 @@ impl MemoryPlan {
     ) -> Result<Self, OutOfMemory> {
         let [width, height] = size;
         let whole = model.estimated_memory(width as u32, height as u32, samples);
-        let scale = model.manifest().components.vae.as_ref();
-        let side = (TILE * scale.map_or(8, DecoderConfig::scale)) as u32;
+        let side = (TILE * model.manifest().components.decoder_scale()) as u32;
         let tile = model.estimated_memory((width as u32).min(side), (height as u32).min(side), 1);
         let precisions = match precision {
             PrecisionChoice::Auto => &[

@@ -1,7 +1,6 @@
 //! What devices are measured against and with: one device, and inputs that are the same everywhere.
 
 use burn::tensor::{Device, Tensor, TensorData};
-use plantain_nn::DecoderConfig;
 use plantain_sampling::Noise;
 use plantain_weights::Model;
 
@@ -46,11 +45,11 @@ pub(crate) fn picture_size(model: &Model, size: Option<[usize; 2]>) -> [usize; 2
 /// `[1, channels, height, width]` of the latent for a picture of `size`, or of the model's own.
 ///
 /// # Errors
-/// When a side is no multiple of what a pixel of the latent becomes.
+/// When a side is no multiple of what a position of the latent becomes.
 pub(crate) fn latent_shape(model: &Model, size: Option<[usize; 2]>) -> Result<[usize; 4], Error> {
     let components = &model.manifest().components;
     let [width, height] = picture_size(model, size);
-    let scale = components.vae.as_ref().map_or(8, DecoderConfig::scale);
+    let scale = model.manifest().sampling_scale([width, height]);
     if width == 0 || height == 0 || width % scale != 0 || height % scale != 0 {
         let message =
             format!("a picture of {width}x{height}: both sides must be multiples of {scale}");

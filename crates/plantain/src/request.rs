@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use image::{GrayImage, RgbImage};
-use plantain_nn::DecoderConfig;
 use plantain_sampling::{Sampler, SamplerKind, SamplerOptions};
 use plantain_weights::Manifest;
 
@@ -24,7 +23,7 @@ const MASKED_STRENGTH: f64 = 1.0;
 ///
 /// ```
 /// # use plantain::Request;
-/// let request = Request::new("a red fox").seed(7).count(2).steps(4).size([256, 256]);
+/// let request = Request::new("a red fox").seed(7).count(2).steps(4).size([512, 512]);
 /// ```
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Request {
@@ -45,7 +44,8 @@ pub struct Request {
     pub guidance: Option<f64>,
     /// Width and height in pixels.
     pub size: Option<[usize; 2]>,
-    /// Shape, instead of a size: about as many pixels as the model's default size has.
+    /// Shape, instead of a size: about as many pixels as the model's default size has, or, where wide and tall pictures
+    /// are square ones whose ground goes on, its shorter side.
     pub aspect: Option<Aspect>,
     /// Sampler.
     pub sampler: Option<SamplerKind>,
@@ -308,7 +308,7 @@ impl Request {
             return Err(RequestError::SizeAndAspect { aspect });
         }
         let [width, height] = self.size_for(manifest);
-        check_size(width, height, scale(manifest))?;
+        check_size(width, height, manifest.sampling_scale([width, height]))?;
         let steps = self.steps.unwrap_or(defaults.steps as usize);
         if steps == 0 {
             return Err(RequestError::OutOfRange {
@@ -366,8 +366,16 @@ impl Request {
     fn size_for(&self, manifest: &Manifest) -> [usize; 2] {
         let native = native_size(manifest);
         // Two positions of the latent: what the UNet halves once stays exact.
-        let multiple = 2 * scale(manifest);
-        let shaped = self.aspect.map(|aspect| aspect.size(native, multiple));
+        let multiple = 2 * manifest.sampling_scale(native);
+        let shaped = self.aspect.map(|aspect| {
+            let of_side = aspect.size_of_side(native[0].min(native[1]), multiple);
+            let fits = of_side.iter().all(|side| *side <= MAX_SIDE);
+            if fits && manifest.plain_ground {
+                of_side
+            } else {
+                aspect.size(native, multiple)
+            }
+        });
         self.size.or(shaped).unwrap_or(native)
     }
 
@@ -402,7 +410,7 @@ impl Request {
             warnings.push(unknown_subject(manifest, &self.prompt));
         }
         let (size, trained) = (self.size_for(manifest), native_size(manifest));
-        if size != trained {
+        if !is_trained(manifest, size) {
             warnings.push(format!(
                 "`{}` was trained at {}x{}; at {}x{} things may repeat or lose their shape",
                 manifest.name, trained[0], trained[1], size[0], size[1]
@@ -444,10 +452,13 @@ fn native_size(manifest: &Manifest) -> [usize; 2] {
     [defaults.width as usize, defaults.height as usize]
 }
 
-/// Pixels per position of the latent, in each direction.
-fn scale(manifest: &Manifest) -> usize {
-    let vae = manifest.components.vae.as_ref();
-    vae.map_or(8, DecoderConfig::scale)
+/// Whether the UNet was trained on latents as large as that which it samples for a picture of this width and height in pixels.
+fn is_trained(manifest: &Manifest, size: [usize; 2]) -> bool {
+    let latent = |size| {
+        let scale = manifest.sampling_scale(size);
+        manifest.sampled_size(size).map(|side| side / scale)
+    };
+    latent(size) == latent(native_size(manifest))
 }
 
 /// Whether the model takes the guidance scale as an input, as LCM does, instead of two evaluations.
@@ -544,16 +555,22 @@ mod tests {
     fn a_shape_stands_for_a_size() {
         let manifest = manifest();
         let mut request = Request::new("a fox");
-        for (shape, expected) in [
-            (None, [128, 128]),
-            (Some("3:2"), [160, 96]),
-            (Some("2:3"), [96, 160]),
-            (Some("8:1"), [352, 32]),
-        ] {
+        let mut check = |manifest: &Manifest, shape: Option<&str>, expected: [usize; 2]| {
             request.aspect = shape.map(|shape| shape.parse().unwrap());
-            let settings = request.settings(&manifest).unwrap();
+            let settings = request.settings(manifest).unwrap();
             assert_eq!([settings.width, settings.height], expected, "{shape:?}");
-        }
+        };
+        check(&manifest, None, [128, 128]);
+        check(&manifest, Some("3:2"), [160, 96]);
+        check(&manifest, Some("2:3"), [96, 160]);
+        check(&manifest, Some("8:1"), [352, 32]);
+        let mut shaped = manifest.clone();
+        shaped.plain_ground = true;
+        check(&shaped, None, [128, 128]);
+        check(&shaped, Some("3:2"), [192, 128]);
+        check(&shaped, Some("2:3"), [128, 192]);
+        check(&shaped, Some("16:9"), [224, 128]);
+        request.aspect = Some("8:1".parse().unwrap());
         request.size = Some([128, 128]);
         let error = request.settings(&manifest).unwrap_err().to_string();
         assert!(error.contains("8:1"), "{error}");

@@ -56,17 +56,19 @@ pub enum TraceComponent {
     Unet,
     Refiner,
     Decoder,
+    Upscaler,
     Encoder,
     Sampler,
 }
 
 impl TraceComponent {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::TextEncoder,
         Self::Unet,
         Self::Refiner,
         Self::Decoder,
+        Self::Upscaler,
         Self::Encoder,
         Self::Sampler,
     ];
@@ -82,6 +84,7 @@ impl TraceComponent {
             Self::Unet => "unet",
             Self::Refiner => "refiner",
             Self::Decoder => "decoder",
+            Self::Upscaler => "upscaler",
             Self::Encoder => "encoder",
             Self::Sampler => "sampler",
         }
@@ -161,6 +164,7 @@ pub fn trace(
         TraceComponent::Unet => unet(model, &inputs),
         TraceComponent::Refiner => refiner(model, &inputs),
         TraceComponent::Decoder => decoder(model, &inputs),
+        TraceComponent::Upscaler => upscaler(model, &inputs),
         TraceComponent::Encoder => encoder(model, &inputs),
         TraceComponent::Sampler => sampler(model, &inputs, settings),
     }
@@ -240,6 +244,20 @@ fn decoder(model: &Model, inputs: &Inputs<'_>) -> Result<Tensors, Error> {
     }
     let decoder = model.load_decoder(inputs.target)?;
     output("image", decoder.forward(latent))
+}
+
+fn upscaler(model: &Model, inputs: &Inputs<'_>) -> Result<Tensors, Error> {
+    let image = inputs.tensor::<4>("image")?;
+    check_channels("image", image.dims(), 3)?;
+    if image.dims()[2..].iter().any(|side| side % 2 != 0) {
+        let expected = "[batch, 3, height, width], both sides even";
+        return Err(misshaped("image", expected, &image.dims()));
+    }
+    let Some(upscaler) = model.load_upscaler(inputs.target)? else {
+        let name = &model.manifest().name;
+        return Err(input(format!("model `{name}` has no upscaler to trace")));
+    };
+    output("image", upscaler.forward(image))
 }
 
 fn encoder(model: &Model, inputs: &Inputs<'_>) -> Result<Tensors, Error> {

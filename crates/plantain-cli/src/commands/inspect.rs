@@ -61,8 +61,17 @@ fn describe(model: &Model) -> Result<(), Failure> {
     }
     let defaults = &manifest.defaults;
     out::line(format_args!(
-        "sampler {}, {} steps, guidance {}, {}x{}",
-        manifest.sampler.kind, defaults.steps, defaults.guidance, defaults.width, defaults.height
+        "sampler {}, {} steps, guidance {}, {}x{}{}",
+        manifest.sampler.kind,
+        defaults.steps,
+        defaults.guidance,
+        defaults.width,
+        defaults.height,
+        if manifest.plain_ground {
+            ", wider or higher by more of the ground"
+        } else {
+            ""
+        }
     ))?;
     match &manifest.tokenizer {
         Some(tokenizer) => out::line(format_args!(
@@ -153,6 +162,12 @@ fn outline(components: &Components, component: Component) -> String {
             format!(
                 "{} blocks of width {}, cleans a noise level of {}",
                 refiner.num_blocks, refiner.width, refiner.sigma
+            )
+        }),
+        Component::Upscaler => components.upscaler.as_ref().map(|upscaler| {
+            format!(
+                "{} blocks of width {}, twice the size",
+                upscaler.num_blocks, upscaler.width
             )
         }),
     };

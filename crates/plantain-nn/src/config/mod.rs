@@ -10,6 +10,7 @@ mod encoder;
 mod refiner;
 mod text;
 mod unet;
+mod upscaler;
 
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +19,7 @@ pub use encoder::{EncoderConfig, KlEncoderConfig, TinyEncoderConfig};
 pub use refiner::RefinerConfig;
 pub use text::{TextActivation, TextEncoderConfig};
 pub use unet::{BlockType, TransformerLayers, UNetConfig};
+pub use upscaler::UpscalerConfig;
 
 /// A configuration that cannot be built.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use plantain_nn::{DecoderConfig, PerLevel};
+use plantain_nn::PerLevel;
 use plantain_sampling::SamplerKind;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -44,6 +44,8 @@ struct ModelCard {
     guidance: Option<f64>,
     width: Option<u32>,
     height: Option<u32>,
+    #[serde(default)]
+    plain_ground: bool,
 }
 
 /// Opens the diffusers folder `root` in place.
@@ -55,6 +57,7 @@ pub(super) fn open(root: &Path) -> Result<Model, ReadError> {
         vae: config(root, Component::Vae)?,
         vae_encoder: None,
         refiner: config(root, Component::Refiner)?,
+        upscaler: config(root, Component::Upscaler)?,
     };
     let refused = |source| ReadError::Config {
         origin: root.display().to_string(),
@@ -219,6 +222,7 @@ fn manifest(root: &Path, components: Components) -> Result<Manifest, ReadError> 
         license: card.license.clone().or_else(|| readme_license(root)),
         description: card.description.clone(),
         subjects: card.subjects,
+        plain_ground: card.plain_ground,
         recipe: None,
         tokenizer: None,
         defaults: defaults(&sampler, &components),
@@ -269,7 +273,7 @@ fn folder_name(root: &Path) -> String {
 /// What the scheduler suggests, and the size that the UNet was trained at.
 fn defaults(sampler: &SamplerInfo, components: &Components) -> Defaults {
     let (steps, guidance) = scheduler::defaults(sampler, components);
-    let scale = components.vae.as_ref().map_or(8, DecoderConfig::scale);
+    let scale = components.decoder_scale() * components.upscaler_scale();
     let size = components
         .unet
         .as_ref()

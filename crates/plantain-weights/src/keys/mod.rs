@@ -96,7 +96,7 @@ impl KeyMap {
                 matrices: VAE_MATRICES,
                 ..Self::plain()
             },
-            Component::Refiner => Self::plain(),
+            Component::Refiner | Component::Upscaler => Self::plain(),
         }
     }
 

@@ -92,11 +92,12 @@ pub struct Examination {
 }
 
 /// What is examined, in the order in which a picture passes through it; last what only those drawn from a picture do.
-const COMPONENTS: [TraceComponent; 5] = [
+const COMPONENTS: [TraceComponent; 6] = [
     TraceComponent::TextEncoder,
     TraceComponent::Unet,
     TraceComponent::Refiner,
     TraceComponent::Decoder,
+    TraceComponent::Upscaler,
     TraceComponent::Encoder,
 ];
 

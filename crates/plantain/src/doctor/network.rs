@@ -1,7 +1,7 @@
 //! The components of a model with inputs that are the same on every device.
 
 use burn::tensor::Tensor;
-use plantain_nn::{ClipTextModel, Decoder, Encoder, Refiner, Tap};
+use plantain_nn::{ClipTextModel, Decoder, Encoder, Refiner, Tap, Upscaler};
 use plantain_weights::{EncoderConfig, HostTensor, Model, Target};
 
 use crate::denoiser::{Denoiser, ReadText};
@@ -34,6 +34,10 @@ pub(super) enum Network {
     Decoder {
         decoder: Decoder,
         latent: Tensor<4>,
+    },
+    Upscaler {
+        upscaler: Upscaler,
+        image: Tensor<4>,
     },
     Encoder {
         encoder: Encoder,
@@ -79,6 +83,14 @@ impl Network {
                 decoder: model.load_decoder(target)?,
                 latent: latent(),
             }),
+            TraceComponent::Upscaler => {
+                let scale = components.decoder_scale();
+                let image = || normal(0, picture_shape(shape, scale), &target.device);
+                model.load_upscaler(target)?.map(|upscaler| Self::Upscaler {
+                    upscaler,
+                    image: image(),
+                })
+            }
             TraceComponent::Encoder => {
                 let scale = components.vae_encoder.as_ref().map(EncoderConfig::scale);
                 let load = |scale| -> Result<Self, Error> {
@@ -116,6 +128,9 @@ impl Network {
             } => on_host(refiner.forward_tapped(latent.clone(), *sigma, tap)),
             Self::Decoder { decoder, latent } => {
                 on_host(decoder.forward_tapped(latent.clone(), tap))
+            }
+            Self::Upscaler { upscaler, image } => {
+                on_host(upscaler.forward_tapped(image.clone(), tap))
             }
             Self::Encoder { encoder, image } => on_host(encoder.forward_tapped(image.clone(), tap)),
         }

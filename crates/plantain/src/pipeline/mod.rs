@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use std::ops::ControlFlow;
 use std::sync::{Mutex, OnceLock};
 
-use plantain_nn::{ClipTextModel, Decoder, Encoder, Packing, Refiner};
+use plantain_nn::{ClipTextModel, Decoder, Encoder, Packing, Refiner, Upscaler};
 use plantain_weights::{Manifest, Model, Target};
 
 use crate::batch::batch_size;
@@ -50,6 +50,7 @@ pub struct Pipeline {
     denoiser: Widening<Denoiser>,
     refiner: Option<Widening<Refiner>>,
     decoder: Widening<Decoder>,
+    upscaler: Option<Widening<Upscaler>>,
     /// Loaded when a run first starts from a picture.
     encoder: OnceLock<Widening<Encoder>>,
     /// Fitted when previews are first asked for.
@@ -116,6 +117,7 @@ impl Pipeline {
         let refiner = model.load_refiner(&target)?;
         loading("decoder")?;
         let decoder = model.load_decoder(&target)?;
+        let upscaler = model.load_upscaler(&target)?;
         Ok(Self {
             device: options.device.resolve(),
             precision: precision_name(&target),
@@ -124,6 +126,7 @@ impl Pipeline {
             denoiser: Widening::new(denoiser),
             refiner: refiner.map(Widening::new),
             decoder: Widening::new(decoder),
+            upscaler: upscaler.map(Widening::new),
             encoder: OnceLock::new(),
             previews: OnceLock::new(),
             texts: RecentTexts::default(),

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::sync::PoisonError;
 
 use burn::tensor::{Tensor, TensorData};
-use plantain_nn::{ClipTextModel, Decoder, DecoderConfig, Encoder, Refiner};
+use plantain_nn::{ClipTextModel, Decoder, DecoderConfig, Encoder, Refiner, Upscaler};
 use plantain_sampling::Noise;
 
 use super::{Pipeline, notify};
@@ -31,11 +31,12 @@ impl Pipeline {
         settings: &Settings,
         observer: &mut dyn Observer,
     ) -> Result<InitLatent, Error> {
-        let mask = image.latent_mask(self.scale())?;
+        let [.., height, width] = self.latent_shape(settings, 1);
+        let mask = image.latent_mask(settings.width / width)?;
         let encoder = self.encoder(observer)?;
         notify(observer, Event::EncodingImage)?;
-        let shape = [1, 3, settings.height, settings.width];
-        let pixels = TensorData::new(image.values(), shape);
+        let [height, width] = [height, width].map(|side| side * self.scale());
+        let pixels = TensorData::new(image.values([width, height]), [1, 3, height, width]);
         let pixels = Tensor::from_data(pixels, &self.target.device);
         let (scaling, shift) = self.scaling();
         let encode = |encoder: &Encoder| {
@@ -144,7 +145,7 @@ impl Pipeline {
         observer: &mut dyn Observer,
     ) -> Result<Tensor<4>, Error> {
         let batch = group.seeds.len();
-        let shape = self.latent_shape(group.settings, batch);
+        let shape = self.sampled_shape(group, batch);
         let run = SamplingRun {
             kind: group.settings.sampler,
             steps: group.settings.steps,
@@ -175,7 +176,22 @@ impl Pipeline {
         let latent = self.denoiser.run(sample, |component| {
             self.widen(component, *observer.borrow_mut(), load)
         })?;
-        Ok(self.denoiser.get().tensor(latent, shape))
+        let latent = self.denoiser.get().tensor(latent, shape);
+        Ok(on_plain_ground(
+            latent,
+            self.latent_shape(group.settings, batch),
+        ))
+    }
+
+    /// `[batch, channels, height, width]` of what is sampled: smaller than the whole latent where the ground goes on around it.
+    fn sampled_shape(&self, group: &Group<'_>, batch: usize) -> [usize; 4] {
+        let [_, channels, height, width] = self.latent_shape(group.settings, batch);
+        // A picture to start from is as large as it is.
+        let [width, height] = match group.init {
+            None => self.manifest().sampled_size([width, height]),
+            Some(_) => [width, height],
+        };
+        [batch, channels, height, width]
     }
 
     /// Whether latents of this shape are new to the kernels, which they are no longer afterwards.
@@ -188,7 +204,8 @@ impl Pipeline {
 
     /// `[batch, channels, height, width]`
     pub(super) fn latent_shape(&self, settings: &Settings, batch: usize) -> [usize; 4] {
-        let scale = self.scale();
+        let size = [settings.width, settings.height];
+        let scale = self.manifest().sampling_scale(size);
         let channels = self.denoiser.get().channels();
         [
             batch,
@@ -198,10 +215,9 @@ impl Pipeline {
         ]
     }
 
-    /// Pixels per position of the latent, in each direction.
+    /// Pixels per position of the latent that is decoded, in each direction.
     fn scale(&self) -> usize {
-        let vae = self.manifest().components.vae.as_ref();
-        vae.map_or(8, DecoderConfig::scale)
+        self.manifest().components.decoder_scale()
     }
 
     /// See [`DecoderConfig::scaling`].
@@ -233,7 +249,35 @@ impl Pipeline {
             latent = refiner.run(refine, |component| self.widen(component, observer, load))?;
         }
         notify(observer, Event::Decoding { picture })?;
-        self.decode(latent, settings.tiled, observer)
+        let decoded = self.decode(latent, settings.tiled, observer)?;
+        let size = [settings.width, settings.height];
+        match &self.upscaler {
+            Some(upscaler) if self.manifest().is_enlarged(size) => {
+                self.enlarge(upscaler, decoded, observer)
+            }
+            _ => Ok(decoded),
+        }
+    }
+
+    /// The values of `[1, 3, height, width]` and `[width, height]` of a decoded picture, as the upscaler enlarges it.
+    fn enlarge(
+        &self,
+        upscaler: &Widening<Upscaler>,
+        (values, [width, height]): (Vec<f32>, [usize; 2]),
+        observer: &mut dyn Observer,
+    ) -> Result<(Vec<f32>, [usize; 2]), Error> {
+        let picture = TensorData::new(values, [1, 3, height, width]);
+        let picture = Tensor::from_data(picture, &self.target.device);
+        let enlarge = |upscaler: &Upscaler| {
+            let enlarged = upscaler.forward(picture.clone());
+            let [_, _, height, width] = enlarged.dims();
+            Ok((read_finite(enlarged, "upscaler", "")?, [width, height]))
+        };
+        let load = |wide: &Wide| {
+            let upscaler = wide.model().load_upscaler(wide.target())?;
+            Ok(upscaler.expect("the model had an upscaler before"))
+        };
+        upscaler.run(enlarge, |component| self.widen(component, observer, load))
     }
 
     /// A latent of the UNet to the values of `[1, 3, height, width]` and `[width, height]`.
@@ -274,6 +318,30 @@ impl Pipeline {
             model: self.manifest().name.clone(),
         }
     }
+}
+
+/// A latent in the middle of one of `shape`, whose other positions have the mean of its rim: a plain ground goes on.
+fn on_plain_ground(latent: Tensor<4>, shape: [usize; 4]) -> Tensor<4> {
+    let [batch, channels, height, width] = latent.dims();
+    if latent.dims() == shape {
+        return latent;
+    }
+    let edge = |dim: usize, at: usize| {
+        let edge = latent.clone().narrow(dim, at, 1);
+        edge.reshape([batch, channels, height * width / latent.dims()[dim]])
+    };
+    let rim = [
+        edge(2, 0),
+        edge(2, height - 1),
+        edge(3, 0),
+        edge(3, width - 1),
+    ];
+    let ground = Tensor::cat(rim.to_vec(), 2).mean_dim(2);
+    let whole = ground.reshape([batch, channels, 1, 1]).expand(shape);
+    let [_, _, whole_height, whole_width] = shape;
+    let (top, left) = ((whole_height - height) / 2, (whole_width - width) / 2);
+    let middle = [0..batch, 0..channels, top..top + height, left..left + width];
+    whole.slice_assign(middle, latent)
 }
 
 /// Pictures that are drawn together.
@@ -324,5 +392,29 @@ impl SamplingWatch for Watch<'_> {
             });
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+
+    use super::*;
+
+    #[test]
+    fn a_ground_goes_on_with_the_mean_of_the_rim() {
+        let device = Device::flex();
+        // The rim of the first channel is 1 and 3 in turn, its middle 9; the second is 5 everywhere.
+        let rows = [1.0, 3.0, 1.0, 3.0, 9.0, 3.0, 1.0, 3.0, 1.0];
+        let values: Vec<f32> = rows.into_iter().chain([5.0; 9]).collect();
+        let latent = Tensor::from_data(TensorData::new(values, [1, 2, 3, 3]), &device);
+        let wide = on_plain_ground(latent.clone(), [1, 2, 3, 6]);
+        let wide = wide.into_data().try_into_vec::<f32>().unwrap();
+        let mean = (4.0 * (1.0 + 3.0 + 1.0)) / 12.0;
+        assert_eq!(wide[..6], [mean, 1.0, 3.0, 1.0, mean, mean]);
+        assert_eq!(wide[6..12], [mean, 3.0, 9.0, 3.0, mean, mean]);
+        assert!(wide[18..].iter().all(|value| *value == 5.0));
+        let same = on_plain_ground(latent.clone(), [1, 2, 3, 3]);
+        assert_eq!(same.into_data(), latent.into_data());
     }
 }

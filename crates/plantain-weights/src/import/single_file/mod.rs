@@ -117,14 +117,14 @@ pub(super) fn open(file: Container, path: &Path) -> Result<Model, ReadError> {
     add_named(&mut tensors, file, "", |name| parts.targets(name))?;
     let sampler = sampler(velocities);
     let (steps, guidance) = scheduler::defaults(&sampler, &configs);
-    let scale = configs.vae.as_ref().map_or(8, DecoderConfig::scale);
-    let side = u32::try_from(side * scale).unwrap_or(u32::MAX);
+    let side = u32::try_from(side * configs.decoder_scale()).unwrap_or(u32::MAX);
     let mut manifest = Manifest {
         format: FORMAT_VERSION,
         name: file_stem(path),
         license: None,
         description: None,
         subjects: Vec::new(),
+        plain_ground: false,
         recipe: None,
         tokenizer: info,
         defaults: Defaults {
@@ -230,6 +230,7 @@ impl Parts {
             vae: self.decoder.as_ref().map(|vae| vae.config.clone()),
             vae_encoder: self.encoder.as_ref().map(|vae| vae.config.clone()),
             refiner: None,
+            upscaler: None,
         }
     }
 
