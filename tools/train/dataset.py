@@ -125,9 +125,8 @@ class LatentSet:
         self.device = device
 
     def weigh(self, weights):
-        """Lets pictures come up as often as the weights of each bucket [n] say, instead of all alike."""
+        """Lets pictures come up within their bucket as often as its weights [n] say, instead of all alike."""
         self.weights = weights
-        self.sizes = torch.tensor([each.sum().item() for each in weights])
 
     def leave_out_empty(self, end):
         """Draws no more captions that end, with the token `end`, where they begin."""

@@ -66,6 +66,10 @@ def write_model(work, stage, preset, folder, notices, with_refiner):
     FlowMatchEulerDiscreteScheduler(num_train_timesteps=1000, shift=1.0).save_pretrained(folder / "scheduler")
     if with_refiner:
         shutil.copytree(work / "refiner", folder / "refiner")
+    enlarged = (work / "upscaler").exists()
+    if enlarged:
+        shutil.copytree(work / "upscaler", folder / "upscaler")
+    side = preset.side * (2 if enlarged else 1)
     shutil.copy(notices, folder / "LICENSES.md")
     write_json(folder / "model_index.json", {"_class_name": "LatentDiffusionPipeline", **COMPONENTS})
     write_json(folder / "model.json", {
@@ -78,8 +82,9 @@ def write_model(work, stage, preset, folder, notices, with_refiner):
         "timestep_spacing": "trailing",
         "steps": sampling["steps"],
         "guidance": sampling["guidance"],
-        "width": preset.side,
-        "height": preset.side,
+        "width": side,
+        "height": side,
+        "plain_ground": preset.mix == "plain",
         "trained_steps": sampling["trained_steps"],
     })
 

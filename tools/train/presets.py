@@ -41,7 +41,8 @@ class Preset:
     `held_out` are the kinds of combinations that are never drawn. Without `student_parameters` the teacher is not
     pruned. `goes_on_from` tells in what the package WORK/first.safetensors is behind, to go on from it: it has
     `SMALLER_PICTURES`, half as large, or knows `FEWER_THINGS`, those of the codes in `known`; otherwise training begins
-    from nothing. `loose` is the share of captions with words that drawings do not follow.
+    from nothing. `loose` is the share of captions with words that drawings do not follow. With `enlarged` an
+    upscaler makes decoded pictures twice as wide and high, which it learns from so many pictures.
     """
 
     name: str
@@ -70,6 +71,7 @@ class Preset:
     goes_on_from: str | None = None
     known: tuple = ()
     loose: float = 0.0
+    enlarged: int = 0
 
     @property
     def latent_side(self):
@@ -122,9 +124,9 @@ PRESETS = {
             side=256, latent_channels=12, pictures=11_000, captions_each=8, vocabulary=4200, text_width=192, text_layers=3,
             teacher=None, batch=48, peak_rate=6e-4,
             ae_crop=256, ae_batch=4, pairs=4_096, sentences=12_000, student_parameters=None,
-            minutes=dict(text_encoder=6, widen=80, few_step=10, refiner=3, quantize=3),
+            minutes=dict(text_encoder=6, widen=80, few_step=10, refiner=3, quantize=3, upscaler=15),
             held_out=("triple",), colours=FIRST_COLOURS, goes_on_from=FEWER_THINGS,
-            known=tuple(FEWER.read_text().split()), loose=0.3,
+            known=tuple(FEWER.read_text().split()), loose=0.3, enlarged=1_000,
         ),
         Preset(
             name="gpu", codes=EVERYDAY, styles=EMOJI_STYLES, mix="full", aspects=MOSTLY_SQUARE,
