@@ -23,6 +23,37 @@ fn the_built_in_model_draws() {
     assert!((8..248).contains(&mean), "mean grey level {mean}");
 }
 
+/// Pictures of its own size are drawn at half of it and enlarged, small ones are not, and the ground of others goes on.
+#[test]
+fn the_built_in_model_draws_all_its_sizes() {
+    let place = Place::new();
+    let cases: [(&[&str], (u32, u32)); 7] = [
+        (&[], (512, 512)),
+        (&["--no-refine"], (512, 512)),
+        (&["--size", "256x256"], (256, 256)),
+        (&["--size", "256x448"], (256, 448)),
+        (&["--aspect", "16:9"], (896, 512)),
+        (&["--aspect", "2:3"], (512, 768)),
+        (&["--tiled"], (512, 512)),
+    ];
+    for (args, dimensions) in cases {
+        let common = ["generate", "a fox", "--seed", "1", "--steps", "1"];
+        let drawn = place.run(&[&common, args, &["-o", "a.png"]].concat());
+        let drawn = drawn.succeeded();
+        assert!(!drawn.stderr.contains("was trained at"), "{args:?}");
+        assert_eq!(place.image("a.png").dimensions(), dimensions, "{args:?}");
+    }
+    let odd = ["generate", "a fox", "--size", "400x400", "-o", "b.png"];
+    place
+        .run(&odd)
+        .refused(&["multiple of 32", "416x416 would do"]);
+    let large = [
+        "generate", "a fox", "--size", "768x768", "--steps", "1", "-o", "a.png",
+    ];
+    let large = place.run(&large).succeeded();
+    assert!(large.stderr.contains("was trained at 512x512"));
+}
+
 #[test]
 fn the_built_in_model_describes_itself() {
     let place = Place::new();
@@ -33,6 +64,7 @@ fn the_built_in_model_describes_itself() {
         "text_encoder",
         "unet",
         "refiner",
+        "upscaler",
         "vae",
     ] {
         assert!(inspected.stdout.contains(part), "{part}: {inspected:?}");

@@ -113,7 +113,7 @@ impl BenchSettings {
     /// ```
     /// # use plantain::bench::{BenchSettings, Part};
     /// let settings = BenchSettings { part: Part::Unet, size: None, steps: None };
-    /// assert_eq!(settings.size_of(&plantain::default_model()?), [256, 256]);
+    /// assert_eq!(settings.size_of(&plantain::default_model()?), [512, 512]);
     /// # Ok::<(), plantain::Error>(())
     /// ```
     pub fn size_of(&self, model: &Model) -> [usize; 2] {

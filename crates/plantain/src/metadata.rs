@@ -18,7 +18,7 @@ pub const PNG_KEYWORD: &str = "parameters";
 /// use plantain::Parameters;
 ///
 /// let text = "a red fox\nSteps: 6, Sampler: flow-euler, CFG scale: 1, Seed: 7, \
-///             Size: 256x256, Model: plantain-2-lite";
+///             Size: 512x512, Model: plantain-2-lite";
 /// let parameters = Parameters::parse(text)?;
 /// assert_eq!((parameters.seed, parameters.settings.steps), (7, 6));
 /// # Ok::<(), plantain::ParseError>(())
@@ -118,7 +118,7 @@ impl Parameters {
     /// use plantain::Parameters;
     ///
     /// let text = "a red fox\nSteps: 6, Sampler: flow-euler, CFG scale: 1, Seed: 7, \
-    ///             Size: 256x256, Model: plantain-2-lite";
+    ///             Size: 512x512, Model: plantain-2-lite";
     /// let parameters = Parameters::parse(text)?;
     /// assert_eq!(Parameters::parse(&parameters.to_string())?, parameters);
     /// # Ok::<(), plantain::ParseError>(())
@@ -159,7 +159,7 @@ impl Parameters {
     /// ```
     /// # use plantain::Parameters;
     /// # let text = "a red fox\nSteps: 6, Sampler: flow-euler, CFG scale: 1, Seed: 7, \
-    /// #             Size: 256x256, Model: plantain-2-lite";
+    /// #             Size: 512x512, Model: plantain-2-lite";
     /// let parameters = Parameters::parse(text)?;
     /// assert!(parameters.command_line().starts_with("plantain generate 'a red fox' --seed 7"));
     /// # Ok::<(), plantain::ParseError>(())

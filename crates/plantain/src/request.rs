@@ -71,7 +71,7 @@ pub struct Request {
 ///
 /// let model = plantain::default_model()?;
 /// let settings = Request::new("a red fox").steps(4).settings(model.manifest())?;
-/// assert_eq!((settings.steps, settings.width), (4, 256));
+/// assert_eq!((settings.steps, settings.width), (4, 512));
 /// # Ok::<(), plantain::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq)]
@@ -222,7 +222,7 @@ impl Request {
     /// ```
     /// let request = plantain::Request::new("a red fox").aspect("3:2".parse()?);
     /// let model = plantain::default_model()?;
-    /// assert_eq!(request.settings(model.manifest())?.width, 320);
+    /// assert_eq!(request.settings(model.manifest())?.width, 768);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[must_use]
@@ -296,7 +296,7 @@ impl Request {
     ///
     /// let model = plantain::default_model()?;
     /// let settings = Request::new("a red fox").settings(model.manifest())?;
-    /// assert_eq!([settings.width, settings.height], [256, 256]);
+    /// assert_eq!([settings.width, settings.height], [512, 512]);
     /// assert!(Request::new("a red fox").steps(0).settings(model.manifest()).is_err());
     /// # Ok::<(), plantain::Error>(())
     /// ```
@@ -386,7 +386,7 @@ impl Request {
     ///
     /// let model = plantain::default_model()?;
     /// assert!(Request::new("a red fox").warnings(model.manifest()).is_empty());
-    /// let large = Request::new("a red fox").size([512, 512]);
+    /// let large = Request::new("a red fox").size([1024, 1024]);
     /// assert_eq!(large.warnings(model.manifest()).len(), 1);
     /// # Ok::<(), plantain::Error>(())
     /// ```

@@ -143,7 +143,7 @@ impl Pipeline {
     /// # use plantain::{DeviceOptions, ModelSource, Pipeline};
     /// # let pipeline = Pipeline::load(ModelSource::BuiltIn, DeviceOptions::default())?;
     /// let defaults = &pipeline.manifest().defaults;
-    /// assert_eq!((defaults.width, defaults.height, defaults.steps), (256, 256, 4));
+    /// assert_eq!((defaults.width, defaults.height, defaults.steps), (512, 512, 4));
     /// # Ok::<(), plantain::Error>(())
     /// ```
     pub fn manifest(&self) -> &Manifest {
