@@ -27,13 +27,15 @@ fn the_built_in_model_draws() {
 #[test]
 fn the_built_in_model_draws_all_its_sizes() {
     let place = Place::new();
-    let cases: [(&[&str], (u32, u32)); 7] = [
+    let cases: [(&[&str], (u32, u32)); 9] = [
         (&[], (512, 512)),
         (&["--no-refine"], (512, 512)),
         (&["--size", "256x256"], (256, 256)),
         (&["--size", "256x448"], (256, 448)),
         (&["--aspect", "16:9"], (896, 512)),
         (&["--aspect", "2:3"], (512, 768)),
+        (&["--aspect", "5:1"], (1280, 256)),
+        (&["--size", "640x256"], (640, 256)),
         (&["--tiled"], (512, 512)),
     ];
     for (args, dimensions) in cases {
@@ -43,10 +45,32 @@ fn the_built_in_model_draws_all_its_sizes() {
         assert!(!drawn.stderr.contains("was trained at"), "{args:?}");
         assert_eq!(place.image("a.png").dimensions(), dimensions, "{args:?}");
     }
+    let from_picture = [
+        "generate",
+        "a fox",
+        "--init",
+        "a.png",
+        "--strength",
+        "0.5",
+        "--steps",
+        "4",
+        "-o",
+        "b.png",
+    ];
+    place.run(&from_picture).succeeded();
+    assert_eq!(place.image("b.png").dimensions(), (512, 512));
+    let wide = [&from_picture[..8], &["--aspect", "16:9", "-o", "c.png"]].concat();
+    let wide = place.run(&wide).succeeded();
+    assert!(
+        wide.stderr.contains("was trained at"),
+        "the whole is sampled"
+    );
     let odd = ["generate", "a fox", "--size", "400x400", "-o", "b.png"];
     place
         .run(&odd)
         .refused(&["multiple of 32", "416x416 would do"]);
+    let odd = ["generate", "a fox", "--size", "360x360", "-o", "b.png"];
+    place.run(&odd).refused(&["384x384 would do"]);
     let large = [
         "generate", "a fox", "--size", "768x768", "--steps", "1", "-o", "a.png",
     ];

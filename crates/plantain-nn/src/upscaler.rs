@@ -52,7 +52,7 @@ impl Upscaler {
     /// The picture at twice its size.
     ///
     /// # Shapes
-    /// - `picture`: `[batch, 3, height, width]` in -1 to 1, both sides even
+    /// - `picture`: `[batch, 3, height, width]` in -1 to 1, beyond which it is cut off; both sides even
     /// - result: `[batch, 3, 2 * height, 2 * width]`, about in -1 to 1
     pub fn forward(&self, picture: Tensor<4>) -> Tensor<4> {
         self.forward_tapped(picture, &mut ())
@@ -60,6 +60,7 @@ impl Upscaler {
 
     /// [`Self::forward`], with `tap` looking at what each block computes.
     pub fn forward_tapped(&self, picture: Tensor<4>, tap: &mut impl Tap) -> Tensor<4> {
+        let picture = picture.clamp(-1.0, 1.0);
         let mut h = self.conv_in.forward(packed(picture.clone()));
         tap.block(format_args!("conv_in"), &h);
         for (i, block) in self.blocks.iter().enumerate() {
@@ -67,6 +68,8 @@ impl Upscaler {
             tap.block(format_args!("blocks.{i}"), &h);
         }
         let corrections = spread(self.conv_out.forward(h));
+        // A device that multiplies in 16 bits gives its results so.
+        let picture = picture.cast(corrections.dtype());
         let enlarged = upsample_nearest(picture) + corrections;
         tap.block(format_args!("conv_out"), &enlarged);
         enlarged

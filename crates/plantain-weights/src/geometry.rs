@@ -25,8 +25,9 @@ impl Components {
 }
 
 impl Manifest {
-    /// Whether a picture of this width and height in pixels is drawn smaller and then enlarged by the upscaler. Pictures of half the
-    /// pixels of the model's own or fewer are drawn as large as they are, because the UNet was trained for that.
+    /// Whether a picture of this width and height in pixels is drawn smaller and then enlarged by the upscaler. Where what is sampled
+    /// ([`Self::sampled_size`]) has half the pixels of the model's own or fewer, it is drawn as large as it is, because the UNet was
+    /// trained for that.
     ///
     /// ```
     /// # use std::path::Path;
@@ -35,13 +36,17 @@ impl Manifest {
     /// assert!(!model.manifest().is_enlarged([512, 512]), "it has no upscaler");
     /// # Ok::<(), plantain_weights::ReadError>(())
     /// ```
-    pub fn is_enlarged(&self, [width, height]: [usize; 2]) -> bool {
-        let own = self.defaults.width as usize * self.defaults.height as usize;
-        self.components.upscaler.is_some() && width.saturating_mul(height) > own / 2
+    pub fn is_enlarged(&self, size: [usize; 2]) -> bool {
+        let pixels = |size| {
+            let [width, height] = self.sampled_size(size);
+            width.saturating_mul(height)
+        };
+        let own = [self.defaults.width as usize, self.defaults.height as usize];
+        self.components.upscaler.is_some() && pixels(size) > pixels(own) / 2
     }
 
-    /// Width and height in pixels of what the UNet samples for a picture of this width and height, but for what the upscaler does:
-    /// the same, or the square in its middle, whose plain ground goes on.
+    /// Width and height of what the UNet samples for a picture of this width and height (in pixels, or in positions of a latent), but
+    /// for what the upscaler does: the same, or the square in its middle, whose plain ground goes on.
     ///
     /// ```
     /// # use std::path::Path;
@@ -103,5 +108,9 @@ mod tests {
         assert_eq!(manifest.sampling_scale([704, 384]), 2 * scale);
         assert_eq!(manifest.sampling_scale([256, 256]), scale);
         assert_eq!(manifest.sampling_scale([352, 192]), scale);
+        assert_eq!(manifest.sampling_scale([640, 256]), 2 * scale);
+        manifest.plain_ground = true;
+        assert_eq!(manifest.sampling_scale([640, 256]), scale);
+        assert_eq!(manifest.sampling_scale([640, 512]), 2 * scale);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use plantain_nn::{DecoderConfig, UNetConfig};
+use plantain_nn::{DecoderConfig, UNetConfig, UpscalerConfig};
 
 use crate::manifest::Component;
 use crate::package::Model;
@@ -50,6 +50,8 @@ pub struct MemoryEstimate {
     pub sampling: u64,
     /// The same in the decoder.
     pub decoding: u64,
+    /// The same in the upscaler, where there is one.
+    pub enlarging: u64,
 }
 
 impl MemoryEstimate {
@@ -58,10 +60,11 @@ impl MemoryEstimate {
     /// ```
     /// use plantain_weights::MemoryEstimate;
     ///
-    /// assert_eq!(MemoryEstimate { weights: 300, sampling: 200, decoding: 50 }.activations(), 200);
+    /// let memory = MemoryEstimate { weights: 300, sampling: 200, decoding: 50, enlarging: 60 };
+    /// assert_eq!(memory.activations(), 200);
     /// ```
     pub fn activations(&self) -> u64 {
-        self.sampling.max(self.decoding)
+        self.sampling.max(self.decoding).max(self.enlarging)
     }
 
     /// Weights and intermediate values.
@@ -69,7 +72,8 @@ impl MemoryEstimate {
     /// ```
     /// use plantain_weights::MemoryEstimate;
     ///
-    /// assert_eq!(MemoryEstimate { weights: 300, sampling: 200, decoding: 50 }.total(), 500);
+    /// let memory = MemoryEstimate { weights: 300, sampling: 200, decoding: 50, enlarging: 60 };
+    /// assert_eq!(memory.total(), 500);
     /// ```
     pub fn total(&self) -> u64 {
         self.weights.saturating_add(self.activations())
@@ -153,13 +157,17 @@ impl Model {
         let parameters: u64 = always.map(|s| s.parameters).sum();
         let components = &self.manifest().components;
         let pixels = f64::from(width) * f64::from(height);
-        let scale = self
-            .manifest()
-            .sampling_scale([width, height].map(|side| side as usize)) as f64;
+        let size = [width, height].map(|side| side as usize);
+        let scale = self.manifest().sampling_scale(size) as f64;
         let decoder_scale = components.decoder_scale() as f64;
         let decoded = pixels * (decoder_scale / scale) * (decoder_scale / scale);
+        let [sampled_width, sampled_height] = self.manifest().sampled_size(size);
+        let sampled = sampled_width as f64 * sampled_height as f64;
         let unet = components.unet.as_ref();
-        let unet = unet.map_or(0.0, |unet| unet_values(unet, pixels / (scale * scale)));
+        let unet = unet.map_or(0.0, |unet| unet_values(unet, sampled / (scale * scale)));
+        let upscaler = components.upscaler.as_ref();
+        let upscaler = upscaler.filter(|_| self.manifest().is_enlarged(size));
+        let upscaler = upscaler.map_or(0.0, |upscaler| upscaler_values(upscaler, pixels));
         let decoder = components
             .vae
             .as_ref()
@@ -169,6 +177,7 @@ impl Model {
             sampling: (4.0 * f64::from(batch) * unet) as u64,
             // Pictures are decoded one at a time.
             decoding: (4.0 * decoder) as u64,
+            enlarging: (4.0 * upscaler) as u64,
         }
     }
 }
@@ -218,6 +227,12 @@ fn unet_values(config: &UNetConfig, area: f64) -> f64 {
         widest = widest.max(f64::from(maps) * width.max(below) as f64 * area);
     }
     skips + widest
+}
+
+/// Numbers alive at once in the upscaler, for a finished picture of so many pixels: input, middle and output of a block, of which
+/// each position is four pixels wide and high, and both pictures.
+fn upscaler_values(config: &UpscalerConfig, pixels: f64) -> f64 {
+    pixels * (3.0 * config.width as f64 / 16.0 + 3.0 * 3.0)
 }
 
 /// Numbers alive at once in the decoder, for a picture of `pixels`.

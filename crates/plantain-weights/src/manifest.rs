@@ -231,6 +231,12 @@ impl Components {
                 text.unwrap_or(unet.text_dim()),
             ),
         ];
+        if self.upscaler.is_some() && enlargement.is_some_and(|scale| scale % 2 != 0) {
+            return Err(ConfigError::Invalid {
+                component: "model",
+                reason: "the upscaler needs a vae that at least doubles what it decodes".into(),
+            });
+        }
         for (key, found, expected) in pairs {
             if let Some(found) = found
                 && found != expected

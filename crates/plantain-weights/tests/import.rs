@@ -10,9 +10,9 @@ use burn::tensor::{Device, Tensor};
 use common::{copy_of, edit_header, edit_json, entry, fixture};
 use plantain_sampling::{PredictionType, SamplerKind};
 use plantain_weights::{
-    Component, Components, ConvertError, ConvertOptions, ConvertReport, FloatType, LoadError,
-    Model, Target, TargetType, TensorProblem, convert, expected_tensors, load_module, read_tensors,
-    write_tensors,
+    Component, Components, ConvertError, ConvertOptions, ConvertReport, DecoderConfig, FloatType,
+    LoadError, Model, Target, TargetType, TensorProblem, convert, expected_tensors, load_module,
+    read_tensors, write_tensors,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -533,6 +533,16 @@ fn a_refiner_and_an_upscaler_come_along() {
     assert!(model.load_upscaler(&target).unwrap().is_some());
     let defaults = &model.manifest().defaults;
     assert_eq!((defaults.width, defaults.height), (32, 32), "enlarged");
+    let mut components = model.manifest().components.clone();
+    assert!(components.check_fit().is_ok());
+    let Some(DecoderConfig::AutoencoderTiny(vae)) = &mut components.vae else {
+        panic!("the model has a decoder of another kind");
+    };
+    vae.decoder_block_out_channels.truncate(1);
+    vae.num_decoder_blocks.truncate(1);
+    components.vae_encoder = None;
+    let error = components.check_fit().unwrap_err().to_string();
+    assert!(error.contains("upscaler"), "{error}");
 }
 
 /// Gives the model in `folder` a component whose weights are all zero.

@@ -93,7 +93,7 @@ impl MemoryPlan {
     ) -> Result<Self, OutOfMemory> {
         let [width, height] = size;
         let whole = model.estimated_memory(width as u32, height as u32, samples);
-        let side = (TILE * model.manifest().components.decoder_scale()) as u32;
+        let side = (TILE * model.manifest().sampling_scale(size)) as u32;
         let tile = model.estimated_memory((width as u32).min(side), (height as u32).min(side), 1);
         let precisions = match precision {
             PrecisionChoice::Auto => &[
@@ -107,7 +107,8 @@ impl MemoryPlan {
         for &precision in precisions {
             for tiled in [false, true] {
                 let decoding = if tiled { tile.decoding } else { whole.decoding };
-                let needed = needed(&whole, decoding, precision);
+                // The upscaler makes the whole picture in one piece.
+                let needed = needed(&whole, decoding.max(whole.enlarging), precision);
                 if needed <= available {
                     return Ok(Self {
                         precision,

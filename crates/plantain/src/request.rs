@@ -45,7 +45,7 @@ pub struct Request {
     /// Width and height in pixels.
     pub size: Option<[usize; 2]>,
     /// Shape, instead of a size: about as many pixels as the model's default size has, or, where wide and tall pictures
-    /// are square ones whose ground goes on, its shorter side.
+    /// are square ones whose ground goes on, its shorter side (half of it where the longer one would be too long).
     pub aspect: Option<Aspect>,
     /// Sampler.
     pub sampler: Option<SamplerKind>,
@@ -308,7 +308,7 @@ impl Request {
             return Err(RequestError::SizeAndAspect { aspect });
         }
         let [width, height] = self.size_for(manifest);
-        check_size(width, height, manifest.sampling_scale([width, height]))?;
+        check_size([width, height], manifest)?;
         let steps = self.steps.unwrap_or(defaults.steps as usize);
         if steps == 0 {
             return Err(RequestError::OutOfRange {
@@ -368,15 +368,30 @@ impl Request {
         // Two positions of the latent: what the UNet halves once stays exact.
         let multiple = 2 * manifest.sampling_scale(native);
         let shaped = self.aspect.map(|aspect| {
-            let of_side = aspect.size_of_side(native[0].min(native[1]), multiple);
-            let fits = of_side.iter().all(|side| *side <= MAX_SIDE);
-            if fits && manifest.plain_ground {
-                of_side
-            } else {
-                aspect.size(native, multiple)
+            if !manifest.plain_ground {
+                return aspect.size(native, multiple);
             }
+            let side = native[0].min(native[1]);
+            let [long, short] = [side, side / 2].map(|side| aspect.size_of_side(side, multiple));
+            let fits = long.iter().all(|side| *side <= MAX_SIDE);
+            if fits { long } else { short }
         });
         self.size.or(shaped).unwrap_or(native)
+    }
+
+    /// Whether the UNet was trained on latents as large as that which it samples for a picture of this width and height in pixels. A
+    /// picture to start from is sampled as a whole.
+    fn is_trained(&self, manifest: &Manifest, size: [usize; 2]) -> bool {
+        let latent = |sampled: [usize; 2], size| {
+            let scale = manifest.sampling_scale(size);
+            sampled.map(|side| side / scale)
+        };
+        let sampled = match self.init_image {
+            None => manifest.sampled_size(size),
+            Some(_) => size,
+        };
+        let own = native_size(manifest);
+        latent(sampled, size) == latent(own, own)
     }
 
     /// Settings that fight the model: each a sentence for the user.
@@ -410,7 +425,7 @@ impl Request {
             warnings.push(unknown_subject(manifest, &self.prompt));
         }
         let (size, trained) = (self.size_for(manifest), native_size(manifest));
-        if !is_trained(manifest, size) {
+        if !self.is_trained(manifest, size) {
             warnings.push(format!(
                 "`{}` was trained at {}x{}; at {}x{} things may repeat or lose their shape",
                 manifest.name, trained[0], trained[1], size[0], size[1]
@@ -450,15 +465,6 @@ fn unknown_subject(manifest: &Manifest, prompt: &str) -> String {
 fn native_size(manifest: &Manifest) -> [usize; 2] {
     let defaults = &manifest.defaults;
     [defaults.width as usize, defaults.height as usize]
-}
-
-/// Whether the UNet was trained on latents as large as that which it samples for a picture of this width and height in pixels.
-fn is_trained(manifest: &Manifest, size: [usize; 2]) -> bool {
-    let latent = |size| {
-        let scale = manifest.sampling_scale(size);
-        manifest.sampled_size(size).map(|side| side / scale)
-    };
-    latent(size) == latent(native_size(manifest))
 }
 
 /// Whether the model takes the guidance scale as an input, as LCM does, instead of two evaluations.
@@ -514,7 +520,8 @@ pub(crate) fn skipped_steps(steps: usize, strength: f64) -> Result<usize, Reques
     })
 }
 
-fn check_size(width: usize, height: usize, scale: usize) -> Result<(), RequestError> {
+fn check_size(size: [usize; 2], manifest: &Manifest) -> Result<(), RequestError> {
+    let ([width, height], scale) = (size, manifest.sampling_scale(size));
     let fail = |reason| {
         Err(RequestError::Size {
             width,
@@ -526,14 +533,23 @@ fn check_size(width: usize, height: usize, scale: usize) -> Result<(), RequestEr
         return fail(format!("each side must be {scale} to {MAX_SIDE}"));
     }
     if !width.is_multiple_of(scale) || !height.is_multiple_of(scale) {
-        let near = |side: usize| side.next_multiple_of(scale).min(MAX_SIDE);
+        let [width, height] = next_size(size, manifest);
         return fail(format!(
-            "each side must be a multiple of {scale} for this model; {}x{} would do",
-            near(width),
-            near(height)
+            "each side must be a multiple of {scale} for this model; {width}x{height} would do"
         ));
     }
     Ok(())
+}
+
+/// The next larger size that the model can make.
+fn next_size(size: [usize; 2], manifest: &Manifest) -> [usize; 2] {
+    let scale = manifest.sampling_scale(size);
+    let next = size.map(|side| side.next_multiple_of(scale).min(MAX_SIDE));
+    if next == size {
+        return size;
+    }
+    // A larger picture may be one that is enlarged, whose sides are multiples of more.
+    next_size(next, manifest)
 }
 
 #[cfg(test)]
@@ -570,6 +586,9 @@ mod tests {
         check(&shaped, Some("3:2"), [192, 128]);
         check(&shaped, Some("2:3"), [128, 192]);
         check(&shaped, Some("16:9"), [224, 128]);
+        (shaped.defaults.width, shaped.defaults.height) = (512, 512);
+        check(&shaped, Some("4:1"), [2048, 512]);
+        check(&shaped, Some("1:5"), [256, 1280]);
         request.aspect = Some("8:1".parse().unwrap());
         request.size = Some([128, 128]);
         let error = request.settings(&manifest).unwrap_err().to_string();

@@ -111,7 +111,7 @@ fn check_family(root: &Path) -> Result<(), ReadError> {
         return Err(if root.join("config.json").exists() {
             not("it looks like one component; give the folder above it")
         } else {
-            not("there is no folder text_encoder, unet, vae or refiner in it")
+            not("there is no folder text_encoder, unet, vae, refiner or upscaler in it")
         });
     }
     let index = root.join("model_index.json");

@@ -210,6 +210,7 @@ impl Pipeline {
         };
         let guided = settings.guidance > 1.0 && !embeds_guidance(self.manifest());
         let [_, _, height, width] = self.latent_shape(settings, 1);
+        let [width, height] = self.sampled_latent([width, height], settings.init.is_some());
         let evaluations = if guided { 2 } else { 1 };
         let packing = self.target.packing.as_ref();
         batch_size(unet, packing, [height, width], evaluations)

@@ -186,12 +186,17 @@ impl Pipeline {
     /// `[batch, channels, height, width]` of what is sampled: smaller than the whole latent where the ground goes on around it.
     fn sampled_shape(&self, group: &Group<'_>, batch: usize) -> [usize; 4] {
         let [_, channels, height, width] = self.latent_shape(group.settings, batch);
-        // A picture to start from is as large as it is.
-        let [width, height] = match group.init {
-            None => self.manifest().sampled_size([width, height]),
-            Some(_) => [width, height],
-        };
+        let [width, height] = self.sampled_latent([width, height], group.init.is_some());
         [batch, channels, height, width]
+    }
+
+    /// Width and height of what is sampled of a latent: all of it where there is a picture to start from.
+    pub(super) fn sampled_latent(&self, size: [usize; 2], from_picture: bool) -> [usize; 2] {
+        if from_picture {
+            size
+        } else {
+            self.manifest().sampled_size(size)
+        }
     }
 
     /// Whether latents of this shape are new to the kernels, which they are no longer afterwards.
