@@ -54,6 +54,18 @@ class Drawing(unittest.TestCase):
             data.leave_out_empty(END)
             self.assertEqual({tuple(row) for row in data.draw(99).tokens.tolist()}, {(8, 1, END), (8, 2, END), (8, 3, 4)})
 
+    def test_weights_do_not_change_how_often_a_shape_comes_up(self):
+        def bucket(count, width):
+            facts = torch.zeros(count, 1, len(FACTS))
+            return dict(latents=torch.zeros(count, 1, 1, width), tokens=torch.zeros(count, 1, 2), facts=facts)
+
+        with tempfile.TemporaryDirectory() as folder:
+            torch.save([bucket(30, 1), bucket(10, 2)], f"{folder}/latents.pt")
+            data = LatentSet(f"{folder}/latents.pt", torch.device("cpu"), 0)
+            data.weigh([torch.full((30,), 0.1), torch.full((10,), 5.0)])
+            wide = sum(data.draw(1).latents.shape[-1] == 2 for _ in range(400))
+        self.assertAlmostEqual(wide / 400, 0.25, delta=0.08)
+
 
 if __name__ == "__main__":
     unittest.main()
