@@ -32,7 +32,6 @@ DRAWING_IN_FEW_STEPS = (
     Stage("refiner", "refiner/config.json"),
     Stage("quantize", "quantize/sampling.json"),
 )
-ENLARGING = Stage("upscaler", "upscaler/config.json")
 PRUNING = (
     Stage("prune", "student_config.json", timed=False),
     Stage("student", "student/sampling.json"),
@@ -64,7 +63,7 @@ FROM_FEWER_THINGS = (
     Stage("widen", "teacher/sampling.json"),
     Stage("pairs", "pairs.done"),
     *DRAWING_IN_FEW_STEPS,
-    ENLARGING,
+    Stage("upscaler", "upscaler/config.json"),
 )
 
 

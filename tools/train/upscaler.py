@@ -11,7 +11,7 @@ import random
 
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import nn
 
 from tools.data.compose import Painter, Parts
@@ -163,15 +163,6 @@ def save_upscaler(upscaler, folder):
     (folder / "config.json").write_text(json.dumps({"_class_name": "PictureUpscaler", **upscaler.config}, indent=2) + "\n")
     weights = {name: value.half().contiguous() for name, value in upscaler.state_dict().items()}
     save_file(weights, folder / "diffusion_pytorch_model.safetensors", metadata={"format": "pt"})
-
-
-def load_upscaler(folder):
-    """The upscaler of a model folder."""
-    config = json.loads((folder / "config.json").read_text())
-    upscaler = Upscaler(config["width"], config["num_blocks"])
-    weights = load_file(folder / "diffusion_pytorch_model.safetensors")
-    upscaler.load_state_dict({name: value.float() for name, value in weights.items()})
-    return upscaler.eval()
 
 
 def main(words=None):

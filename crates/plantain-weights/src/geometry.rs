@@ -25,6 +25,19 @@ impl Components {
 }
 
 impl Manifest {
+    /// Width and height in pixels that the model was made for.
+    ///
+    /// ```
+    /// # use std::path::Path;
+    /// # use plantain_weights::Model;
+    /// # let model = Model::open(Path::new("../../tests/fixtures/weights/turbo"))?;
+    /// assert_eq!(model.manifest().own_size(), [24, 16]);
+    /// # Ok::<(), plantain_weights::ReadError>(())
+    /// ```
+    pub fn own_size(&self) -> [usize; 2] {
+        [self.defaults.width, self.defaults.height].map(|side| side as usize)
+    }
+
     /// Whether a picture of this width and height in pixels is drawn smaller and then enlarged by the upscaler. Where what is sampled
     /// ([`Self::sampled_size`]) has half the pixels of the model's own or fewer, it is drawn as large as it is, because the UNet was
     /// trained for that.
@@ -41,8 +54,7 @@ impl Manifest {
             let [width, height] = self.sampled_size(size);
             width.saturating_mul(height)
         };
-        let own = [self.defaults.width as usize, self.defaults.height as usize];
-        self.components.upscaler.is_some() && pixels(size) > pixels(own) / 2
+        self.components.upscaler.is_some() && pixels(size) > pixels(self.own_size()) / 2
     }
 
     /// Width and height of what the UNet samples for a picture of this width and height (in pixels, or in positions of a latent), but

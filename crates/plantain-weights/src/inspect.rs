@@ -198,7 +198,7 @@ impl Model {
         let components = &manifest.components;
         let text = components.text_encoder.as_ref();
         let tokens = text.map_or(77, |text| text.max_position_embeddings);
-        let size = [manifest.defaults.width, manifest.defaults.height].map(|side| side as usize);
+        let size = manifest.own_size();
         let scale = manifest.sampling_scale(size);
         let [width, height] = size.map(|side| side / scale);
         let unet = components.unet.as_ref();

@@ -173,7 +173,14 @@ impl Components {
             .map_or(Ok(()), RefinerConfig::validate)?;
         self.upscaler
             .as_ref()
-            .map_or(Ok(()), UpscalerConfig::validate)
+            .map_or(Ok(()), UpscalerConfig::validate)?;
+        if self.upscaler.is_some() && !self.decoder_scale().is_multiple_of(2) {
+            return Err(ConfigError::Invalid {
+                component: "model",
+                reason: "the upscaler needs a vae that at least doubles what it decodes".into(),
+            });
+        }
+        Ok(())
     }
 
     /// Checks that the components that are present fit each other, which a run through all of them
@@ -231,12 +238,6 @@ impl Components {
                 text.unwrap_or(unet.text_dim()),
             ),
         ];
-        if self.upscaler.is_some() && enlargement.is_some_and(|scale| scale % 2 != 0) {
-            return Err(ConfigError::Invalid {
-                component: "model",
-                reason: "the upscaler needs a vae that at least doubles what it decodes".into(),
-            });
-        }
         for (key, found, expected) in pairs {
             if let Some(found) = found
                 && found != expected

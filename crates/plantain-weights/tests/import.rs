@@ -534,14 +534,14 @@ fn a_refiner_and_an_upscaler_come_along() {
     let defaults = &model.manifest().defaults;
     assert_eq!((defaults.width, defaults.height), (32, 32), "enlarged");
     let mut components = model.manifest().components.clone();
-    assert!(components.check_fit().is_ok());
+    assert!(components.validate().is_ok());
     let Some(DecoderConfig::AutoencoderTiny(vae)) = &mut components.vae else {
         panic!("the model has a decoder of another kind");
     };
     vae.decoder_block_out_channels.truncate(1);
     vae.num_decoder_blocks.truncate(1);
     components.vae_encoder = None;
-    let error = components.check_fit().unwrap_err().to_string();
+    let error = components.validate().unwrap_err().to_string();
     assert!(error.contains("upscaler"), "{error}");
 }
 

@@ -35,8 +35,8 @@ fn main() -> Result<(), Failure> {
     let vae = model.manifest().components.vae.as_ref();
     let vae = vae.ok_or("the model has no decoder")?;
     // The picture is half as large as finished ones: the upscaler is left out here.
-    let own = model.manifest().defaults.width as usize;
-    let side = own / model.manifest().sampling_scale([own, own]);
+    let own = model.manifest().own_size();
+    let side = own[0] / model.manifest().sampling_scale(own);
     let shape = [1, vae.latent_channels(), side, side];
     let noise = TensorData::new(Noise::new(1).normal(shape.iter().product()), shape);
     let mut x = Tensor::from_data(noise, &target.device);

@@ -38,6 +38,7 @@ mod preview;
 mod prompt;
 mod reference;
 mod request;
+mod size;
 mod source;
 pub mod style;
 mod text_input;
@@ -71,7 +72,8 @@ pub use plantain_weights as weights;
 pub use plantain_weights::Model;
 pub use preview::Preview;
 pub use reference::REFERENCE;
-pub use request::{InitSettings, MAX_SIDE, Request, Settings};
+pub use request::{InitSettings, Request, Settings};
+pub use size::MAX_SIDE;
 pub use source::ModelSource;
 #[cfg(feature = "embedded-model")]
 pub use source::default_model;

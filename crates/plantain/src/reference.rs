@@ -38,8 +38,7 @@ pub(crate) fn normal<const D: usize>(stream: u64, shape: [usize; D], device: &De
 
 /// Width and height of the picture in pixels: `size`, or the model's own.
 pub(crate) fn picture_size(model: &Model, size: Option<[usize; 2]>) -> [usize; 2] {
-    let defaults = &model.manifest().defaults;
-    size.unwrap_or([defaults.width as usize, defaults.height as usize])
+    size.unwrap_or_else(|| model.manifest().own_size())
 }
 
 /// `[1, channels, height, width]` of the latent for a picture of `size`, or of the model's own.

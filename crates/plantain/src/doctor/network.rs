@@ -85,10 +85,9 @@ impl Network {
             }),
             TraceComponent::Upscaler => {
                 let scale = components.decoder_scale();
-                let image = || normal(0, picture_shape(shape, scale), &target.device);
                 model.load_upscaler(target)?.map(|upscaler| Self::Upscaler {
                     upscaler,
-                    image: image(),
+                    image: normal(0, picture_shape(shape, scale), &target.device),
                 })
             }
             TraceComponent::Encoder => {
