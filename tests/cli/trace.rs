@@ -280,6 +280,8 @@ fn files_and_names_that_do_not_work() {
     let turbo = fixture("turbo");
     trace_with(&place, &turbo, "decoder", &[]).refused(&["cannot read in.safetensors"]);
     place.write("in.safetensors", "not tensors");
+    trace_with(&place, &turbo, "decoder", &[]).refused(&["in.safetensors is a text"]);
+    place.write("in.safetensors", [255; 16]);
     trace_with(&place, &turbo, "decoder", &[]).refused(&["in.safetensors is damaged", "F32"]);
     write_inputs(&place, &[("latent", LATENT)]);
     trace_with(&place, &turbo, "coder", &[]).refused(&["coder", "text-encoder"]);

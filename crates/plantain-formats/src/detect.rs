@@ -54,8 +54,25 @@ pub(crate) fn format(bytes: &[u8]) -> Result<Format, FormatError> {
             advice: SAVE_AGAIN,
         });
     }
-    match FOREIGN.iter().find(|(magic, ..)| bytes.starts_with(magic)) {
-        Some(&(_, found, advice)) => Err(FormatError::Foreign { found, advice }),
-        None => Ok(Format::Safetensors),
+    if let Some(&(_, found, advice)) = FOREIGN.iter().find(|(magic, ..)| bytes.starts_with(magic)) {
+        return Err(FormatError::Foreign { found, advice });
     }
+    if is_text(bytes) {
+        return Err(FormatError::Foreign {
+            found: "a text",
+            advice: NAME_A_MODEL,
+        });
+    }
+    Ok(Format::Safetensors)
+}
+
+/// Whether the file begins as a text does.
+fn is_text(bytes: &[u8]) -> bool {
+    const LOOKED_AT: usize = 256;
+    let begin = String::from_utf8_lossy(&bytes[..bytes.len().min(LOOKED_AT)]);
+    // The last character may be cut.
+    let whole = begin.trim_end_matches(char::REPLACEMENT_CHARACTER);
+    let foreign =
+        |c: char| c == char::REPLACEMENT_CHARACTER || c.is_control() && !c.is_whitespace();
+    !whole.is_empty() && !whole.contains(foreign)
 }

@@ -47,7 +47,7 @@ fn other_kinds_of_file() {
         "git lfs pull",
     );
     refused(b"<!DOCTYPE html><html>", "is a web page");
-    refused(b"some text of any kind", "is damaged");
+    refused("how a fox walks, f\u{fc}r alle".as_bytes(), "is a text");
     refused(b"tjgg\x01\0\0\0\0\0\0\0", "is a GGML file of before GGUF");
     refused(
         &fixture("refused/documents.zip"),
