@@ -44,6 +44,13 @@ pub(crate) enum Command {
     /// Download a model from a hub, and make one model file of it
     #[cfg(feature = "pull")]
     Pull(Box<PullArgs>),
+    /// Say how to get a program that can download
+    #[cfg(not(feature = "pull"))]
+    #[command(hide = true)]
+    Pull {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        rest: Vec<String>,
+    },
     /// Show what a model is made of
     Inspect(InspectArgs),
     /// Remove blocks of a model's UNet, to be trained again
@@ -99,11 +106,11 @@ pub(crate) struct GenerateArgs {
     pub(crate) batch: u32,
 
     /// Seed of the first picture; the same seed gives the same picture [default: random]
-    #[arg(long, allow_negative_numbers = true)]
+    #[arg(long, allow_negative_numbers = true, value_parser = whole::<u64>)]
     pub(crate) seed: Option<u64>,
 
     /// Sampling steps [default: what the model was trained for]
-    #[arg(long, allow_negative_numbers = true)]
+    #[arg(long, allow_negative_numbers = true, value_parser = whole::<usize>)]
     pub(crate) steps: Option<usize>,
 
     /// How strictly to follow the prompt; 1 means no guidance [default: the model's]
@@ -271,7 +278,7 @@ pub(crate) struct RenderArgs {
     pub(crate) threads: Option<u32>,
 
     /// Most memory to plan for, in megabytes [default: what is free]
-    #[arg(long, value_name = "MB")]
+    #[arg(long, value_name = "MB", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) memory: Option<u64>,
 
     /// Threads that measure and write beside drawing
@@ -342,7 +349,7 @@ pub(crate) struct TraceArgs {
     pub(crate) sampler: Option<SamplerKind>,
 
     /// Steps, for the component `sampler` [default: the model's]
-    #[arg(long, allow_negative_numbers = true)]
+    #[arg(long, allow_negative_numbers = true, value_parser = whole::<usize>)]
     pub(crate) steps: Option<usize>,
 
     /// Guidance scale, for the component `sampler` [default: 1, or the model's where negative
@@ -383,7 +390,7 @@ pub(crate) struct BenchArgs {
     #[arg(long)]
     pub(crate) fusion: bool,
 
-    /// What to time, one or several: text-encoder, unet, decoder, pipeline
+    /// What to time, one or several: text-encoder, unet, decoder, upscaler, pipeline
     #[arg(
         long,
         value_name = "NAMES",
@@ -397,7 +404,7 @@ pub(crate) struct BenchArgs {
     pub(crate) size: Option<Size>,
 
     /// Sampling steps of a pipeline [default: the model's]
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true, value_parser = whole::<usize>)]
     pub(crate) steps: Option<usize>,
 
     /// Runs that count, after a first one
@@ -512,10 +519,25 @@ impl FromStr for Size {
     }
 }
 
+/// A number that counts, or that pictures are drawn by.
+fn whole<T: FromStr>(text: &str) -> Result<T, String> {
+    let refused = |_| format!("it is no whole number from 0 to {}", u64::MAX);
+    text.parse().map_err(refused)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use clap::CommandFactory;
+
+    #[test]
+    fn what_is_no_whole_number_is_told_so() {
+        for bad in ["-1", "2.5", "", "99999999999999999999"] {
+            let error = whole::<u64>(bad).unwrap_err();
+            assert!(error.starts_with("it is no whole number from 0 to 18446744073709551615"));
+        }
+        assert_eq!(whole("7"), Ok(7u64));
+    }
 
     #[test]
     fn the_command_line_is_consistent() {

@@ -32,6 +32,10 @@ fn run(args: Args) -> Result<ExitCode, Failure> {
         Command::Convert(args) => commands::convert::run(*args),
         #[cfg(feature = "pull")]
         Command::Pull(args) => commands::pull::run(&args),
+        #[cfg(not(feature = "pull"))]
+        Command::Pull { .. } => Err(Failure::new("this build cannot download models").help(
+            "build it with `--features pull`, or download the model's folder yourself and name it to `plantain convert`",
+        )),
         Command::Prune(args) => commands::prune::run(&args),
         Command::Inspect(args) => commands::inspect::run(&args),
         Command::Trace(args) => commands::trace::run(&args),

@@ -427,7 +427,7 @@ impl DeviceOptions {
     pub(crate) fn target(self) -> Result<Target, DeviceError> {
         let opened = self.device.open()?;
         let unfit = |instead| DeviceError::Precision {
-            device: self.device.to_string(),
+            device: self.device.resolve().to_string(),
             precision: self.precision,
             instead,
         };

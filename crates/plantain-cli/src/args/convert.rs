@@ -1,6 +1,6 @@
 //! What `convert` may be told, and what may be added to a model anywhere.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use clap::ValueEnum;
@@ -164,6 +164,12 @@ impl FromStr for WeightedFile {
             Some((path, weight))
         });
         let (path, weight) = weighted.unwrap_or((text, 1.0));
+        if let (None, Some((file, weight))) = (weighted, text.rsplit_once(':'))
+            && Path::new(file).is_file()
+            && !Path::new(text).exists()
+        {
+            return Err(format!("the weight `{weight}` of {file} is no number"));
+        }
         if path.is_empty() || !weight.is_finite() || weight.abs() > 100.0 {
             return Err("give a file, and if need be a weight between -100 and 100".to_string());
         }
@@ -204,7 +210,7 @@ mod tests {
         ] {
             assert_eq!(parse(text), Ok((path.to_string(), weight)));
         }
-        for text in ["", ":1", "a:inf", "a:NaN", "a:1000"] {
+        for text in ["", ":1", "a:inf", "a:NaN", "a:1000", "Cargo.toml:much"] {
             assert!(parse(text).is_err(), "{text}");
         }
     }
