@@ -77,6 +77,21 @@ fn a_styled_picture_is_repeated_without_the_style() {
 }
 
 #[test]
+#[cfg(unix)]
+fn what_was_added_to_the_model_is_told() {
+    let place = Place::new();
+    place.write(
+        "it's ink.safetensors",
+        &std::fs::read(fixture("loras/kohya.safetensors")).unwrap(),
+    );
+    let added = ["--lora", "it's ink.safetensors:0.5", "--recipe", "lcm"];
+    let more = ["--precision", "int8", "-o", "first.png"];
+    place.draw(&[added, more].concat()).succeeded();
+    repeat(&place, "first.png", &fixture("turbo"));
+    assert_eq!(place.read("first.png"), place.read("again.png"));
+}
+
+#[test]
 fn the_raw_text_is_what_other_programs_read() {
     let place = Place::new();
     let args = [

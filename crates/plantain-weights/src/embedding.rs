@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use crate::addition::{Addition, AdditionKind};
 use crate::container::{Container, Stored};
 use crate::error::ReadError;
 use crate::manifest::AddedEmbedding;
@@ -134,6 +135,8 @@ impl Model {
         model
             .files
             .push(ModelFile::within(folder, path.to_path_buf()));
+        let addition = Addition::of_path(AdditionKind::Embedding, path);
+        model.additions.push(addition);
         Ok(model)
     }
 }

@@ -17,6 +17,7 @@
 //! `vae_encoder` is optional in both versions. It came after them and has no version of its own: a reader that does not
 //! know it draws from texts as before, and mentions its tensors as unused.
 
+mod addition;
 mod atomic;
 mod change;
 mod container;
@@ -43,6 +44,7 @@ mod tensor;
 mod tensors;
 mod write;
 
+pub use addition::{Addition, AdditionKind};
 pub use atomic::{check_destination, write_atomically};
 pub use embedding::EmbeddingError;
 pub use error::{ConvertError, LoadError, ReadError, ScaleProblem, TensorProblem};

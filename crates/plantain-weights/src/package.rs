@@ -10,6 +10,7 @@ use plantain_nn::{
 };
 use serde::Deserialize;
 
+use crate::addition::Addition;
 use crate::container::Container;
 use crate::error::{LoadError, ReadError};
 use crate::import;
@@ -86,6 +87,7 @@ pub struct Model {
     pub(crate) tensors: Arc<TensorSource>,
     /// Every file that was read; none for bytes in memory.
     pub(crate) files: Vec<ModelFile>,
+    pub(crate) additions: Vec<Addition>,
 }
 
 /// A file that a model was read from.
@@ -188,6 +190,7 @@ impl Model {
             tokenizer,
             tensors: Arc::new(tensors),
             files,
+            additions: Vec::new(),
         })
     }
 

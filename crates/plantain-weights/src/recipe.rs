@@ -6,6 +6,7 @@ use plantain_nn::PerLevel;
 use plantain_sampling::{PredictionType, SamplerKind, TimestepSpacing};
 use serde::Deserialize;
 
+use crate::addition::{Addition, AdditionKind};
 use crate::manifest::Manifest;
 use crate::package::Model;
 
@@ -177,6 +178,8 @@ impl Model {
     pub fn with_recipe(&self, recipe: &Recipe) -> Self {
         let mut model = self.clone();
         recipe.apply(&mut model.manifest);
+        let (kind, value) = (AdditionKind::Recipe, recipe.name.clone());
+        model.additions.push(Addition { kind, value });
         model
     }
 

@@ -6,7 +6,9 @@
 use std::fmt::{self, Write};
 
 use plantain_sampling::{Noise, SamplerKind};
+use plantain_weights::Addition;
 
+use crate::device::PrecisionChoice;
 use crate::request::{InitSettings, Settings};
 
 /// Keyword of the PNG text chunk.
@@ -35,6 +37,10 @@ pub struct Parameters {
     pub settings: Settings,
     /// Name of the model.
     pub model: String,
+    /// What was added to the model.
+    pub additions: Vec<Addition>,
+    /// What products were computed in, as on the command line; texts of other programs do not tell.
+    pub precision: Option<PrecisionChoice>,
 }
 
 /// A parameters text that cannot be understood.
@@ -69,6 +75,10 @@ const STRENGTH: &str = "Denoising strength";
 const MASK: &str = "Mask";
 /// Key that is there where the picture was decoded in tiles.
 const TILES: &str = "VAE tiles";
+/// Key of what was added to the model, if anything was.
+const ADDITIONS: &str = "Added";
+const ADDITIONS_APART: &str = "; ";
+const PRECISION: &str = "Precision";
 
 impl fmt::Display for Parameters {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -97,6 +107,17 @@ impl fmt::Display for Parameters {
         }
         if settings.tiled {
             write!(f, ", {TILES}: on")?;
+        }
+        for (number, addition) in self.additions.iter().enumerate() {
+            // In a line of pairs.
+            let addition = addition.to_string().replace(['\n', ',', ';'], " ");
+            match number {
+                0 => write!(f, ", {ADDITIONS}: {addition}")?,
+                _ => write!(f, "{ADDITIONS_APART}{addition}")?,
+            }
+        }
+        if let Some(precision) = &self.precision {
+            write!(f, ", {PRECISION}: {precision}")?;
         }
         write!(
             f,
@@ -149,12 +170,14 @@ impl Parameters {
                 init: init_settings(last)?,
             },
             model: value(last, "Model")?.to_string(),
+            additions: additions(last)?,
+            precision: precision(last)?,
         })
     }
 
     /// The command that makes the picture again, quoted for a POSIX shell. The model is named in a
     /// comment, because where it lies is not known; so are the files that a picture was started from, for which `INIT` and
-    /// `MASK` stand.
+    /// `MASK` stand. What was added to the model is named without the folder that it is in.
     ///
     /// ```
     /// # use plantain::Parameters;
@@ -195,6 +218,16 @@ impl Parameters {
         if settings.tiled {
             line.push_str(" --tiled");
         }
+        for Addition { kind, value } in &self.additions {
+            let _ = write!(line, " --{}={}", kind.name(), quote(value));
+        }
+        // On a CPU, which has no half precision, the same model is drawn in another one.
+        let precision = self
+            .precision
+            .filter(|precision| *precision != PrecisionChoice::F16);
+        if let Some(precision) = precision {
+            let _ = write!(line, " --precision {precision}");
+        }
         if hyphen {
             let _ = write!(line, " -- {}", quote(&self.prompt));
         }
@@ -217,6 +250,22 @@ fn init_settings(settings: &str) -> Result<Option<InitSettings>, ParseError> {
             masked: value(settings, MASK).is_ok(),
         })),
     }
+}
+
+fn precision(settings: &str) -> Result<Option<PrecisionChoice>, ParseError> {
+    match number(settings, PRECISION) {
+        Err(ParseError::Missing(_)) => Ok(None),
+        precision => precision.map(Some),
+    }
+}
+
+fn additions(settings: &str) -> Result<Vec<Addition>, ParseError> {
+    let Ok(text) = value(settings, ADDITIONS) else {
+        return Ok(Vec::new());
+    };
+    let additions = text.split(ADDITIONS_APART).map(str::parse);
+    let additions: Result<_, String> = additions.collect();
+    additions.map_err(|_| unknown(ADDITIONS, text))
 }
 
 fn value<'a>(settings: &'a str, key: &'static str) -> Result<&'a str, ParseError> {
@@ -263,7 +312,43 @@ mod tests {
                 init: None,
             },
             model: "plantain-2-lite".into(),
+            additions: Vec::new(),
+            precision: None,
         }
+    }
+
+    #[test]
+    fn what_was_added_and_the_precision_read_back() {
+        let mut expected = parameters();
+        expected.precision = Some(PrecisionChoice::Int8);
+        expected.additions = ["recipe lcm", "lora it's ink.safetensors:0.8"]
+            .map(|addition| addition.parse().unwrap())
+            .to_vec();
+        let text = expected.to_string();
+        assert!(text.contains(
+            "Added: recipe lcm; lora it's ink.safetensors:0.8, Precision: int8, Refiner"
+        ));
+        assert_eq!(Parameters::parse(&text), Ok(expected.clone()));
+        let line = expected.command_line();
+        assert!(
+            line.contains(
+                r" --recipe='lcm' --lora='it'\''s ink.safetensors:0.8' --precision int8  #"
+            )
+        );
+        expected.additions[1].value = "a, b; c:1".into();
+        let read = Parameters::parse(&expected.to_string()).unwrap();
+        assert_eq!(read.additions[1].value, "a  b  c:1");
+        // What `info` prints is pasted into shells.
+        for (ours, foreign) in [
+            ("recipe lcm", "hypernet x"),
+            ("int8", "int8; rm x"),
+            ("int8", "$(x)"),
+        ] {
+            let error = Parameters::parse(&text.replace(ours, foreign)).unwrap_err();
+            assert!(matches!(error, ParseError::Unknown { .. }), "{error}");
+        }
+        expected.precision = Some(PrecisionChoice::F16);
+        assert!(!expected.command_line().contains("--precision"));
     }
 
     #[test]

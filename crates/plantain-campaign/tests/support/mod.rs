@@ -175,6 +175,8 @@ impl Painter for Drawer {
                 seed,
                 settings: self.settings(shot)?,
                 model: "drawer".into(),
+                additions: Vec::new(),
+                precision: None,
             };
             easel.finished(Painted {
                 picture: Picture {

@@ -9,6 +9,7 @@ use plantain_nn::{DecoderConfig, EncoderConfig, TinyDecoderConfig, TinyEncoderCo
 use super::files::{find_weights, read_json};
 use super::single_file::{self, Part};
 use super::{Targets, add_named};
+use crate::addition::{Addition, AdditionKind};
 use crate::container::Container;
 use crate::error::ReadError;
 use crate::keys::{KeyMap, is_of_encoder};
@@ -60,6 +61,8 @@ impl Model {
         model
             .files
             .extend(read.map(|file| ModelFile::within(root, file)));
+        let addition = Addition::of_path(AdditionKind::Vae, path);
+        model.additions.push(addition);
         Ok(model)
     }
 }

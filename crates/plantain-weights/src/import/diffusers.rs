@@ -86,6 +86,7 @@ pub(super) fn open(root: &Path) -> Result<Model, ReadError> {
         tokenizer,
         tensors: Arc::new(tensors),
         files: files.collect(),
+        additions: Vec::new(),
     })
 }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use crate::addition::{Addition, AdditionKind};
 use crate::change::Change;
 use crate::container::{Container, Stored};
 use crate::error::ReadError;
@@ -190,6 +191,9 @@ impl Model {
         model
             .files
             .push(ModelFile::within(folder, path.to_path_buf()));
+        let mut addition = Addition::of_path(AdditionKind::Lora, path);
+        addition.value += &format!(":{weight}");
+        model.additions.push(addition);
         Ok((model, report))
     }
 

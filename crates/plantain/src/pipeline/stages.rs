@@ -321,6 +321,8 @@ impl Pipeline {
             seed,
             settings: settings.clone(),
             model: self.manifest().name.clone(),
+            additions: self.model.additions().to_vec(),
+            precision: self.precision.parse().ok(),
         }
     }
 }

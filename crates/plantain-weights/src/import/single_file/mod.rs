@@ -148,6 +148,7 @@ pub(super) fn open(file: Container, path: &Path) -> Result<Model, ReadError> {
         tokenizer,
         tensors: Arc::new(tensors),
         files: files.collect(),
+        additions: Vec::new(),
     })
 }
 
