@@ -87,7 +87,8 @@ impl ModelPainter {
         self
     }
 
-    fn request(&self, shot: &Shot) -> Request {
+    /// What is asked of the model for `shot`.
+    pub fn request(&self, shot: &Shot) -> Request {
         Request {
             negative_prompt: shot.negative.clone(),
             steps: self.steps,

@@ -5,6 +5,20 @@ use crate::manifest::Manifest;
 /// How alike two words have to be for one to be a misspelling of the other (Jaro and Winkler's measure).
 const MISSPELLED: f64 = 0.88;
 
+/// Ends of nouns that are others in the plural.
+const ENDINGS: [(&str, &str); 10] = [
+    ("y", "ies"),
+    ("f", "ves"),
+    ("fe", "ves"),
+    ("man", "men"),
+    ("mouse", "mice"),
+    ("goose", "geese"),
+    ("foot", "feet"),
+    ("tooth", "teeth"),
+    ("child", "children"),
+    ("person", "people"),
+];
+
 impl Manifest {
     /// Whether `prompt` names one of the [`subjects`](Self::subjects), in the singular or plural; so does every prompt for a
     /// model that has no list of them.
@@ -21,13 +35,47 @@ impl Manifest {
     /// # Ok::<(), plantain_weights::ReadError>(())
     /// ```
     pub fn names_subject(&self, prompt: &str) -> bool {
+        self.subjects.is_empty() || self.named_subject(prompt).is_some()
+    }
+
+    /// The longest name of a subject that is in `prompt`, as the list has it.
+    ///
+    /// ```
+    /// # use std::path::Path;
+    /// # use plantain_weights::Model;
+    /// # let model = Model::open(Path::new("../../tests/fixtures/weights/turbo"))?;
+    /// let mut manifest = model.manifest().clone();
+    /// manifest.subjects = ["bear", "teddy bear", "cherry", "slice of pizza"].map(|name| vec![name.into()]).to_vec();
+    /// assert_eq!(manifest.named_subject("two teddy bears"), Some("teddy bear"));
+    /// assert_eq!(manifest.named_subject("Cherries"), Some("cherry"));
+    /// assert_eq!(manifest.named_subject("three slices of pizza"), Some("slice of pizza"));
+    /// assert_eq!(manifest.named_subject("a teddy"), None);
+    /// # Ok::<(), plantain_weights::ReadError>(())
+    /// ```
+    pub fn named_subject(&self, prompt: &str) -> Option<&str> {
         let prompt = words(prompt);
-        let is_named = |name: &String| {
-            let name = words(name);
-            let mut places = prompt.windows(name.len().max(1));
-            places.any(|place| is_same(place, &name))
-        };
-        self.subjects.is_empty() || self.subjects.iter().flatten().any(is_named)
+        let names = self.subjects.iter().flatten();
+        let named = names
+            .filter(|name| (0..prompt.len()).any(|at| is_named(&prompt[at..], name).is_some()));
+        named.map(String::as_str).max_by_key(|name| name.len())
+    }
+
+    /// The name of the subject that all of `words` are, in the singular or plural, as the list has it.
+    ///
+    /// ```
+    /// # use std::path::Path;
+    /// # use plantain_weights::Model;
+    /// # let model = Model::open(Path::new("../../tests/fixtures/weights/turbo"))?;
+    /// let mut manifest = model.manifest().clone();
+    /// manifest.subjects = vec![vec!["fox".into()]];
+    /// assert_eq!(manifest.subject("Foxes"), Some("fox"));
+    /// assert_eq!(manifest.subject("a fox"), None);
+    /// # Ok::<(), plantain_weights::ReadError>(())
+    /// ```
+    pub fn subject(&self, name: &str) -> Option<&str> {
+        let asked = words(name);
+        let mut names = self.subjects.iter().flatten().map(String::as_str);
+        names.find(|name| is_named(&asked, name) == Some(asked.len()))
     }
 
     /// The name of a subject that a word of `prompt` may be a misspelling of.
@@ -63,12 +111,28 @@ fn words(text: &str) -> Vec<String> {
         .collect()
 }
 
-/// Whether words are those of a name, the last of which may be in the plural.
-fn is_same(words: &[String], name: &[String]) -> bool {
-    let (Some((last, before)), Some((noun, adjectives))) = (words.split_last(), name.split_last())
-    else {
-        return false;
-    };
-    let ending = last.strip_prefix(noun.as_str());
-    before == adjectives && ending.is_some_and(|ending| ["", "s", "es"].contains(&ending))
+/// How many words a name is that `words` begin with, each in the singular or plural ("slices of pizza").
+fn is_named(words: &[String], name: &str) -> Option<usize> {
+    let mut count = 0;
+    for noun in name
+        .split(|c: char| !c.is_alphanumeric())
+        .filter(|noun| !noun.is_empty())
+    {
+        let word = words.get(count)?;
+        if !is_noun(word, noun) && !is_noun(word, &noun.to_lowercase()) {
+            return None;
+        }
+        count += 1;
+    }
+    (count > 0).then_some(count)
+}
+
+/// Whether a word is a noun or its plural.
+fn is_noun(word: &str, noun: &str) -> bool {
+    let regular = word.strip_prefix(noun);
+    let changed = ENDINGS.iter().any(|(one, many)| {
+        let stems = noun.strip_suffix(one).zip(word.strip_suffix(many));
+        stems.is_some_and(|(noun, word)| noun == word)
+    });
+    regular.is_some_and(|ending| ["", "s", "es"].contains(&ending)) || changed
 }

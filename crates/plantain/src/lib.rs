@@ -19,6 +19,7 @@ mod aspect;
 mod batch;
 pub mod bench;
 mod cancel;
+
 mod denoiser;
 mod device;
 mod difference;
@@ -28,6 +29,7 @@ mod error;
 mod gpu;
 mod host;
 mod initial;
+mod layout;
 mod memory;
 mod metadata;
 mod observer;

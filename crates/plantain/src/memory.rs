@@ -4,6 +4,8 @@ use plantain_weights::{MemoryEstimate, Model};
 use sysinfo::System;
 
 use crate::device::PrecisionChoice;
+use crate::layout::Layout;
+use crate::request::Request;
 use crate::tiling::TILE;
 
 /// What is left to other programs, of what is free.
@@ -17,12 +19,13 @@ const INT8: f64 = 0.3;
 /// How a run is fitted into the memory there is.
 ///
 /// ```
-/// use plantain::{MemoryPlan, PrecisionChoice};
+/// use plantain::{MemoryPlan, PrecisionChoice, Request};
 ///
 /// let model = plantain::default_model()?;
-/// let plan = MemoryPlan::new(&model, [512, 512], 1, PrecisionChoice::Auto, 2 << 30)?;
+/// let request = Request::new("a red fox");
+/// let plan = MemoryPlan::new(&model, &request, PrecisionChoice::Auto, 2 << 30)?;
 /// assert!(!plan.tiled && plan.needed < 2 << 30);
-/// assert!(MemoryPlan::new(&model, [512, 512], 1, PrecisionChoice::F32, 1 << 20).is_err());
+/// assert!(MemoryPlan::new(&model, &request, PrecisionChoice::F32, 1 << 20).is_err());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,9 +41,10 @@ pub struct MemoryPlan {
 /// A run that does not fit, whatever is done.
 ///
 /// ```
-/// # use plantain::{MemoryPlan, PrecisionChoice};
+/// # use plantain::{MemoryPlan, PrecisionChoice, Request};
 /// # let model = plantain::default_model()?;
-/// let error = MemoryPlan::new(&model, [512, 512], 1, PrecisionChoice::Auto, 1_000_000).unwrap_err();
+/// let request = Request::new("a red fox");
+/// let error = MemoryPlan::new(&model, &request, PrecisionChoice::Auto, 1_000_000).unwrap_err();
 /// assert!(error.needed > error.available);
 /// println!("{error}");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -70,31 +74,45 @@ fn message(error: &OutOfMemory) -> String {
 }
 
 impl MemoryPlan {
-    /// The least change that lets pictures of `size` (width and height in pixels) be drawn on the CPU in `available` bytes, of which
-    /// `samples` go through the UNet at once (guidance counts each twice): first tiles, then, where `precision` is [`PrecisionChoice::Auto`], smaller weights.
+    /// The least change that lets the pictures of `request` be drawn on the CPU in `available` bytes: first tiles, then, where
+    /// `precision` is [`PrecisionChoice::Auto`], smaller weights.
     ///
     /// # Errors
     /// When nothing helps.
     ///
     /// ```
-    /// # use plantain::{MemoryPlan, PrecisionChoice};
+    /// # use plantain::{MemoryPlan, PrecisionChoice, Request};
     /// # let model = plantain::default_model()?;
     /// let available = plantain::available_memory().unwrap_or(1 << 30);
-    /// let plan = MemoryPlan::new(&model, [256, 128], 2, PrecisionChoice::Auto, available)?;
+    /// let request = Request::new("a red fox").size([256, 128]);
+    /// let plan = MemoryPlan::new(&model, &request, PrecisionChoice::Auto, available)?;
     /// println!("about {} MB", plan.needed / 1_000_000);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn new(
         model: &Model,
-        size: [usize; 2],
-        samples: u32,
+        request: &Request,
         precision: PrecisionChoice,
         available: u64,
     ) -> Result<Self, OutOfMemory> {
-        let [width, height] = size;
-        let whole = model.estimated_memory(width as u32, height as u32, samples);
-        let side = (TILE * model.manifest().sampling_scale(size)) as u32;
-        let tile = model.estimated_memory((width as u32).min(side), (height as u32).min(side), 1);
+        let manifest = model.manifest();
+        let size = request.size_for(manifest);
+        let guidance = request.guidance.unwrap_or(manifest.defaults.guidance);
+        let together = request.batch.min(request.count).max(1) as u32;
+        let samples = together * if guidance > 1.0 { 2 } else { 1 };
+        let estimate = |[width, height]: [usize; 2]| {
+            model.estimated_memory(width as u32, height as u32, samples)
+        };
+        let mut whole = estimate(size);
+        let side = TILE * manifest.sampling_scale(size);
+        let mut tile = estimate(size.map(|of_all| of_all.min(side)));
+        if manifest.is_enlarged(size) && !Layout::new(request, size, manifest).enlarged {
+            // What is decoded as large as it is takes what a picture twice as wide and high takes, which is enlarged.
+            let side = TILE * manifest.components.decoder_scale();
+            tile.decoding = estimate(size.map(|of_all| 2 * of_all.min(side))).decoding;
+            whole.decoding = estimate(size.map(|of_all| 2 * of_all)).decoding;
+            whole.enlarging = 0;
+        }
         let precisions = match precision {
             PrecisionChoice::Auto => &[
                 PrecisionChoice::Auto,
@@ -119,6 +137,7 @@ impl MemoryPlan {
                 least = least.min(needed);
             }
         }
+        let [width, height] = size;
         Err(OutOfMemory {
             width,
             height,
@@ -171,8 +190,8 @@ mod tests {
     #[test]
     fn tiles_come_before_smaller_weights() {
         let model = model();
-        let plan =
-            |available| MemoryPlan::new(&model, [1024, 1024], 2, PrecisionChoice::Auto, available);
+        let request = Request::new("a fox").size([1024, 1024]).guidance(2.0);
+        let plan = |available| MemoryPlan::new(&model, &request, PrecisionChoice::Auto, available);
         let free = plan(u64::MAX).unwrap();
         assert_eq!((free.precision, free.tiled), (PrecisionChoice::Auto, false));
         let tight = plan(free.needed - 1).unwrap();
@@ -187,11 +206,30 @@ mod tests {
     }
 
     #[test]
+    #[cfg(feature = "embedded-model")]
+    fn several_things_are_decoded_as_large_as_they_are() {
+        let model = crate::default_model().unwrap();
+        let needed = |prompt: &str, size: [usize; 2]| {
+            let request = Request::new(prompt).size(size);
+            let plan = MemoryPlan::new(&model, &request, PrecisionChoice::F32, u64::MAX);
+            plan.unwrap().needed
+        };
+        let (one, two) = (needed("a fox", [512, 512]), needed("two foxes", [512, 512]));
+        assert!(two > one + 100_000_000, "{one} {two}");
+        // What has room for both is enlarged as for one.
+        assert_eq!(
+            needed("a fox", [1024, 512]),
+            needed("two foxes", [1024, 512])
+        );
+    }
+
+    #[test]
     fn what_was_asked_for_stays() {
         let model = model();
         let asked = PrecisionChoice::F32;
-        let plan = MemoryPlan::new(&model, [64, 64], 1, asked, u64::MAX).unwrap();
+        let request = Request::new("a fox").size([64, 64]);
+        let plan = MemoryPlan::new(&model, &request, asked, u64::MAX).unwrap();
         assert_eq!(plan.precision, asked);
-        assert!(MemoryPlan::new(&model, [64, 64], 1, asked, 1000).is_err());
+        assert!(MemoryPlan::new(&model, &request, asked, 1000).is_err());
     }
 }

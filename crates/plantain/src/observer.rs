@@ -36,7 +36,7 @@ pub enum Event {
         picture: usize,
         /// Step, from 0.
         step: usize,
-        /// Number of steps that are run.
+        /// Number of steps that are run: those of all things, where several are drawn.
         steps: usize,
     },
     /// The device has not run this size before: the first step also compiles kernels.

@@ -26,7 +26,8 @@ pub struct Preview {
     pub step: usize,
     /// Number of steps that are run.
     pub steps: usize,
-    /// One pixel for each position of the latent that is sampled: of a picture whose plain ground goes on, the square in its middle.
+    /// One pixel for each position of the latent that is sampled: of a picture whose plain ground goes on, the
+    /// square in its middle, or that of the thing that is being drawn.
     pub image: RgbImage,
 }
 

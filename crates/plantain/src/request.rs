@@ -8,6 +8,8 @@ use plantain_weights::Manifest;
 
 use crate::aspect::Aspect;
 use crate::error::RequestError;
+use crate::layout::Layout;
+use crate::prompt::Things;
 use crate::size::check_size;
 
 /// Strength of a run that starts from a picture, where none is given.
@@ -25,7 +27,9 @@ const MASKED_STRENGTH: f64 = 1.0;
 /// ```
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Request {
-    /// What the picture shows.
+    /// What the picture shows. Where the model draws single things on plain grounds, a list of its subjects ("a fox and two cats", "a
+    /// dog above a cat"; with an article or a number each) makes it draw each by itself, beside or above the others, if there is room:
+    /// each takes the latent that the model was trained for.
     pub prompt: String,
     /// What it should not show; only matters with a guidance scale above 1.
     pub negative_prompt: String,
@@ -336,6 +340,12 @@ impl Request {
         })
     }
 
+    /// The things that the prompt asks for, where they are several and each is drawn by itself.
+    pub(crate) fn things(&self, manifest: &Manifest) -> Option<Things> {
+        let from_nothing = self.init_image.is_none();
+        from_nothing.then(|| Things::listed(&self.prompt, manifest))?
+    }
+
     fn init_settings(&self, manifest: &Manifest) -> Result<Option<InitSettings>, RequestError> {
         let Some(image) = &self.init_image else {
             let orphan = match (&self.mask, self.strength) {
@@ -360,6 +370,22 @@ impl Request {
         Ok(Some(InitSettings { strength, masked }))
     }
 
+    /// Whether a run of this request keeps out what the negative prompt says: only with classifier-free guidance.
+    ///
+    /// ```
+    /// use plantain::Request;
+    ///
+    /// let model = plantain::default_model()?;
+    /// let request = Request::new("a red fox");
+    /// assert!(!request.heeds_negative_prompt(model.manifest()));
+    /// assert!(request.guidance(2.0).heeds_negative_prompt(model.manifest()));
+    /// # Ok::<(), plantain::Error>(())
+    /// ```
+    pub fn heeds_negative_prompt(&self, manifest: &Manifest) -> bool {
+        let guidance = self.guidance.unwrap_or(manifest.defaults.guidance);
+        guidance > 1.0 && !embeds_guidance(manifest)
+    }
+
     /// Settings that fight the model: each a sentence for the user.
     ///
     /// ```
@@ -382,7 +408,7 @@ impl Request {
                 manifest.name
             ));
         }
-        if !self.negative_prompt.is_empty() && (guidance <= 1.0 || embeds_guidance) {
+        if !self.negative_prompt.is_empty() && !self.heeds_negative_prompt(manifest) {
             warnings.push(
                 "the negative prompt has no effect, because this run uses no classifier-free guidance".into(),
             );
@@ -391,7 +417,16 @@ impl Request {
             warnings.push(unknown_subject(manifest, &self.prompt));
         }
         let (size, trained) = (self.size_for(manifest), manifest.own_size());
-        if !self.is_trained(manifest, size) {
+        let layout = Layout::new(self, size, manifest);
+        if let (Some(things), [_]) = (self.things(manifest), &layout.prompts[..]) {
+            warnings.push(format!(
+                "{}x{} pixels have no room for the {} things that the prompt names, so it is drawn as if it named one; make the picture larger or wider",
+                size[0],
+                size[1],
+                things.prompts().len()
+            ));
+        }
+        if !layout.is_trained(manifest) {
             warnings.push(format!(
                 "`{}` was trained at {}x{}; at {}x{} things may repeat or lose their shape",
                 manifest.name, trained[0], trained[1], size[0], size[1]

@@ -25,21 +25,6 @@ impl Request {
         });
         self.size.or(shaped).unwrap_or(native)
     }
-
-    /// Whether the UNet was trained on latents as large as that which it samples for a picture of this width and height in pixels. A
-    /// picture to start from is sampled as a whole.
-    pub(crate) fn is_trained(&self, manifest: &Manifest, size: [usize; 2]) -> bool {
-        let latent = |sampled: [usize; 2], size| {
-            let scale = manifest.sampling_scale(size);
-            sampled.map(|side| side / scale)
-        };
-        let sampled = match self.init_image {
-            None => manifest.sampled_size(size),
-            Some(_) => size,
-        };
-        let own = manifest.own_size();
-        latent(sampled, size) == latent(own, own)
-    }
 }
 
 /// Refuses a size that the model cannot make.

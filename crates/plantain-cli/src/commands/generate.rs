@@ -29,9 +29,9 @@ pub(crate) fn run(args: &GenerateArgs) -> Result<(), Failure> {
     interrupt::install();
     let started = Instant::now();
     let model = adapt(open_model(args.model.as_deref())?, &args.adapt)?;
-    let mut request = request(args, prompt)?;
+    let mut request = request(args, &model, prompt)?;
     let settings = request.settings(model.manifest());
-    let settings = settings.map_err(plantain::Error::from)?;
+    settings.map_err(plantain::Error::from)?;
     settle_device(&args.on, args.quiet || args.json);
     let asked = Asked {
         device: args.on.device,
@@ -40,7 +40,7 @@ pub(crate) fn run(args: &GenerateArgs) -> Result<(), Failure> {
         tiled: args.tiled,
         quiet: args.quiet,
     };
-    let plan = fit(&model, &settings, args.batch.min(args.count), &asked)?;
+    let plan = fit(&model, &request, &asked)?;
     request.tiled |= plan.is_some_and(|plan| plan.tiled);
     let options = DeviceOptions {
         device: args.on.device,
@@ -104,20 +104,12 @@ fn draw(
     }
 }
 
-fn request(args: &GenerateArgs, prompt: String) -> Result<Request, Failure> {
-    let (prompt, negative_prompt) = match &args.style {
-        Some(name) => {
-            let style = style::find(name).map_err(|e| Failure::new(e.to_string()))?;
-            let negative = style.negative_prompt(&args.negative);
-            (style.prompt(&prompt), negative)
-        }
-        None => (prompt, args.negative.clone()),
-    };
+fn request(args: &GenerateArgs, model: &Model, prompt: String) -> Result<Request, Failure> {
     let init_image = args.init.as_deref().map(plantain::open_picture);
     let mask = args.mask.as_deref().map(plantain::open_mask);
-    Ok(Request {
+    let mut request = Request {
         prompt,
-        negative_prompt,
+        negative_prompt: args.negative.clone(),
         seed: args.seed.unwrap_or_else(random_seed),
         count: args.count as usize,
         batch: args.batch as usize,
@@ -131,7 +123,16 @@ fn request(args: &GenerateArgs, prompt: String) -> Result<Request, Failure> {
         init_image: init_image.transpose()?.map(Into::into),
         strength: args.strength,
         mask: mask.transpose()?.map(Into::into),
-    })
+    };
+    if let Some(name) = &args.style {
+        let style = style::find(name).map_err(|e| Failure::new(e.to_string()))?;
+        request.prompt = style.prompt(&request.prompt);
+        // Nobody asked for what a style would keep out, so nobody is warned that this model cannot.
+        if request.heeds_negative_prompt(model.manifest()) {
+            request.negative_prompt = style.negative_prompt(&request.negative_prompt);
+        }
+    }
+    Ok(request)
 }
 
 /// Short enough to be read and typed.

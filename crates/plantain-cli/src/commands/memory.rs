@@ -1,6 +1,6 @@
 //! Whether what is to be drawn fits into memory, found out before anything is loaded.
 
-use plantain::{DeviceChoice, MemoryPlan, Model, PrecisionChoice, Settings, available_memory};
+use plantain::{DeviceChoice, MemoryPlan, Model, PrecisionChoice, Request, available_memory};
 
 use crate::failure::Failure;
 use crate::out;
@@ -16,12 +16,10 @@ pub(super) struct Asked {
     pub(super) quiet: bool,
 }
 
-/// How pictures made with `settings`, so many together, are fitted into memory, where that is the CPU's and the system tells
-/// how much there is.
+/// How the pictures of `request` are fitted into memory, where that is the CPU's and the system tells how much there is.
 pub(super) fn fit(
     model: &Model,
-    settings: &Settings,
-    together: u32,
+    request: &Request,
     asked: &Asked,
 ) -> Result<Option<MemoryPlan>, Failure> {
     let megabytes = asked.megabytes;
@@ -32,9 +30,7 @@ pub(super) fn fit(
     if !DeviceChoice::CPU.contains(&asked.device.resolve()) {
         return Ok(None);
     }
-    let size = [settings.width, settings.height];
-    let samples = together * if settings.guidance > 1.0 { 2 } else { 1 };
-    let plan = MemoryPlan::new(model, size, samples, asked.precision, available)
+    let plan = MemoryPlan::new(model, request, asked.precision, available)
         .map_err(|error| Failure::new(error.to_string()))?;
     let megabytes = available / 1_000_000;
     if !asked.quiet && plan.precision != asked.precision {

@@ -14,10 +14,11 @@ use crate::denoiser::{Denoiser, Prompted};
 use crate::device::{DeviceChoice, DeviceOptions, precision_name};
 use crate::error::{Error, RequestError};
 use crate::initial::InitImage;
+use crate::layout::Layout;
 use crate::observer::{Event, Observer, Unobserved};
 use crate::picture::Picture;
 use crate::preview::LatentToRgb;
-use crate::prompt::PromptTokenizer;
+use crate::prompt::{PromptTokenizer, Things};
 use crate::request::{Request, Settings, embeds_guidance};
 use crate::source::ModelSource;
 use crate::texts::RecentTexts;
@@ -190,7 +191,14 @@ impl Pipeline {
     /// # Ok::<(), plantain::Error>(())
     /// ```
     pub fn cut_text(&self, prompt: &str) -> Result<String, Error> {
-        Ok(self.tokenizer.read(prompt)?.cut)
+        let several = Things::listed(prompt, self.manifest()).map(|things| things.prompts());
+        for prompt in several.unwrap_or_else(|| vec![prompt.to_string()]) {
+            let cut = self.tokenizer.read(&prompt)?.cut;
+            if !cut.is_empty() {
+                return Ok(cut);
+            }
+        }
+        Ok(String::new())
     }
 
     /// How many pictures are best drawn together ([`Request::batch`]): on the CPU one, as more take longer; on a graphics
@@ -209,8 +217,9 @@ impl Pipeline {
             return 1;
         };
         let guided = settings.guidance > 1.0 && !embeds_guidance(self.manifest());
-        let [_, _, height, width] = self.latent_shape(settings, 1);
-        let [width, height] = self.sampled_latent([width, height], settings.init.is_some());
+        let size = [settings.width, settings.height];
+        let layout = Layout::of_one(size, settings.init.is_some(), self.manifest());
+        let [.., height, width] = layout.sampled_shape(1, 1);
         let evaluations = if guided { 2 } else { 1 };
         let packing = self.target.packing.as_ref();
         batch_size(unet, packing, [height, width], evaluations)
@@ -243,12 +252,19 @@ impl Pipeline {
         mut finished: impl FnMut(Picture) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let settings = request.settings(self.manifest())?;
+        let size = [settings.width, settings.height];
+        let layout = Layout::new(request, size, self.manifest());
         let image = InitImage::new(request, &settings);
         let init = match (&image, settings.init) {
-            (Some(image), Some(how)) => Some(self.encode_image(image, how, &settings, observer)?),
+            (Some(image), Some(how)) => {
+                Some(self.encode_image(image, how, &settings, &layout, observer)?)
+            }
             _ => None,
         };
-        let text = Prompted::new(self.encode_text(request, &settings, observer)?);
+        let texts = layout.prompts.iter();
+        let texts = texts.map(|prompt| self.encode_text(prompt, request, &settings, observer));
+        let texts = texts.map(|text| text.map(Prompted::new));
+        let texts: Vec<_> = texts.collect::<Result<_, _>>()?;
         if observer.wants_previews() {
             self.prepare_previews(observer)?;
         }
@@ -256,16 +272,17 @@ impl Pipeline {
         for first in (0..count).step_by(batch) {
             let group = Group {
                 settings: &settings,
+                layout: &layout,
                 init: init.as_ref(),
                 first,
                 seeds: (first..count.min(first + batch))
                     .map(|picture| request.seed.wrapping_add(picture as u64))
                     .collect(),
             };
-            let latents = self.sample(&group, &text, observer)?;
+            let latents = self.sample(&group, &texts, observer)?;
             for (i, seed) in group.seeds.iter().enumerate() {
                 let latent = latents.clone().narrow(0, i, 1);
-                let decoded = self.finish(&settings, latent, first + i, observer)?;
+                let decoded = self.finish(&settings, &layout, latent, first + i, observer)?;
                 let mut picture =
                     Picture::new(decoded, self.parameters(request, &settings, *seed))?;
                 if let Some(image) = &image {

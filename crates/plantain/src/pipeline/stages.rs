@@ -12,6 +12,7 @@ use crate::denoiser::{Denoiser, Guided, InitLatent, Prompted, SamplingRun, Sampl
 use crate::error::Error;
 use crate::host::read_finite;
 use crate::initial::InitImage;
+use crate::layout::Layout;
 use crate::metadata::Parameters;
 use crate::observer::{Event, Observer};
 use crate::preview::{LatentToRgb, Preview};
@@ -29,9 +30,10 @@ impl Pipeline {
         image: &InitImage,
         how: InitSettings,
         settings: &Settings,
+        layout: &Layout,
         observer: &mut dyn Observer,
     ) -> Result<InitLatent, Error> {
-        let [.., height, width] = self.latent_shape(settings, 1);
+        let [.., height, width] = layout.shape(1, 1);
         let mask = image.latent_mask(settings.width / width)?;
         let encoder = self.encoder(observer)?;
         notify(observer, Event::EncodingImage)?;
@@ -75,15 +77,17 @@ impl Pipeline {
         Ok(())
     }
 
+    /// `prompt`, and what is to be kept out, as the UNet takes them.
     pub(super) fn encode_text(
         &self,
+        prompt: &str,
         request: &Request,
         settings: &Settings,
         observer: &mut dyn Observer,
     ) -> Result<Guided, Error> {
         let embeds = embeds_guidance(self.manifest());
         let guided = settings.guidance > 1.0 && !embeds;
-        let mut prompt = self.tokenizer.read(&request.prompt)?;
+        let mut prompt = self.tokenizer.read(prompt)?;
         let negative = guided.then(|| self.tokenizer.read(&request.negative_prompt));
         let mut negative = negative.transpose()?;
         if let Some(negative) = &mut negative {
@@ -141,11 +145,27 @@ impl Pipeline {
     pub(super) fn sample(
         &self,
         group: &Group<'_>,
+        texts: &[Prompted],
+        observer: &mut dyn Observer,
+    ) -> Result<Tensor<4>, Error> {
+        let things = texts.iter().enumerate();
+        let things = things.map(|(thing, text)| self.sample_thing(group, thing, text, observer));
+        let things: Vec<_> = things.collect::<Result<_, _>>()?;
+        Ok(group.layout.place(&things))
+    }
+
+    /// The latents of one of the things in each picture of a group.
+    fn sample_thing(
+        &self,
+        group: &Group<'_>,
+        thing: usize,
         text: &Prompted,
         observer: &mut dyn Observer,
     ) -> Result<Tensor<4>, Error> {
         let batch = group.seeds.len();
-        let shape = self.sampled_shape(group, batch);
+        let shape = group
+            .layout
+            .sampled_shape(batch, self.denoiser.get().channels());
         let run = SamplingRun {
             kind: group.settings.sampler,
             steps: group.settings.steps,
@@ -153,7 +173,8 @@ impl Pipeline {
             init: group.init,
         };
         // Each picture has the noise of its own seed, whatever is drawn beside it.
-        let sources: Vec<_> = group.seeds.iter().map(|seed| Noise::new(*seed)).collect();
+        let seeds = group.seeds.iter().map(|seed| seed_of_thing(*seed, thing));
+        let sources: Vec<_> = seeds.map(Noise::new).collect();
         let count = shape.iter().skip(1).product();
         let noise: Vec<_> = sources.iter().flat_map(|n| n.normal(count)).collect();
         let step_noise = |step| {
@@ -168,6 +189,8 @@ impl Pipeline {
                 observer: &mut **observer,
                 picture: group.first,
                 shape,
+                thing,
+                things: group.layout.prompts.len(),
             };
             let read = text.read_by(denoiser, batch);
             denoiser.sample(&run, self.manifest(), &read, &noise, &step_noise, watch)
@@ -176,27 +199,7 @@ impl Pipeline {
         let latent = self.denoiser.run(sample, |component| {
             self.widen(component, *observer.borrow_mut(), load)
         })?;
-        let latent = self.denoiser.get().tensor(latent, shape);
-        Ok(on_plain_ground(
-            latent,
-            self.latent_shape(group.settings, batch),
-        ))
-    }
-
-    /// `[batch, channels, height, width]` of what is sampled: smaller than the whole latent where the ground goes on around it.
-    fn sampled_shape(&self, group: &Group<'_>, batch: usize) -> [usize; 4] {
-        let [_, channels, height, width] = self.latent_shape(group.settings, batch);
-        let [width, height] = self.sampled_latent([width, height], group.init.is_some());
-        [batch, channels, height, width]
-    }
-
-    /// Width and height of what is sampled of a latent: all of it where there is a picture to start from.
-    pub(super) fn sampled_latent(&self, size: [usize; 2], from_picture: bool) -> [usize; 2] {
-        if from_picture {
-            size
-        } else {
-            self.manifest().sampled_size(size)
-        }
+        Ok(self.denoiser.get().tensor(latent, shape))
     }
 
     /// Whether latents of this shape are new to the kernels, which they are no longer afterwards.
@@ -205,19 +208,6 @@ impl Pipeline {
             let mut compiled = compiled.lock().unwrap_or_else(PoisonError::into_inner);
             compiled.insert(shape)
         })
-    }
-
-    /// `[batch, channels, height, width]`
-    pub(super) fn latent_shape(&self, settings: &Settings, batch: usize) -> [usize; 4] {
-        let size = [settings.width, settings.height];
-        let scale = self.manifest().sampling_scale(size);
-        let channels = self.denoiser.get().channels();
-        [
-            batch,
-            channels,
-            settings.height / scale,
-            settings.width / scale,
-        ]
     }
 
     /// Pixels per position of the latent that is decoded, in each direction.
@@ -235,6 +225,7 @@ impl Pipeline {
     pub(super) fn finish(
         &self,
         settings: &Settings,
+        layout: &Layout,
         mut latent: Tensor<4>,
         picture: usize,
         observer: &mut dyn Observer,
@@ -255,11 +246,8 @@ impl Pipeline {
         }
         notify(observer, Event::Decoding { picture })?;
         let decoded = self.decode(latent, settings.tiled, observer)?;
-        let size = [settings.width, settings.height];
         match &self.upscaler {
-            Some(upscaler) if self.manifest().is_enlarged(size) => {
-                self.enlarge(upscaler, decoded, observer)
-            }
+            Some(upscaler) if layout.enlarged => self.enlarge(upscaler, decoded, observer),
             _ => Ok(decoded),
         }
     }
@@ -327,37 +315,20 @@ impl Pipeline {
     }
 }
 
-/// A latent in the middle of one of `shape`, whose other positions have the mean of its rim: a plain ground goes on.
-fn on_plain_ground(latent: Tensor<4>, shape: [usize; 4]) -> Tensor<4> {
-    let [batch, channels, height, width] = latent.dims();
-    if latent.dims() == shape {
-        return latent;
-    }
-    let edge = |dim: usize, at: usize| {
-        let edge = latent.clone().narrow(dim, at, 1);
-        edge.reshape([batch, channels, height * width / latent.dims()[dim]])
-    };
-    let rim = [
-        edge(2, 0),
-        edge(2, height - 1),
-        edge(3, 0),
-        edge(3, width - 1),
-    ];
-    let ground = Tensor::cat(rim.to_vec(), 2).mean_dim(2);
-    let whole = ground.reshape([batch, channels, 1, 1]).expand(shape);
-    let [_, _, whole_height, whole_width] = shape;
-    let (top, left) = ((whole_height - height) / 2, (whole_width - width) / 2);
-    let middle = [0..batch, 0..channels, top..top + height, left..left + width];
-    whole.slice_assign(middle, latent)
-}
-
 /// Pictures that are drawn together.
 pub(super) struct Group<'a> {
     pub(super) settings: &'a Settings,
+    pub(super) layout: &'a Layout,
     pub(super) init: Option<&'a InitLatent>,
     /// The first of them, counted from the beginning of the run.
     pub(super) first: usize,
     pub(super) seeds: Vec<u64>,
+}
+
+/// Where the noise of a thing in a picture with `seed` comes from; that of the first is the seed's own.
+fn seed_of_thing(seed: u64, thing: usize) -> u64 {
+    // Far apart, because the next picture has the next seed (Weyl's sequence of the golden ratio).
+    seed.wrapping_add((thing as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15))
 }
 
 /// Tells an observer about the sampling of a group.
@@ -366,6 +337,9 @@ struct Watch<'a> {
     observer: &'a mut dyn Observer,
     picture: usize,
     shape: [usize; 4],
+    /// Which thing of each picture, and how many it has.
+    thing: usize,
+    things: usize,
 }
 
 impl SamplingWatch for Watch<'_> {
@@ -373,8 +347,8 @@ impl SamplingWatch for Watch<'_> {
         let picture = self.picture;
         let event = Event::Step {
             picture,
-            step,
-            steps,
+            step: self.thing * steps + step,
+            steps: self.things * steps,
         };
         notify(self.observer, event)?;
         if step == 0 && self.pipeline.compiles(self.shape) {
@@ -393,35 +367,11 @@ impl SamplingWatch for Watch<'_> {
         for (i, latent) in latents.enumerate() {
             self.observer.preview(&Preview {
                 picture: self.picture + i,
-                step,
-                steps,
+                step: self.thing * steps + step,
+                steps: self.things * steps,
                 image: map.picture(latent, [height, width]),
             });
         }
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use burn::tensor::Device;
-
-    use super::*;
-
-    #[test]
-    fn a_ground_goes_on_with_the_mean_of_the_rim() {
-        let device = Device::flex();
-        // The rim of the first channel is 1 and 3 in turn, its middle 9; the second is 5 everywhere.
-        let rows = [1.0, 3.0, 1.0, 3.0, 9.0, 3.0, 1.0, 3.0, 1.0];
-        let values: Vec<f32> = rows.into_iter().chain([5.0; 9]).collect();
-        let latent = Tensor::from_data(TensorData::new(values, [1, 2, 3, 3]), &device);
-        let wide = on_plain_ground(latent.clone(), [1, 2, 3, 6]);
-        let wide = wide.into_data().try_into_vec::<f32>().unwrap();
-        let mean = (4.0 * (1.0 + 3.0 + 1.0)) / 12.0;
-        assert_eq!(wide[..6], [mean, 1.0, 3.0, 1.0, mean, mean]);
-        assert_eq!(wide[6..12], [mean, 3.0, 9.0, 3.0, mean, mean]);
-        assert!(wide[18..].iter().all(|value| *value == 5.0));
-        let same = on_plain_ground(latent.clone(), [1, 2, 3, 3]);
-        assert_eq!(same.into_data(), latent.into_data());
     }
 }

@@ -2,12 +2,14 @@
 
 #[cfg(test)]
 mod tests;
+mod things;
 mod weights;
 
 use plantain_weights::{Model, TokenizerInfo};
 use tokenizers::Tokenizer;
 
 use crate::error::RequestError;
+pub(crate) use things::Things;
 use weights::{Piece, parse};
 
 /// Most chunks of tokens that a prompt may fill; what is longer is cut.

@@ -6,7 +6,7 @@ mod progress;
 use std::path::Path;
 use std::process::ExitCode;
 
-use plantain::{DeviceOptions, Model};
+use plantain::{DeviceOptions, MemoryPlan, Model};
 use plantain_campaign::{
     CampaignFile, MANIFEST, ModelIdentity, ModelPainter, Outcome, Painter, Plan, REPORT, Run,
     Shard, ShardChoice, Shot, merge, run as render, schema,
@@ -88,8 +88,14 @@ impl Prepared {
             precision: args.precision,
         };
         let painter = ModelPainter::new(&self.file.campaign, self.model.clone(), options);
-        let area = |shot: &&Shot| u64::from(shot.size.width) * u64::from(shot.size.height);
-        let Some(largest) = self.plan.shots.iter().max_by_key(area) else {
+        // Not the largest: several things take more than one.
+        let needed = |shot: &&Shot| {
+            let request = painter.request(shot);
+            MemoryPlan::new(&self.model, &request, args.precision, u64::MAX)
+                .map(|plan| plan.needed)
+                .ok()
+        };
+        let Some(largest) = self.plan.shots.iter().max_by_key(needed) else {
             return Ok(painter);
         };
         let asked = Asked {
@@ -99,7 +105,8 @@ impl Prepared {
             tiled: false,
             quiet: args.quiet || args.json,
         };
-        let plan = fit(&self.model, &painter.settings(largest)?, 1, &asked)?;
+        painter.settings(largest)?;
+        let plan = fit(&self.model, &painter.request(largest), &asked)?;
         Ok(match plan {
             Some(plan) => painter.within(plan),
             None => painter,

@@ -1,0 +1,345 @@
+//! Where what the UNet samples lies on the latent of a picture.
+
+use burn::tensor::{Tensor, TensorData};
+use plantain_weights::Manifest;
+
+use crate::prompt::Things;
+use crate::request::Request;
+
+/// Most room between two things, as a part of a thing's side.
+const ROOM: usize = 4;
+
+/// How much of a thing there is at the outermost positions of its square, and at the next: things do not reach them, so only grounds
+/// that differ a little are blended.
+const FADING: [f32; 2] = [0.25, 0.75];
+
+/// What is sampled for a picture, and where it lies: all of the latent; or squares on a plain ground, one for each thing that the prompt
+/// asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Layout {
+    /// Whether the upscaler makes the picture of what is decoded.
+    pub(crate) enlarged: bool,
+    /// For each thing the prompt that asks for it.
+    pub(crate) prompts: Vec<String>,
+    /// Height and width of the whole latent.
+    whole: [usize; 2],
+    /// Height and width of what is sampled for each thing.
+    sampled: [usize; 2],
+    /// Upper left corner of each thing.
+    corners: Vec<[usize; 2]>,
+}
+
+impl Layout {
+    /// That of the pictures of a request, of this width and height.
+    pub(crate) fn new(request: &Request, size: [usize; 2], manifest: &Manifest) -> Self {
+        let several = request.things(manifest);
+        let several = several.and_then(|things| Self::of_several(&things, size, manifest));
+        several.unwrap_or_else(|| Self {
+            prompts: vec![request.prompt.clone()],
+            ..Self::of_one(size, request.init_image.is_some(), manifest)
+        })
+    }
+
+    /// That of a picture of a single thing, `size` being its width and height; all of it is sampled where it is made from another.
+    pub(crate) fn of_one(size: [usize; 2], from_picture: bool, manifest: &Manifest) -> Self {
+        let scale = manifest.sampling_scale(size);
+        let [width, height] = size.map(|side| side / scale);
+        let sampled = if from_picture {
+            [width, height]
+        } else {
+            manifest.sampled_size([width, height])
+        };
+        let [sampled_width, sampled_height] = sampled;
+        Self {
+            enlarged: manifest.is_enlarged(size),
+            prompts: vec![String::new()],
+            whole: [height, width],
+            sampled: [sampled_height, sampled_width],
+            corners: vec![[(height - sampled_height) / 2, (width - sampled_width) / 2]],
+        }
+    }
+
+    /// That of a picture of several things, each as large as the model was trained for; `None` where they do not fit.
+    fn of_several(things: &Things, size: [usize; 2], manifest: &Manifest) -> Option<Self> {
+        let own = manifest.own_size();
+        let side = own[0].min(own[1]) / manifest.sampling_scale(own);
+        if side == 0 {
+            return None;
+        }
+        // Rather larger, as the upscaler makes them, than smaller.
+        let mut ways = vec![false];
+        if manifest.is_enlarged(size) {
+            ways.insert(0, true);
+        }
+        ways.into_iter().find_map(|enlarged| {
+            let components = &manifest.components;
+            let more = if enlarged {
+                components.upscaler_scale()
+            } else {
+                1
+            };
+            let scale = components.decoder_scale() * more;
+            let [width, height] = size.map(|side| side / scale);
+            let rows = rows_of(things, [height / side, width / side])?;
+            Some(Self {
+                enlarged,
+                prompts: things.prompts(),
+                whole: [height, width],
+                sampled: [side; 2],
+                corners: corners(&rows, side, [height, width]),
+            })
+        })
+    }
+
+    /// Whether the UNet was trained on latents as large as what it samples.
+    pub(crate) fn is_trained(&self, manifest: &Manifest) -> bool {
+        self.sampled == Self::of_one(manifest.own_size(), false, manifest).sampled
+    }
+
+    /// `[batch, channels, height, width]` of the whole latent.
+    pub(crate) fn shape(&self, batch: usize, channels: usize) -> [usize; 4] {
+        let [height, width] = self.whole;
+        [batch, channels, height, width]
+    }
+
+    /// `[batch, channels, height, width]` of what is sampled for each thing.
+    pub(crate) fn sampled_shape(&self, batch: usize, channels: usize) -> [usize; 4] {
+        let [height, width] = self.sampled;
+        [batch, channels, height, width]
+    }
+
+    /// The whole latent, with a thing at each corner and, where they leave room, the mean of their rims around them: a plain ground
+    /// goes on. Grounds of several things are brought to that mean, and each thing's fades into it at its rim.
+    pub(crate) fn place(&self, things: &[Tensor<4>]) -> Tensor<4> {
+        let [batch, channels, height, width] = things[0].dims();
+        let shape = self.shape(batch, channels);
+        if things[0].dims() == shape {
+            return things[0].clone();
+        }
+        let grounds: Vec<_> = things.iter().map(rim).collect();
+        let ground = Tensor::cat(grounds.clone(), 3).mean_dim(3);
+        let opaque = opacity([height, width], &ground);
+        let mut whole = ground.clone().expand(shape);
+        for ((thing, own), [top, left]) in things.iter().zip(grounds).zip(&self.corners) {
+            let place = [
+                0..batch,
+                0..channels,
+                *top..top + height,
+                *left..left + width,
+            ];
+            let thing = ground.clone() + (thing.clone() - own) * opaque.clone();
+            whole = whole.slice_assign(place, thing);
+        }
+        whole
+    }
+}
+
+/// How much of a thing there is at each position, `[1, 1, height, width]`, where `like` is; else there is the ground.
+fn opacity([height, width]: [usize; 2], like: &Tensor<4>) -> Tensor<4> {
+    let from_rim = |at: usize, length: usize| at.min(length - 1 - at);
+    let values: Vec<f32> = (0..height * width)
+        .map(|at| {
+            let rim = from_rim(at / width, height).min(from_rim(at % width, width));
+            FADING.get(rim).copied().unwrap_or(1.0)
+        })
+        .collect();
+    let values = TensorData::new(values, [1, 1, height, width]);
+    let opacity = Tensor::<4>::from_data(values, &like.device());
+    opacity.cast(like.dtype())
+}
+
+/// The mean of a latent's outermost positions, `[batch, channels, 1, 1]`.
+fn rim(latent: &Tensor<4>) -> Tensor<4> {
+    let [batch, channels, height, width] = latent.dims();
+    let edge = |dim: usize, at: usize| {
+        let edge = latent.clone().narrow(dim, at, 1);
+        edge.reshape([batch, channels, height * width / latent.dims()[dim]])
+    };
+    let rim = vec![
+        edge(2, 0),
+        edge(2, height - 1),
+        edge(3, 0),
+        edge(3, width - 1),
+    ];
+    let mean = Tensor::cat(rim, 2).mean_dim(2);
+    mean.reshape([batch, channels, 1, 1])
+}
+
+/// How many things each row has, where there is room for so many rows and columns; a row whose order is not told may be broken into several.
+fn rows_of(things: &Things, [rows, columns]: [usize; 2]) -> Option<Vec<usize>> {
+    let mut lengths: Vec<_> = things.rows.iter().map(Vec::len).collect();
+    if let ([all], true) = (&lengths[..], things.loose && columns > 0) {
+        let broken = all.div_ceil(columns);
+        lengths = (0..broken)
+            .map(|row| (all + broken - 1 - row) / broken)
+            .collect();
+    }
+    let fits = lengths.len() <= rows && lengths.iter().all(|length| *length <= columns);
+    fits.then_some(lengths)
+}
+
+/// Upper left corners of squares in rows, in the middle of `[height, width]`, with some room between them where there is any.
+fn corners(rows: &[usize], side: usize, [height, width]: [usize; 2]) -> Vec<[usize; 2]> {
+    let starts = |count: usize, whole: usize| {
+        let free = whole - count * side;
+        let room = (free / (count + 1)).min(side / ROOM);
+        let first = (free - (count - 1) * room) / 2;
+        (0..count).map(move |number| first + number * (side + room))
+    };
+    let tops = starts(rows.len(), height).zip(rows);
+    tops.flat_map(|(top, &length)| starts(length, width).map(move |left| [top, left]))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use burn::tensor::Device;
+    use plantain_nn::UpscalerConfig;
+    use plantain_weights::Model;
+
+    use super::*;
+
+    #[test]
+    fn a_ground_goes_on_with_the_mean_of_the_rim() {
+        let device = Device::flex();
+        // The rim of the first channel is 1 and 3 in turn, its middle 9; the second is 5 everywhere.
+        let rows = [1.0, 3.0, 1.0, 3.0, 9.0, 3.0, 1.0, 3.0, 1.0];
+        let values: Vec<f32> = rows.into_iter().chain([5.0; 9]).collect();
+        let latent = Tensor::from_data(TensorData::new(values, [1, 2, 3, 3]), &device);
+        let mut layout = Layout {
+            enlarged: false,
+            prompts: vec![String::new()],
+            whole: [3, 6],
+            sampled: [3, 3],
+            corners: vec![[0, 1]],
+        };
+        let wide = layout.place(&[latent.clone()]);
+        let wide = wide.into_data().try_into_vec::<f32>().unwrap();
+        let mean = (4.0 * (1.0 + 3.0 + 1.0)) / 12.0;
+        let [rim, middle] = FADING;
+        let one = |value: f32, opacity: f32| mean + (value - mean) * opacity;
+        let near = |row: &[f32], expected: [f32; 6]| {
+            let apart = row.iter().zip(expected).map(|(a, b)| (a - b).abs());
+            assert!(
+                apart.fold(0.0, f32::max) < 1e-6,
+                "{row:?}, not {expected:?}"
+            );
+        };
+        let edge = [
+            mean,
+            one(1.0, rim),
+            one(3.0, rim),
+            one(1.0, rim),
+            mean,
+            mean,
+        ];
+        near(&wide[..6], edge);
+        near(
+            &wide[6..12],
+            [
+                mean,
+                one(3.0, rim),
+                one(9.0, middle),
+                one(3.0, rim),
+                mean,
+                mean,
+            ],
+        );
+        assert!(wide[18..].iter().all(|value| *value == 5.0));
+        layout.whole = [3, 3];
+        assert_eq!(
+            layout.place(&[latent.clone()]).into_data(),
+            latent.into_data()
+        );
+    }
+
+    #[test]
+    fn grounds_of_several_things_are_brought_together() {
+        let device = Device::flex();
+        let thing = |ground: f32| {
+            let values = [
+                ground,
+                ground,
+                ground,
+                ground,
+                ground + 8.0,
+                ground,
+                ground,
+                ground,
+                ground,
+            ];
+            Tensor::<4>::from_data(TensorData::new(values.to_vec(), [1, 1, 3, 3]), &device)
+        };
+        let layout = Layout {
+            enlarged: false,
+            prompts: vec![String::new(); 2],
+            whole: [3, 7],
+            sampled: [3, 3],
+            corners: vec![[0, 0], [0, 4]],
+        };
+        let whole = layout.place(&[thing(1.0), thing(3.0)]);
+        let whole = whole.into_data().try_into_vec::<f32>().unwrap();
+        assert_eq!(whole[..7], [2.0; 7]);
+        // Eight more than the ground, faded.
+        assert_eq!(whole[7..14], [2.0, 8.0, 2.0, 2.0, 2.0, 8.0, 2.0]);
+    }
+
+    /// A model that draws 64 x 64 pixels, enlarged from latents of 2 x 2.
+    fn manifest() -> Manifest {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fixtures/weights");
+        let model = Model::open(&Path::new(folder).join("deep")).unwrap();
+        let mut manifest = model.manifest().clone();
+        manifest.components.upscaler = Some(UpscalerConfig {
+            width: 8,
+            num_blocks: 1,
+        });
+        (manifest.defaults.width, manifest.defaults.height) = (64, 64);
+        manifest.subjects = vec![vec!["fox".into()], vec!["cat".into()]];
+        manifest.plain_ground = true;
+        manifest
+    }
+
+    #[test]
+    fn things_lie_in_rows_that_fit() {
+        let manifest = manifest();
+        let layout = |prompt: &str, size: [usize; 2]| {
+            let layout = Layout::new(&Request::new(prompt), size, &manifest);
+            (layout.enlarged, layout.whole, layout.corners)
+        };
+        // One thing, and one that is too small for two.
+        assert_eq!(layout("a fox", [64, 64]), (true, [2, 2], vec![[0, 0]]));
+        assert_eq!(layout("two foxes", [32, 32]), (false, [2, 2], vec![[0, 0]]));
+        // Two fit a square only at half the size.
+        assert_eq!(
+            layout("two foxes", [64, 64]),
+            (false, [4, 4], vec![[1, 0], [1, 2]])
+        );
+        assert_eq!(
+            layout("a fox above a cat", [64, 64]),
+            (false, [4, 4], vec![[0, 1], [2, 1]])
+        );
+        assert_eq!(
+            layout("a fox and a cat", [128, 64]),
+            (true, [2, 4], vec![[0, 0], [0, 2]])
+        );
+        let three = vec![[0, 0], [0, 2], [2, 1]];
+        assert_eq!(layout("three foxes", [64, 64]), (false, [4, 4], three));
+        // What is told to be beside or above stays so.
+        assert_eq!(layout("a fox left of a cat", [32, 64]).2, [[1, 0]]);
+        let (_, _, corners) = layout("three foxes above a cat", [64, 64]);
+        assert_eq!(corners, [[0, 0]], "three do not fit beside each other");
+        let (_, whole, corners) = layout("a fox above a cat", [128, 128]);
+        assert_eq!((whole, corners), ([4, 4], vec![[0, 1], [2, 1]]));
+    }
+
+    #[test]
+    fn a_picture_to_start_from_is_sampled_as_a_whole() {
+        let manifest = manifest();
+        let layout = Layout::of_one([128, 64], true, &manifest);
+        assert_eq!(layout.sampled_shape(2, 4), [2, 4, 2, 4]);
+        let layout = Layout::of_one([128, 64], false, &manifest);
+        assert_eq!(layout.sampled_shape(2, 4), [2, 4, 2, 2]);
+    }
+}
