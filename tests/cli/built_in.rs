@@ -78,6 +78,86 @@ fn the_built_in_model_draws_all_its_sizes() {
     assert!(large.stderr.contains("was trained at 512x512"));
 }
 
+/// The mean colour of a square of a sixteenth of the picture's width, around a point in sixteenths of width and height.
+fn colour_at(picture: &image::RgbImage, [x, y]: [u32; 2]) -> [i32; 3] {
+    let (width, height) = picture.dimensions();
+    let side = width / 32;
+    let [left, top] = [x * width / 16 - side, y * height / 16 - side];
+    let square = image::imageops::crop_imm(picture, left, top, 2 * side, 2 * side).to_image();
+    let count = square.pixels().len() as i32;
+    let sum = |channel| {
+        square
+            .pixels()
+            .map(|pixel| i32::from(pixel.0[channel]))
+            .sum::<i32>()
+    };
+    [0, 1, 2].map(|channel| sum(channel) / count)
+}
+
+fn apart(one: [i32; 3], other: [i32; 3]) -> i32 {
+    one.iter()
+        .zip(other)
+        .map(|(a, b)| (a - b).abs())
+        .max()
+        .unwrap_or_default()
+}
+
+#[test]
+fn the_built_in_model_draws_several_things_on_one_ground() {
+    let place = Place::new();
+    let draw = |prompt: &str, more: &[&str]| {
+        let prompt = format!("{prompt}, 3d render, on a teal background");
+        let common = ["generate", &prompt, "--seed", "3", "-o", "a.png"];
+        let drawn = place.run(&[&common, more].concat()).succeeded();
+        (place.image("a.png"), drawn.stderr)
+    };
+    let (picture, said) = draw("a pumpkin and a snowman", &[]);
+    assert!(!said.contains("warning"), "{said}");
+    assert_eq!(picture.dimensions(), (512, 512));
+    let [ground, left, right] = [[1, 1], [4, 8], [12, 8]].map(|place| colour_at(&picture, place));
+    for corner in [[15, 1], [1, 15], [15, 15], [8, 2], [8, 14]] {
+        let colour = colour_at(&picture, corner);
+        assert!(
+            apart(ground, colour) < 24,
+            "{corner:?}: {ground:?} {colour:?}"
+        );
+    }
+    assert!(apart(ground, left) > 60 && apart(ground, right) > 60);
+    // Orange, and white.
+    assert!(left[0] > left[2] + 60, "{left:?}");
+    assert!(right.iter().all(|channel| *channel > 130), "{right:?}");
+    let (turned, _) = draw("a pumpkin to the right of a snowman", &[]);
+    let [left, right] = [[4, 8], [12, 8]].map(|place| colour_at(&turned, place));
+    assert!(
+        right[0] > right[2] + 60 && left[2] > 130,
+        "{left:?} {right:?}"
+    );
+    let (tiled, _) = draw("a pumpkin and a snowman", &["--tiled"]);
+    assert_eq!(tiled.dimensions(), (512, 512));
+    let (_, said) = draw("a pumpkin and a snowman", &["--size", "256x256"]);
+    assert!(said.contains("no room for the 2 things"), "{said}");
+    let (two, _) = draw("two pumpkins", &["--aspect", "2:1"]);
+    assert_eq!(two.dimensions(), (1024, 512));
+    let halves = [0, 512].map(|x| image::imageops::crop_imm(&two, x, 0, 512, 512).to_image());
+    assert_ne!(halves[0], halves[1], "each has noise of its own");
+}
+
+#[test]
+fn the_upscaler_is_timed_where_there_is_something_to_enlarge() {
+    let place = Place::new();
+    let bench = |more: &[&str]| {
+        let common = ["bench", "--part", "upscaler", "--runs", "1", "--json"];
+        place.run(&[&common, more].concat())
+    };
+    let row = bench(&[]).succeeded().stdout;
+    assert!(
+        row.contains("\"part\":\"upscaler\"") && row.contains("\"width\":512"),
+        "{row}"
+    );
+    bench(&["--size", "256x256"]).refused(&["256x256 is not enlarged"]);
+    bench(&["--size", "520x520"]).refused(&["multiples of"]);
+}
+
 #[test]
 fn the_built_in_model_describes_itself() {
     let place = Place::new();

@@ -16,21 +16,20 @@
 //! # Ok::<(), plantain::Error>(())
 //! ```
 
+mod runs;
+
 use std::fmt;
 use std::str::FromStr;
 use std::time::Instant;
 
 use burn::tensor::Device;
-use plantain_nn::DecoderConfig;
-use plantain_sampling::Noise;
-use plantain_weights::{Model, Target};
+use plantain_weights::Model;
 
-use crate::denoiser::{Denoiser, Guided, SamplingRun, SamplingWatch};
 use crate::device::{DeviceOptions, precision_name};
 use crate::difference::{max_abs, psnr};
-use crate::error::{Error, RequestError};
-use crate::host::read_finite;
-use crate::reference::{REFERENCE, TIMESTEP, latent_shape, normal, picture_size, token_ids};
+use crate::error::Error;
+use crate::reference::{REFERENCE, picture_size};
+use runs::RunOnce;
 
 /// What is timed.
 ///
@@ -48,13 +47,21 @@ pub enum Part {
     Unet,
     /// One pass of the decoder.
     Decoder,
+    /// One pass of the upscaler over what the decoder gives.
+    Upscaler,
     /// Text encoder, the steps of the UNet without guidance, refiner where there is one, decoder, upscaler where there is one.
     Pipeline,
 }
 
 impl Part {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::TextEncoder, Self::Unet, Self::Decoder, Self::Pipeline];
+    pub const ALL: [Self; 5] = [
+        Self::TextEncoder,
+        Self::Unet,
+        Self::Decoder,
+        Self::Upscaler,
+        Self::Pipeline,
+    ];
 
     /// Name on the command line.
     ///
@@ -66,6 +73,7 @@ impl Part {
             Self::TextEncoder => "text-encoder",
             Self::Unet => "unet",
             Self::Decoder => "decoder",
+            Self::Upscaler => "upscaler",
             Self::Pipeline => "pipeline",
         }
     }
@@ -222,14 +230,6 @@ pub struct Difference {
     pub max_abs: f64,
 }
 
-/// What a run computed, and how long an evaluation of the UNet took in it.
-struct Output {
-    values: Vec<f32>,
-    step: Option<f64>,
-}
-
-type RunOnce = Box<dyn FnMut() -> Result<Output, Error>>;
-
 /// A part of a model, loaded and ready to be timed. What is computed comes from fixed noise and token ids, so a model
 /// needs no tokenizer.
 ///
@@ -276,10 +276,11 @@ impl Bench {
         let target = options.target()?;
         let began = Instant::now();
         let run = match settings.part {
-            Part::TextEncoder => text_encoder(model, &target)?,
-            Part::Unet => unet(model, &target, settings)?,
-            Part::Decoder => decoder(model, &target, settings)?,
-            Part::Pipeline => pipeline(model, &target, settings)?,
+            Part::TextEncoder => runs::text_encoder(model, &target)?,
+            Part::Unet => runs::unet(model, &target, settings)?,
+            Part::Decoder => runs::decoder(model, &target, settings)?,
+            Part::Upscaler => runs::upscaler(model, &target, settings)?,
+            Part::Pipeline => runs::pipeline(model, &target, settings)?,
         };
         Ok(Self {
             settings: *settings,
@@ -411,7 +412,7 @@ impl Bench {
         reference.warm_up()?;
         let (values, reference) = (&self.output, &reference.output);
         let range = match self.settings.part {
-            Part::Decoder | Part::Pipeline => PICTURE_RANGE,
+            Part::Decoder | Part::Upscaler | Part::Pipeline => PICTURE_RANGE,
             Part::TextEncoder | Part::Unet => range(reference),
         };
         Ok(Difference {
@@ -431,102 +432,4 @@ fn range(values: &[f32]) -> f64 {
             (min.min(*v), max.max(*v))
         });
     f64::from(max - min)
-}
-
-fn text_encoder(model: &Model, target: &Target) -> Result<RunOnce, Error> {
-    let encoder = model.load_text_encoder(target)?;
-    let ids = token_ids(model);
-    Ok(Box::new(move || {
-        let states = encoder
-            .forward(std::slice::from_ref(&ids))
-            .map_err(RequestError::from)?;
-        let values = read_finite(states.last_hidden_state, "text encoder", "")?;
-        Ok(Output { values, step: None })
-    }))
-}
-
-fn unet(model: &Model, target: &Target, settings: &BenchSettings) -> Result<RunOnce, Error> {
-    let denoiser = Denoiser::load(model, target)?;
-    let shape = latent_shape(model, settings.size)?;
-    let noise = Noise::new(0).normal(shape.iter().product());
-    let text = denoiser.read_text(&denoiser.fixed_text(model));
-    Ok(Box::new(move || {
-        let sample = denoiser.tensor(noise.clone(), shape);
-        let output = denoiser.evaluate(sample, &[TIMESTEP], &text, None);
-        let values = read_finite(output, "UNet", "")?;
-        Ok(Output { values, step: None })
-    }))
-}
-
-fn decoder(model: &Model, target: &Target, settings: &BenchSettings) -> Result<RunOnce, Error> {
-    let decoder = model.load_decoder(target)?;
-    let shape = latent_shape(model, settings.size)?;
-    let latent = normal(0, shape, &target.device);
-    Ok(Box::new(move || {
-        let image = decoder.forward(latent.clone());
-        let values = read_finite(image, "decoder", "")?;
-        Ok(Output { values, step: None })
-    }))
-}
-
-fn pipeline(model: &Model, target: &Target, settings: &BenchSettings) -> Result<RunOnce, Error> {
-    let encoder = model.load_text_encoder(target)?;
-    let denoiser = Denoiser::load(model, target)?;
-    let refiner = model.load_refiner(target)?;
-    let decoder = model.load_decoder(target)?;
-    let manifest = model.manifest().clone();
-    let ids = token_ids(model);
-    let shape = latent_shape(model, settings.size)?;
-    let upscaler = model.load_upscaler(target)?;
-    let upscaler = upscaler.filter(|_| manifest.is_enlarged(picture_size(model, settings.size)));
-    let count = shape.iter().product();
-    let run = SamplingRun {
-        kind: manifest.sampler.kind,
-        steps: settings.steps_of(model),
-        shape,
-        init: None,
-    };
-    Ok(Box::new(move || {
-        let states = encoder
-            .forward(std::slice::from_ref(&ids))
-            .map_err(RequestError::from)?;
-        let text = denoiser.read_guided(&Guided::new(states.into(), None, 1.0));
-        let noise = Noise::new(0);
-        let step_noise = |step| noise.step_normal(step, count);
-        let mut began = Began(None);
-        let latent = denoiser.sample(
-            &run,
-            &manifest,
-            &text,
-            &noise.normal(count),
-            step_noise,
-            &mut began,
-        )?;
-        let sampling = began.0.map(|began| began.elapsed().as_secs_f64());
-        let mut latent = denoiser.tensor(latent, shape);
-        if let (Some(refiner), Some(config)) = (&refiner, &manifest.components.refiner) {
-            latent = refiner.forward(latent, config.sigma as f32);
-        }
-        let scaling = manifest.components.vae.as_ref().map(DecoderConfig::scaling);
-        let (scale, shift) = scaling.unwrap_or((1.0, 0.0));
-        let decoded = decoder.forward(latent / scale + shift);
-        let values = match &upscaler {
-            Some(upscaler) => read_finite(upscaler.forward(decoded), "upscaler", "")?,
-            None => read_finite(decoded, "decoder", "")?,
-        };
-        Ok(Output {
-            values,
-            step: sampling.map(|seconds| seconds / run.steps as f64),
-        })
-    }))
-}
-
-/// When the first step of a sampling run began.
-struct Began(Option<Instant>);
-
-impl SamplingWatch for &mut Began {
-    fn before_step(&mut self, _step: usize, _steps: usize) -> Result<(), Error> {
-        self.0.get_or_insert_with(Instant::now);
-        Ok(())
-    }
 }
