@@ -97,7 +97,7 @@ fn counts_and_seeds_out_of_range() {
         (&["--seed", "-1"], &["--seed", "-1"]),
         (
             &["--seed", "18446744073709551616"],
-            &["--seed", "too large"],
+            &["--seed", "no whole number from 0"],
         ),
         (&["--seed", "x"], &["--seed", "x"]),
     ]);

@@ -57,7 +57,7 @@ fn other_kinds_of_file() {
         "git lfs pull",
     );
     assert_says(&message_for(b"<!DOCTYPE html><html>"), "web page");
-    assert_says(&message_for(b"some text of any kind"), "damaged");
+    assert_says(&message_for(b"some text of any kind"), "is a text");
     assert_says(&message_for(b"\x07\0"), "only 2 bytes");
 }
 

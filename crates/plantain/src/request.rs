@@ -9,7 +9,7 @@ use plantain_weights::Manifest;
 use crate::aspect::Aspect;
 use crate::error::RequestError;
 use crate::layout::Layout;
-use crate::prompt::Things;
+use crate::prompt::{Things, plainly};
 use crate::size::check_size;
 
 /// Strength of a run that starts from a picture, where none is given.
@@ -340,6 +340,12 @@ impl Request {
         })
     }
 
+    /// The prompt as the model takes it.
+    pub(crate) fn plain_prompt(&self, manifest: &Manifest) -> String {
+        let plain = plainly(&self.prompt, manifest);
+        plain.unwrap_or_else(|| self.prompt.clone())
+    }
+
     /// The things that the prompt asks for, where they are several and each is drawn by itself.
     pub(crate) fn things(&self, manifest: &Manifest) -> Option<Things> {
         let from_nothing = self.init_image.is_none();
@@ -424,6 +430,14 @@ impl Request {
                 size[0],
                 size[1],
                 things.prompts().len()
+            ));
+        }
+        if let [plain] = &layout.prompts[..]
+            && *plain != self.prompt
+        {
+            warnings.push(format!(
+                "`{}` knows no words for what things do or where they are; drawn as `{plain}`",
+                manifest.name
             ));
         }
         if !layout.is_trained(manifest) {

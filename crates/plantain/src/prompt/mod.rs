@@ -9,7 +9,7 @@ use plantain_weights::{Model, TokenizerInfo};
 use tokenizers::Tokenizer;
 
 use crate::error::RequestError;
-pub(crate) use things::Things;
+pub(crate) use things::{Things, plainly};
 use weights::{Piece, parse};
 
 /// Most chunks of tokens that a prompt may fill; what is longer is cut.

@@ -71,6 +71,9 @@ const BEFORE_GROUND: [&str; 4] = ["on", "against", "in", "with"];
 /// The ground of all things where the prompt names none, because each alone would be on another.
 const ANY_GROUND: &str = "on a white background";
 
+/// Most words between commas that are taken for a style.
+const SHORT: usize = 3;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Relation {
     Before,
@@ -91,22 +94,32 @@ pub(crate) struct Things {
     pub(crate) loose: bool,
 }
 
+/// What `prompt` asks for as a model takes it that was taught single things on plain grounds and no words for what they do: its first
+/// subject, with the ground and what short parts between commas say of it. `None` where it says no more than that, or names no subject.
+pub(crate) fn plainly(prompt: &str, manifest: &Manifest) -> Option<String> {
+    if !is_read(prompt, manifest) {
+        return None;
+    }
+    let words = words_of(prompt);
+    Reader::new(&words, manifest).plain()
+}
+
+/// Whether there is something to be read out of the prompt.
+fn is_read(prompt: &str, manifest: &Manifest) -> bool {
+    // Weights of parts would be torn apart.
+    let weighted = prompt.contains(['(', ')', '[', ']']);
+    manifest.plain_ground && !manifest.subjects.is_empty() && !weighted
+}
+
 impl Things {
     /// The things that `prompt` asks for, where it is for a model that draws single things on plain grounds, and lists at least two
     /// of its subjects, or a number of one.
     pub(crate) fn listed(prompt: &str, manifest: &Manifest) -> Option<Self> {
-        // Weights of parts would be torn apart.
-        let plain = !prompt.contains(['(', ')', '[', ']']);
-        if !plain || !manifest.plain_ground || manifest.subjects.is_empty() {
+        if !is_read(prompt, manifest) {
             return None;
         }
         let words = words_of(prompt);
-        let lowered: Vec<_> = words.iter().map(|word| word.to_lowercase()).collect();
-        let reader = Reader {
-            words: &words,
-            lowered: lowered.iter().map(String::as_str).collect(),
-            manifest,
-        };
+        let reader = Reader::new(&words, manifest);
         reader.list()?.arranged(&reader)
     }
 
@@ -161,18 +174,83 @@ struct List {
 
 struct Reader<'a> {
     words: &'a [&'a str],
-    lowered: Vec<&'a str>,
+    lowered: Vec<String>,
     manifest: &'a Manifest,
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
+    fn new(words: &'a [&'a str], manifest: &'a Manifest) -> Self {
+        Self {
+            words,
+            lowered: words.iter().map(|word| word.to_lowercase()).collect(),
+            manifest,
+        }
+    }
+
+    /// See [`plainly`].
+    fn plain(&self) -> Option<String> {
+        let is_plain = self.first(0).is_some_and(|(_, item)| {
+            let rest = &self.lowered[item.words.end..];
+            let ends =
+                rest.first().is_none_or(|word| word == ",") || self.is_ground(item.words.end);
+            let mut parts = rest.split(|word| word == ",").skip(1);
+            ends && parts.all(|part| part.len() <= SHORT || part.iter().any(|word| is_ground(word)))
+        });
+        let (start, end, name) = (0..self.words.len()).find_map(|at| self.subject(at))?;
+        if is_plain {
+            return None;
+        }
+        let lead = self.lead(0).filter(|lead| *lead <= start).unwrap_or(0);
+        let lead = text_of(&self.words[..lead]);
+        let article = if sounds_like_a_vowel(&name) {
+            "an"
+        } else {
+            "a"
+        };
+        let mut plain = format!("{lead} {article} {name}");
+        // What follows the subject up to a comma is what it does, unless it is the ground.
+        let mut at = end;
+        while at < self.words.len() {
+            let length = self.lowered[at..]
+                .iter()
+                .take_while(|word| *word != ",")
+                .count();
+            let after_comma = at > 0 && self.words[at - 1] == ",";
+            let short = after_comma
+                && length <= SHORT
+                && self
+                    .manifest
+                    .named_subject(&text_of(&self.words[at..at + length]))
+                    .is_none();
+            if length > 0 && (short || self.is_ground(at)) {
+                plain = format!("{plain}, {}", text_of(&self.words[at..at + length]));
+                at += length + 1;
+            } else if after_comma || length == 0 {
+                at += length.max(1) + usize::from(length > 0);
+            } else {
+                at += 1;
+            }
+        }
+        Some(plain.trim_start().to_string())
+    }
+
+    /// The longest subject that begins at word `at`: there, where it ends, and what it is called.
+    fn subject(&self, at: usize) -> Option<(usize, usize, String)> {
+        let ends = (at + 1..=self.words.len()).take_while(|end| self.words[end - 1] != ",");
+        let named = ends.filter_map(|end| {
+            let name = self.manifest.subject(&self.words[at..end].join(" "))?;
+            Some((at, end, name.to_string()))
+        });
+        named.last()
+    }
+
     /// The list that the prompt holds: at its beginning, or after a style that is told first.
     fn list(&self) -> Option<List> {
         let several = (0..self.words.len()).any(|at| {
             let relation = self
                 .relation(at)
                 .is_some_and(|(relation, _)| relation != Relation::Comma);
-            relation || number(self.lowered[at]).is_some()
+            relation || number(&self.lowered[at]).is_some()
         });
         if !several {
             return None;
@@ -185,12 +263,18 @@ impl Reader<'_> {
         nothing_before.then(|| self.list_from(start))?
     }
 
+    /// Where the lead ends that begins at `start`, if there is one.
+    fn lead(&self, start: usize) -> Option<usize> {
+        let mut places = (start + 1..self.words.len()).take_while(|&at| self.words[at] != ",");
+        let of = places.find(|&at| {
+            self.lowered[at] == "of" && PICTURES.contains(&self.lowered[at - 1].as_str())
+        });
+        of.map(|of| of + 1)
+    }
+
     /// Where the lead ends that begins at `start`, and the item behind it.
     fn first(&self, start: usize) -> Option<(usize, Item)> {
-        let of = (start + 1..self.words.len())
-            .take_while(|&at| self.words[at] != ",")
-            .find(|&at| self.lowered[at] == "of" && PICTURES.contains(&self.lowered[at - 1]));
-        let end = of.map_or(start, |of| of + 1);
+        let end = self.lead(start).unwrap_or(start);
         Some((end, self.item(end)?))
     }
 
@@ -203,7 +287,7 @@ impl Reader<'_> {
                 break;
             };
             let item = self.item(end + length);
-            match item.filter(|item| item.determined == determined) {
+            match item.filter(|item| relation != Relation::Comma || item.determined == determined) {
                 Some(item) => items.push(item),
                 // What follows a comma is said of all things.
                 None if relation == Relation::Comma => break,
@@ -226,7 +310,9 @@ impl Reader<'_> {
     /// The thing that is named from word `at` on, and nothing more.
     fn item(&self, at: usize) -> Option<Item> {
         // A subject may be called "two hearts".
-        let whole = self.name(at).filter(|_| number(self.lowered[at]).is_some());
+        let whole = self
+            .name(at)
+            .filter(|_| number(&self.lowered[at]).is_some());
         if let Some((end, name)) = whole {
             return Some(Item {
                 words: at..end,
@@ -237,7 +323,7 @@ impl Reader<'_> {
                 count: 1,
             });
         }
-        let first = *self.lowered.get(at)?;
+        let first = self.lowered.get(at)?.as_str();
         let count = number(first);
         let determined = count.is_some() || ARTICLES.contains(&first);
         let described = at + usize::from(determined);
@@ -276,19 +362,28 @@ impl Reader<'_> {
     /// The relation that is told at word `at`, and in how many words.
     fn relation(&self, at: usize) -> Option<(Relation, usize)> {
         let rest = self.lowered.get(at..)?;
-        let mut told = RELATIONS
-            .iter()
-            .filter(|(words, _)| rest.starts_with(words));
+        let mut told = RELATIONS.iter().filter(|(words, _)| {
+            rest.len() >= words.len() && words.iter().zip(rest).all(|(word, told)| word == told)
+        });
         told.next()
             .map(|(words, relation)| (*relation, words.len()))
     }
 
-    /// Whether a ground is told of from word `at` on, up to a comma or the end.
+    /// Whether a ground and nothing else is told of from word `at` on, up to a comma or the end.
     fn is_ground(&self, at: usize) -> bool {
-        let mut part = self.lowered[at..].iter().take_while(|word| **word != ",");
-        part.next().is_some_and(|word| BEFORE_GROUND.contains(word))
-            && part.last().is_some_and(|word| GROUNDS.contains(word))
+        let part = self.lowered[at..].iter().map(String::as_str);
+        let mut part = part.take_while(|word| *word != ",");
+        let begins = part
+            .next()
+            .is_some_and(|word| BEFORE_GROUND.contains(&word));
+        let rest: Vec<_> = part.collect();
+        let others = rest.iter().any(|word| BEFORE_GROUND.contains(word));
+        begins && !others && rest.last().is_some_and(|word| is_ground(word))
     }
+}
+
+fn is_ground(word: &str) -> bool {
+    GROUNDS.contains(&word)
 }
 
 impl List {
@@ -473,6 +568,11 @@ mod tests {
             true,
             &[&["cat, on a white background", "dog, on a white background"]],
         );
+        check(
+            "a cat next to glasses",
+            true,
+            &[&[cat, "glasses, on a white background"]],
+        );
         let three = ["cat", "dog", "T-shirt"]
             .map(|name| format!("a {name}, cartoon, on an orange background"));
         let three = [three[0].as_str(), three[1].as_str(), three[2].as_str()];
@@ -606,6 +706,42 @@ mod tests {
         let mut scenes = manifest();
         scenes.plain_ground = false;
         assert_eq!(Things::listed("a fox and a cat", &scenes), None);
+    }
+
+    #[test]
+    fn what_a_thing_does_is_left_out() {
+        let plain = |prompt: &str| plainly(prompt, &manifest());
+        for (prompt, expected) in [
+            ("an angry robot waving hello", "a robot"),
+            ("red fox in autumn leaves", "a red fox"),
+            (
+                "a cat wearing a crown, 3d render, on a pink background",
+                "a cat, 3d render, on a pink background",
+            ),
+            (
+                "a cat with a hat on a pink background, glossy",
+                "a cat, on a pink background, glossy",
+            ),
+            (
+                "3d render of a dog that plays, with a long story of what it does",
+                "3d render of a dog",
+            ),
+            ("Slices of pizza for everyone!", "a slice of pizza"),
+            ("fox and unicycle", "a fox"),
+        ] {
+            assert_eq!(plain(prompt).as_deref(), Some(expected), "{prompt}");
+        }
+        for prompt in [
+            "",
+            "a unicycle",
+            "a fox",
+            "a cute red fox, 3d render, on a red and white background",
+            "a photo of a fox",
+            "fox, cartoon",
+            "(a fox:1.2) jumps",
+        ] {
+            assert_eq!(plain(prompt), None, "{prompt}");
+        }
     }
 
     #[test]
