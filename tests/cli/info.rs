@@ -82,7 +82,7 @@ fn what_was_added_to_the_model_is_told() {
     let place = Place::new();
     place.write(
         "it's ink.safetensors",
-        &std::fs::read(fixture("../loras/kohya.safetensors")).unwrap(),
+        std::fs::read(fixture("../loras/kohya.safetensors")).unwrap(),
     );
     let added = ["--lora", "it's ink.safetensors:0.5", "--recipe", "lcm"];
     let more = ["--precision", "int8", "-o", "first.png"];

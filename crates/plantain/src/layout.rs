@@ -215,7 +215,7 @@ mod tests {
             sampled: [3, 3],
             corners: vec![[0, 1]],
         };
-        let wide = layout.place(&[latent.clone()]);
+        let wide = layout.place(std::slice::from_ref(&latent));
         let wide = wide.into_data().try_into_vec::<f32>().unwrap();
         let mean = (4.0 * (1.0 + 3.0 + 1.0)) / 12.0;
         let [rim, middle] = FADING;
@@ -250,7 +250,7 @@ mod tests {
         assert!(wide[18..].iter().all(|value| *value == 5.0));
         layout.whole = [3, 3];
         assert_eq!(
-            layout.place(&[latent.clone()]).into_data(),
+            layout.place(std::slice::from_ref(&latent)).into_data(),
             latent.into_data()
         );
     }
