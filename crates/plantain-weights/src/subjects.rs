@@ -119,7 +119,8 @@ fn is_named(words: &[String], name: &str) -> Option<usize> {
         .filter(|noun| !noun.is_empty())
     {
         let word = words.get(count)?;
-        if !is_noun(word, noun) && !is_noun(word, &noun.to_lowercase()) {
+        let capital = noun.contains(char::is_uppercase);
+        if !is_noun(word, noun) && !(capital && is_noun(word, &noun.to_lowercase())) {
             return None;
         }
         count += 1;

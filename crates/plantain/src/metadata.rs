@@ -231,7 +231,7 @@ impl Parameters {
         if hyphen {
             let _ = write!(line, " -- {}", quote(&self.prompt));
         }
-        let _ = write!(line, "  # model: {}", self.model.replace('\n', " "));
+        let _ = write!(line, "  # model: {}", comment(&self.model));
         if let Some(init) = &settings.init {
             line.push_str("; INIT: the picture it was made from");
             if init.masked {
@@ -287,8 +287,18 @@ fn unknown(key: &'static str, value: &str) -> ParseError {
     }
 }
 
+/// A name that no shell takes for anything else, also where it knows no comments.
+fn comment(name: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || " ._-+,:/".contains(c);
+    name.chars()
+        .map(|c| if plain(c) { c } else { ' ' })
+        .collect()
+}
+
 /// In single quotes, each single quote inside written as `'\''`.
 fn quote(text: &str) -> String {
+    // Terminals act on other control characters when they are pasted.
+    let text = text.replace(|c: char| c.is_control() && c != '\n' && c != '\t', " ");
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
@@ -414,6 +424,15 @@ mod tests {
             line.starts_with(r"plantain generate 'a fox, it'\''s red, Steps: 3' --negative='snow'")
         );
         assert!(line.contains("--no-refine"));
+        let mut hostile = parameters();
+        hostile.model = "x\r; rm $(y) `z` | w".into();
+        hostile.prompt = "a\u{1b}[201~\rfox".into();
+        let line = hostile.command_line();
+        assert!(line.ends_with("# model: x   rm   y   z    w"), "{line}");
+        assert!(
+            line.starts_with("plantain generate 'a [201~ fox'"),
+            "{line}"
+        );
         let mut hyphen = parameters();
         hyphen.prompt = "-n".into();
         assert!(hyphen.command_line().contains(" --no-refine -- '-n'  #"));

@@ -73,6 +73,14 @@ const ANY_GROUND: &str = "on a white background";
 
 /// Most words between commas that are taken for a style.
 const SHORT: usize = 3;
+/// Most words of a subject's name, of what describes one, and of a prompt that is read.
+const NAME: usize = 6;
+const DESCRIPTION: usize = 6;
+const READ: usize = 80;
+/// Words with which something is left out.
+const NEGATIONS: [&str; 3] = ["no", "not", "without"];
+/// The last word of a style, as in "in cartoon style".
+const STYLE: &str = "style";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Relation {
@@ -108,7 +116,8 @@ pub(crate) fn plainly(prompt: &str, manifest: &Manifest) -> Option<String> {
 fn is_read(prompt: &str, manifest: &Manifest) -> bool {
     // Weights of parts would be torn apart.
     let weighted = prompt.contains(['(', ')', '[', ']']);
-    manifest.plain_ground && !manifest.subjects.is_empty() && !weighted
+    let long = prompt.split_whitespace().nth(READ).is_some();
+    manifest.plain_ground && !manifest.subjects.is_empty() && !weighted && !long
 }
 
 impl Things {
@@ -189,54 +198,127 @@ impl<'a> Reader<'a> {
 
     /// See [`plainly`].
     fn plain(&self) -> Option<String> {
-        let is_plain = self.first(0).is_some_and(|(_, item)| {
-            let rest = &self.lowered[item.words.end..];
-            let ends =
-                rest.first().is_none_or(|word| word == ",") || self.is_ground(item.words.end);
-            let mut parts = rest.split(|word| word == ",").skip(1);
-            ends && parts.all(|part| part.len() <= SHORT || part.iter().any(|word| is_ground(word)))
-        });
-        let (start, end, name) = (0..self.words.len()).find_map(|at| self.subject(at))?;
-        if is_plain {
+        let (start, end, name) = self.main_subject()?;
+        if self.is_plain() {
             return None;
         }
         let lead = self.lead(0).filter(|lead| *lead <= start).unwrap_or(0);
-        let lead = text_of(&self.words[..lead]);
         let article = if sounds_like_a_vowel(&name) {
             "an"
         } else {
             "a"
         };
-        let mut plain = format!("{lead} {article} {name}");
-        // What follows the subject up to a comma is what it does, unless it is the ground.
-        let mut at = end;
+        let thing = format!("{} {article} {name}", text_of(&self.words[..lead]));
+        let comma = self.words[..start].iter().rposition(|word| *word == ",");
+        let before = self.kept(0..comma.unwrap_or(0));
+        let kept = [before, self.kept(end..self.words.len())].concat();
+        let said: String = kept.iter().map(|said| format!(", {said}")).collect();
+        Some(format!("{thing}{said}").trim_start().to_string())
+    }
+
+    /// Whether each part between commas is a thing with its description and ground, a ground alone, or short and no thing.
+    fn is_plain(&self) -> bool {
+        let mut from = 0;
+        self.lowered.split(|word| word == ",").all(|part| {
+            let to = from + part.len();
+            let other = || self.manifest.named_subject(&part.join(" ")).is_none();
+            let short = part.len() <= SHORT && other();
+            let plain = short || self.is_ground(from) || self.is_thing(from, to);
+            from = to + 1;
+            plain
+        })
+    }
+
+    /// Whether the words from `from` to `to` are a thing with its description, and may be its ground.
+    fn is_thing(&self, from: usize, to: usize) -> bool {
+        let begin = self.lead(from).unwrap_or(from);
+        let first = self.lowered.get(begin).map_or("", String::as_str);
+        let begin = begin + usize::from(ARTICLES.contains(&first));
+        let mut starts = begin..=begin + self.descriptions(begin);
+        starts.any(|at| {
+            let subject = self.subject(at);
+            subject.is_some_and(|(_, end, _)| end == to || self.is_ground(end))
+        })
+    }
+
+    /// What of some words is said of the whole picture: grounds, styles, and short parts between commas.
+    fn kept(&self, range: Range<usize>) -> Vec<String> {
+        let mut kept = Vec::new();
+        let mut at = range.start;
+        while at < range.end {
+            let left = &self.lowered[at..range.end];
+            let length = left.iter().take_while(|word| *word != ",").count();
+            let told = self.told_around(&left[..length]);
+            let begins = at == 0 || self.words[at - 1] == ",";
+            let short = begins && self.is_short(at..at + length);
+            let taken = told.unwrap_or(if short { length } else { 0 });
+            if taken > 0 {
+                kept.push(text_of(&self.words[at..at + taken]));
+            }
+            at += taken.max(1);
+        }
+        kept
+    }
+
+    /// How many words tell of a ground or a style that begins with the first of `words`.
+    fn told_around(&self, words: &[String]) -> Option<usize> {
+        let (first, rest) = words.split_first()?;
+        let last = rest
+            .iter()
+            .position(|word| is_ground(word) || word == STYLE)?;
+        let begins = |word: &String| BEFORE_GROUND.contains(&word.as_str());
+        (begins(first) && !rest[..last].iter().any(begins)).then_some(last + 2)
+    }
+
+    /// Whether some words between commas may be a style.
+    fn is_short(&self, range: Range<usize>) -> bool {
+        let negated = |first: &String| NEGATIONS.contains(&first.as_str());
+        let negated = self.lowered[range.clone()].first().is_none_or(negated);
+        let text = text_of(&self.words[range.clone()]);
+        range.len() <= SHORT && !negated && self.manifest.subject(&text).is_none()
+    }
+
+    /// The first subject that has an article or a number, else the first: where it begins and ends, and its name. Of subjects one after
+    /// the other it is the last, which the others describe.
+    fn main_subject(&self) -> Option<(usize, usize, String)> {
+        let mut subjects: Vec<(usize, usize, String)> = Vec::new();
+        let mut at = 0;
         while at < self.words.len() {
-            let length = self.lowered[at..]
-                .iter()
-                .take_while(|word| *word != ",")
-                .count();
-            let after_comma = at > 0 && self.words[at - 1] == ",";
-            let short = after_comma
-                && length <= SHORT
-                && self
-                    .manifest
-                    .named_subject(&text_of(&self.words[at..at + length]))
-                    .is_none();
-            if length > 0 && (short || self.is_ground(at)) {
-                plain = format!("{plain}, {}", text_of(&self.words[at..at + length]));
-                at += length + 1;
-            } else if after_comma || length == 0 {
-                at += length.max(1) + usize::from(length > 0);
-            } else {
+            let Some((start, end, name)) = self.subject(at) else {
                 at += 1;
+                continue;
+            };
+            at = end;
+            match subjects.last_mut() {
+                Some(last) if last.1 == start => *last = (last.0, end, name),
+                _ => subjects.push((start, end, name)),
             }
         }
-        Some(plain.trim_start().to_string())
+        let first = subjects
+            .iter()
+            .position(|(start, ..)| self.is_determined(*start));
+        (!subjects.is_empty()).then(|| subjects.swap_remove(first.unwrap_or(0)))
+    }
+
+    /// Whether an article or a number is before word `at`, with at most a short description between.
+    fn is_determined(&self, at: usize) -> bool {
+        let before = self.lowered[..at].iter().rev().take(SHORT);
+        let determines = |word: &str| ARTICLES.contains(&word) || number(word).is_some();
+        let mut before = before.skip_while(|word| is_description(word) && !determines(word));
+        before.next().is_some_and(|word| determines(word))
+    }
+
+    /// How many words from `at` on may describe a thing.
+    fn descriptions(&self, at: usize) -> usize {
+        let rest = self.lowered.get(at..).unwrap_or_default();
+        let descriptions = rest.iter().take_while(|word| is_description(word));
+        descriptions.take(DESCRIPTION).count()
     }
 
     /// The longest subject that begins at word `at`: there, where it ends, and what it is called.
     fn subject(&self, at: usize) -> Option<(usize, usize, String)> {
-        let ends = (at + 1..=self.words.len()).take_while(|end| self.words[end - 1] != ",");
+        let ends = (at + 1..=self.words.len()).take(NAME);
+        let ends = ends.take_while(|end| self.words[end - 1] != ",");
         let named = ends.filter_map(|end| {
             let name = self.manifest.subject(&self.words[at..end].join(" "))?;
             Some((at, end, name.to_string()))
@@ -327,12 +409,8 @@ impl<'a> Reader<'a> {
         let count = number(first);
         let determined = count.is_some() || ARTICLES.contains(&first);
         let described = at + usize::from(determined);
-        let descriptions = self
-            .lowered
-            .iter()
-            .skip(described)
-            .take_while(|word| is_description(word));
-        let most = if determined { descriptions.count() } else { 0 };
+        let descriptions = self.descriptions(described);
+        let most = if determined { descriptions } else { 0 };
         let (named, (end, name)) =
             (described..=described + most).find_map(|named| Some((named, self.name(named)?)))?;
         Some(Item {
@@ -347,7 +425,8 @@ impl<'a> Reader<'a> {
 
     /// Where the longest subject that begins at word `at` ends, and its name, if a list may go on or end behind it.
     fn name(&self, at: usize) -> Option<(usize, String)> {
-        let ends = (at + 1..=self.words.len()).take_while(|end| self.words[end - 1] != ",");
+        let ends = (at + 1..=self.words.len()).take(NAME);
+        let ends = ends.take_while(|end| self.words[end - 1] != ",");
         let named = ends.filter_map(|end| {
             let name = self.manifest.subject(&self.words[at..end].join(" "))?;
             self.may_end(end).then(|| (end, name.to_string()))
@@ -427,18 +506,16 @@ impl List {
     /// What is said of all things, after a comma.
     fn around(&self, reader: &Reader<'_>) -> String {
         let end = self.items[self.items.len() - 1].words.end;
-        let parts = [&reader.words[..self.lead.start], &reader.words[end..]];
-        let said = parts.map(|part| text_of(part).trim_matches([',', ' ']).to_string());
-        let grounded = said.iter().any(|said| {
-            said.to_lowercase()
-                .split_whitespace()
-                .any(|word| GROUNDS.contains(&word.trim_matches(',')))
-        });
+        let said = [
+            reader.kept(0..self.lead.start),
+            reader.kept(end..reader.words.len()),
+        ]
+        .concat();
+        let grounded = said
+            .iter()
+            .any(|said| said.to_lowercase().split_whitespace().any(is_ground));
         let ground = (!grounded).then(|| ANY_GROUND.to_string());
-        let said = said
-            .into_iter()
-            .chain(ground)
-            .filter(|said| !said.is_empty());
+        let said = said.into_iter().chain(ground);
         said.map(|said| format!(", {said}")).collect()
     }
 }
@@ -728,6 +805,18 @@ mod tests {
             ),
             ("Slices of pizza for everyone!", "a slice of pizza"),
             ("fox and unicycle", "a fox"),
+            ("an orange cat sleeping", "a cat"),
+            ("people watch a rocket launch, no clutter", "a rocket"),
+            (
+                "a robot with arms standing in a field, friendly, 3d render on a blue background",
+                "a robot, friendly, on a blue background",
+            ),
+            (
+                "a rocket launching on a plain blue background with stars",
+                "a rocket, on a plain blue background",
+            ),
+            ("a fox jumping in cartoon style", "a fox, in cartoon style"),
+            ("cartoon, a fox that sleeps", "a fox, cartoon"),
         ] {
             assert_eq!(plain(prompt).as_deref(), Some(expected), "{prompt}");
         }
@@ -739,6 +828,8 @@ mod tests {
             "a photo of a fox",
             "fox, cartoon",
             "(a fox:1.2) jumps",
+            "cartoon, a fox",
+            "cartoon rocket on a blue background",
         ] {
             assert_eq!(plain(prompt), None, "{prompt}");
         }
