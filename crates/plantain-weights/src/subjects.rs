@@ -120,7 +120,8 @@ fn is_named(words: &[String], name: &str) -> Option<usize> {
     {
         let word = words.get(count)?;
         let capital = noun.contains(char::is_uppercase);
-        if !is_noun(word, noun) && !(capital && is_noun(word, &noun.to_lowercase())) {
+        let lowered = || capital && is_noun(word, &noun.to_lowercase());
+        if !(is_noun(word, noun) || lowered()) {
             return None;
         }
         count += 1;

@@ -29,7 +29,8 @@ const MASKED_STRENGTH: f64 = 1.0;
 pub struct Request {
     /// What the picture shows. Where the model draws single things on plain grounds, a list of its subjects ("a fox and two cats", "a
     /// dog above a cat"; with an article or a number each) makes it draw each by itself, beside or above the others, if there is room:
-    /// each takes the latent that the model was trained for.
+    /// each takes the latent that the model was trained for. Of other prompts that say more than such a model was taught, its first
+    /// subject is drawn, with style and ground; [`Self::warnings`] tell.
     pub prompt: String,
     /// What it should not show; only matters with a guidance scale above 1.
     pub negative_prompt: String,
