@@ -1,5 +1,7 @@
 //! Prompts to token ids.
 
+mod plain;
+mod reader;
 #[cfg(test)]
 mod tests;
 mod things;
@@ -9,7 +11,8 @@ use plantain_weights::{Model, TokenizerInfo};
 use tokenizers::Tokenizer;
 
 use crate::error::RequestError;
-pub(crate) use things::{Things, plainly};
+pub(crate) use plain::plainly;
+pub(crate) use things::Things;
 use weights::{Piece, parse};
 
 /// Most chunks of tokens that a prompt may fill; what is longer is cut.
