@@ -123,12 +123,14 @@ impl Painter for ModelPainter {
             }
         };
         let pipeline = self.pipeline.insert(pipeline);
-        for text in [&request.prompt, &request.negative_prompt] {
-            if self.measured.insert(text.clone()) {
-                let cut = pipeline.cut_text(text)?;
+        let prompts = request.drawn_prompts(pipeline.manifest());
+        for text in prompts.into_iter().chain([request.negative_prompt.clone()]) {
+            if !self.measured.contains(&text) {
+                let cut = pipeline.cut_text(&text)?;
                 if !cut.is_empty() {
                     easel.cut(&cut);
                 }
+                self.measured.insert(text);
             }
         }
         let batch = pipeline.batch_size(&request.settings(pipeline.manifest())?);

@@ -416,6 +416,10 @@ pub struct Manifest {
     /// whatever its text encoder can read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub subjects: Vec<Vec<String>>,
+    /// The styles that the model was taught, each by its usual name and then others; prompts that name none are drawn in the first.
+    /// Empty for a model of which no style is expected.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub styles: Vec<Vec<String>>,
     /// Whether pictures show something in the middle of a plain ground, so that wide and tall ones are square ones whose ground
     /// goes on.
     #[serde(default, skip_serializing_if = "is_false")]

@@ -55,9 +55,29 @@ impl Manifest {
     pub fn named_subject(&self, prompt: &str) -> Option<&str> {
         let prompt = words(prompt);
         let names = self.subjects.iter().flatten();
-        let named = names
-            .filter(|name| (0..prompt.len()).any(|at| is_named(&prompt[at..], name).is_some()));
+        let named = names.filter(|name| names_it(&prompt, name));
         named.map(String::as_str).max_by_key(|name| name.len())
+    }
+
+    /// The style that `prompt` is to be drawn in because it names none of the [`styles`](Self::styles).
+    ///
+    /// ```
+    /// # use std::path::Path;
+    /// # use plantain_weights::Model;
+    /// # let model = Model::open(Path::new("../../tests/fixtures/weights/turbo"))?;
+    /// let mut manifest = model.manifest().clone();
+    /// assert_eq!(manifest.missing_style("a fox"), None);
+    /// manifest.styles = [["3d render", "3d"], ["cartoon", "comic"]].map(|names| names.map(String::from).to_vec()).to_vec();
+    /// assert_eq!(manifest.missing_style("a fox"), Some("3d render"));
+    /// assert_eq!(manifest.missing_style("a comic of a fox"), None);
+    /// # Ok::<(), plantain_weights::ReadError>(())
+    /// ```
+    pub fn missing_style(&self, prompt: &str) -> Option<&str> {
+        let prompt = words(prompt);
+        let mut names = self.styles.iter().flatten();
+        let named = prompt.is_empty() || names.any(|name| names_it(&prompt, name));
+        let first = self.styles.first().and_then(|names| names.first());
+        first.filter(|_| !named).map(String::as_str)
     }
 
     /// The name of the subject that all of `words` are, in the singular or plural, as the list has it.
@@ -109,6 +129,11 @@ fn words(text: &str) -> Vec<String> {
         .filter(|word| !word.is_empty())
         .map(str::to_lowercase)
         .collect()
+}
+
+/// Whether a name is among these words.
+fn names_it(words: &[String], name: &str) -> bool {
+    (0..words.len()).any(|at| is_named(&words[at..], name).is_some())
 }
 
 /// How many words a name is that `words` begin with, each in the singular or plural ("slices of pizza").

@@ -511,13 +511,15 @@ fn options_rename_the_model() {
 }
 
 #[test]
-fn a_plain_ground_is_kept_in_mind() {
+fn styles_and_a_plain_ground_are_kept_in_mind() {
     let folder = copy_of("turbo");
     edit_json(&folder.path().join("model.json"), |card| {
         card["plain_ground"] = json!(true);
+        card["styles"] = json!([["3d render", "3d"], ["cartoon"]]);
     });
     let (_folder, _, model) = converted(folder.path(), &ConvertOptions::default());
     assert!(model.manifest().plain_ground);
+    assert_eq!(model.manifest().missing_style("a fox"), Some("3d render"));
 }
 
 #[test]

@@ -30,7 +30,8 @@ pub struct Request {
     /// What the picture shows. Where the model draws single things on plain grounds, a list of its subjects ("a fox and two cats", "a
     /// dog above a cat"; with an article or a number each) makes it draw each by itself, beside or above the others, if there is room:
     /// each takes the latent that the model was trained for. Of other prompts that say more than such a model was taught, its first
-    /// subject is drawn, with style and ground; [`Self::warnings`] tell.
+    /// subject is drawn, with style and ground; [`Self::warnings`] tell. Where it names no style, a model of a few styles draws in its
+    /// first.
     pub prompt: String,
     /// What it should not show; only matters with a guidance scale above 1.
     pub negative_prompt: String,
@@ -341,10 +342,46 @@ impl Request {
         })
     }
 
-    /// The prompt as the model takes it.
+    /// What of the prompt is drawn, where the model takes less of it than it says: of a model of single things that was taught no words
+    /// for what they do. A style that is added is not in it.
+    ///
+    /// ```
+    /// use plantain::Request;
+    ///
+    /// let model = plantain::default_model()?;
+    /// let request = Request::new("a cat wearing a crown, 3d render");
+    /// assert_eq!(request.reduced_prompt(model.manifest()).as_deref(), Some("a cat, 3d render"));
+    /// assert_eq!(Request::new("a cat").reduced_prompt(model.manifest()), None);
+    /// # Ok::<(), plantain::Error>(())
+    /// ```
+    pub fn reduced_prompt(&self, manifest: &Manifest) -> Option<String> {
+        let several = self.drawn_prompts(manifest).len() > 1;
+        (!several).then(|| plainly(&self.prompt, manifest))?
+    }
+
+    /// What the model is asked for: the prompt, where the model has no list of subjects; else one for each thing in it, each with a
+    /// style.
+    ///
+    /// ```
+    /// use plantain::Request;
+    ///
+    /// let model = plantain::default_model()?;
+    /// let drawn = Request::new("a cat and a dog, cartoon").size([1024, 512]).drawn_prompts(model.manifest());
+    /// assert_eq!(drawn, ["a cat, cartoon, on a white background", "a dog, cartoon, on a white background"]);
+    /// # Ok::<(), plantain::Error>(())
+    /// ```
+    pub fn drawn_prompts(&self, manifest: &Manifest) -> Vec<String> {
+        Layout::new(self, self.size_for(manifest), manifest).prompts
+    }
+
+    /// The prompt as the model takes it that draws one thing.
     pub(crate) fn plain_prompt(&self, manifest: &Manifest) -> String {
         let plain = plainly(&self.prompt, manifest);
-        plain.unwrap_or_else(|| self.prompt.clone())
+        let plain = plain.unwrap_or_else(|| self.prompt.clone());
+        match manifest.missing_style(&plain) {
+            Some(style) => format!("{plain}, {style}"),
+            None => plain,
+        }
     }
 
     /// The things that the prompt asks for, where they are several and each is drawn by itself.
@@ -433,9 +470,7 @@ impl Request {
                 things.prompts().len()
             ));
         }
-        if let [plain] = &layout.prompts[..]
-            && *plain != self.prompt
-        {
+        if let Some(plain) = self.reduced_prompt(manifest) {
             warnings.push(format!(
                 "`{}` knows no words for what things do or where they are; drawn as `{plain}`",
                 manifest.name

@@ -165,11 +165,9 @@ fn warn(pipeline: &Pipeline, request: &Request, progress: &Progress) -> Result<(
     for warning in request.warnings(pipeline.manifest()) {
         progress.line(&format!("warning: {warning}"));
     }
-    let texts = [
-        ("prompt", &request.prompt),
-        ("negative prompt", &request.negative_prompt),
-    ];
-    for (what, text) in texts {
+    let prompts = request.drawn_prompts(pipeline.manifest());
+    let prompts = prompts.iter().map(|prompt| ("prompt", prompt));
+    for (what, text) in prompts.chain([("negative prompt", &request.negative_prompt)]) {
         let cut = pipeline.cut_text(text)?;
         if !cut.is_empty() {
             progress.line(&format!("warning: {}", cut_before(what, &cut)));

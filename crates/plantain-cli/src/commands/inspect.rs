@@ -73,6 +73,14 @@ fn describe(model: &Model) -> Result<(), Failure> {
             ""
         }
     ))?;
+    let styles = manifest.styles.iter().filter_map(|names| names.first());
+    let styles: Vec<_> = styles.map(String::as_str).collect();
+    if !styles.is_empty() {
+        out::line(format_args!(
+            "styles: {}; the first where a prompt names none",
+            styles.join(", ")
+        ))?;
+    }
     match &manifest.tokenizer {
         Some(tokenizer) => out::line(format_args!(
             "prompts of up to {} tokens",

@@ -39,6 +39,8 @@ struct ModelCard {
     description: Option<String>,
     #[serde(default)]
     subjects: Vec<Vec<String>>,
+    #[serde(default)]
+    styles: Vec<Vec<String>>,
     sampler: Option<SamplerKind>,
     steps: Option<u32>,
     guidance: Option<f64>,
@@ -223,6 +225,7 @@ fn manifest(root: &Path, components: Components) -> Result<Manifest, ReadError> 
         license: card.license.clone().or_else(|| readme_license(root)),
         description: card.description.clone(),
         subjects: card.subjects,
+        styles: card.styles,
         plain_ground: card.plain_ground,
         recipe: None,
         tokenizer: None,

@@ -18,7 +18,7 @@ use crate::layout::Layout;
 use crate::observer::{Event, Observer, Unobserved};
 use crate::picture::Picture;
 use crate::preview::LatentToRgb;
-use crate::prompt::{PromptTokenizer, Things};
+use crate::prompt::PromptTokenizer;
 use crate::request::{Request, Settings, embeds_guidance};
 use crate::source::ModelSource;
 use crate::texts::RecentTexts;
@@ -177,7 +177,8 @@ impl Pipeline {
         self.precision
     }
 
-    /// The end of `prompt` that is more than the model takes and will be ignored; empty where all of it fits.
+    /// The end of a text that is more than the model takes and will be ignored; empty where all of it fits. Of a prompt that is what
+    /// [`Request::drawn_prompts`] tell.
     ///
     /// # Errors
     /// When the tokenizer fails.
@@ -190,15 +191,8 @@ impl Pipeline {
     /// assert!(pipeline.cut_text(&"a red fox ".repeat(50))?.ends_with("a red fox"));
     /// # Ok::<(), plantain::Error>(())
     /// ```
-    pub fn cut_text(&self, prompt: &str) -> Result<String, Error> {
-        let several = Things::listed(prompt, self.manifest()).map(|things| things.prompts());
-        for prompt in several.unwrap_or_else(|| vec![prompt.to_string()]) {
-            let cut = self.tokenizer.read(&prompt)?.cut;
-            if !cut.is_empty() {
-                return Ok(cut);
-            }
-        }
-        Ok(String::new())
+    pub fn cut_text(&self, text: &str) -> Result<String, Error> {
+        Ok(self.tokenizer.read(text)?.cut)
     }
 
     /// How many pictures are best drawn together ([`Request::batch`]): on the CPU one, as more take longer; on a graphics

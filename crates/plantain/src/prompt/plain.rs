@@ -125,6 +125,12 @@ mod tests {
             ),
             ("a fox jumping in cartoon style", "a fox, in cartoon style"),
             ("cartoon, a fox that sleeps", "a fox, cartoon"),
+            ("a fox sleeps on teal", "a fox, on teal"),
+            (
+                "A fox sleeps. Cartoon; on a red background!",
+                "a fox, Cartoon, on a red background",
+            ),
+            ("a dog on the ground", "a dog"),
         ] {
             assert_eq!(plain(prompt).as_deref(), Some(expected), "{prompt}");
         }
@@ -138,6 +144,7 @@ mod tests {
             "(a fox:1.2) jumps",
             "cartoon, a fox",
             "cartoon rocket on a blue background",
+            "a rocket on blue",
         ] {
             assert_eq!(plain(prompt), None, "{prompt}");
         }

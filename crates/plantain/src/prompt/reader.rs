@@ -42,10 +42,18 @@ const PICTURES: [&str; 13] = [
     "emoji",
 ];
 /// What grounds are called, and what begins to tell of one.
-const GROUNDS: [&str; 3] = ["background", "backdrop", "ground"];
+const GROUNDS: [&str; 2] = ["background", "backdrop"];
 const BEFORE_GROUND: [&str; 4] = ["on", "against", "in", "with"];
+/// What begins to tell of one that is a colour alone, as in "on teal", and colours.
+const BEFORE_COLOUR: [&str; 2] = ["on", "against"];
+const COLOURS: [&str; 19] = [
+    "red", "orange", "yellow", "green", "teal", "blue", "navy", "purple", "pink", "white", "grey",
+    "gray", "black", "brown", "cyan", "lime", "gold", "beige", "magenta",
+];
 /// The last word of a style, as in "in cartoon style".
 const STYLE: &str = "style";
+/// What ends a word and separates it from the next; of these a comma or semicolon may do so without a space.
+const SEPARATORS: [char; 6] = [',', ';', ':', '.', '!', '?'];
 /// Words with which something is left out.
 const NEGATIONS: [&str; 3] = ["no", "not", "without"];
 
@@ -111,7 +119,9 @@ impl<'a> Reader<'a> {
             .is_some_and(|word| BEFORE_GROUND.contains(&word));
         let rest: Vec<_> = part.collect();
         let others = rest.iter().any(|word| BEFORE_GROUND.contains(word));
-        begins && !others && rest.last().is_some_and(|word| is_ground(word))
+        let named = rest.last().is_some_and(|word| is_ground(word));
+        let colour = matches!(rest[..], [colour] if is_colour_ground(&self.lowered[at], colour));
+        begins && !others && (named || colour)
     }
 
     /// What of some words is said of the whole picture: grounds, styles, and short parts between commas.
@@ -136,6 +146,11 @@ impl<'a> Reader<'a> {
     /// How many words tell of a ground or a style that begins with the first of `words`.
     fn told_around(&self, words: &[String]) -> Option<usize> {
         let (first, rest) = words.split_first()?;
+        let second = rest.first()?;
+        let further = rest.get(1).is_some_and(|word| is_ground(word));
+        if is_colour_ground(first, second) && !further {
+            return Some(2);
+        }
         let last = rest
             .iter()
             .position(|word| is_ground(word) || word == STYLE)?;
@@ -160,19 +175,17 @@ pub(super) fn is_read(prompt: &str, manifest: &Manifest) -> bool {
     manifest.plain_ground && !manifest.subjects.is_empty() && !weighted && !long
 }
 
-/// The words of a prompt, and commas.
+/// The words of a prompt, and a comma for whatever separates parts of it.
 pub(super) fn words_of(prompt: &str) -> Vec<&str> {
-    let parts = prompt
-        .trim_end_matches(['.', '!', '?', ' '])
-        .split_inclusive(',');
-    let words = parts.flat_map(|part| {
-        let (words, comma) = match part.strip_suffix(',') {
-            Some(words) => (words, Some(",")),
-            None => (part, None),
-        };
-        words.split_whitespace().chain(comma)
+    let prompt = prompt.trim_end_matches(['.', '!', '?', ' ']);
+    let parts = prompt.split_inclusive([',', ';']);
+    let words = parts.flat_map(str::split_whitespace);
+    let words = words.flat_map(|word| {
+        let bare = word.trim_end_matches(SEPARATORS);
+        let comma = (bare.len() < word.len()).then_some(",");
+        [Some(bare).filter(|bare| !bare.is_empty()), comma]
     });
-    words.collect()
+    words.flatten().collect()
 }
 
 /// The text of words and commas.
@@ -180,8 +193,21 @@ pub(super) fn text_of(words: &[&str]) -> String {
     words.join(" ").replace(" ,", ",")
 }
 
-pub(super) fn is_ground(word: &str) -> bool {
+/// Whether a text tells of a ground.
+pub(super) fn tells_ground(text: &str) -> bool {
+    let text = text.to_lowercase();
+    let words: Vec<_> = text.split_whitespace().collect();
+    let colour = |pair: &[&str]| is_colour_ground(pair[0], pair[1]);
+    words.iter().any(|word| is_ground(word)) || words.windows(2).any(colour)
+}
+
+fn is_ground(word: &str) -> bool {
     GROUNDS.contains(&word)
+}
+
+/// Whether two words tell of a ground by its colour alone.
+fn is_colour_ground(first: &str, second: &str) -> bool {
+    BEFORE_COLOUR.contains(&first) && COLOURS.contains(&second)
 }
 
 pub(super) fn number(word: &str) -> Option<usize> {

@@ -8,7 +8,7 @@ use std::ops::Range;
 use plantain_weights::Manifest;
 
 use super::reader::{
-    ARTICLES, MOST, Reader, is_ground, is_read, number, text_of, with_article, words_of,
+    ARTICLES, MOST, Reader, is_read, number, tells_ground, text_of, with_article, words_of,
 };
 
 /// What stands between two things; of phrases that begin alike the longer comes first.
@@ -252,11 +252,11 @@ impl List {
             reader.kept(end..reader.words.len()),
         ]
         .concat();
-        let grounded = said
-            .iter()
-            .any(|said| said.to_lowercase().split_whitespace().any(is_ground));
+        let style = reader.manifest.missing_style(&text_of(reader.words));
+        let grounded = said.iter().any(|said| tells_ground(said));
         let ground = (!grounded).then(|| ANY_GROUND.to_string());
-        let said = said.into_iter().chain(ground);
+        let style = style.map(str::to_string);
+        let said = style.into_iter().chain(said).chain(ground);
         said.map(|said| format!(", {said}")).collect()
     }
 }
@@ -305,6 +305,7 @@ mod tests {
             "a red fox and the rocket on a teal background",
             "a red fox next to the rocket, on a teal background",
             "a red fox plus the rocket, on a teal background.",
+            "a red fox and the rocket; on a teal background",
         ] {
             check(prompt, true, &[&on_teal]);
         }
@@ -358,6 +359,8 @@ mod tests {
             true,
             &[&[fox, pizza]],
         );
+        let on_navy = ["a fox, on navy, Cartoon", "a cat, on navy, Cartoon"];
+        check("a fox and a cat on navy. Cartoon", true, &[&on_navy]);
         let cats = ["watercolor painting of a cat, on a white background"; 2];
         check("watercolor painting of two cats", true, &[&cats]);
         let painted = [
@@ -415,6 +418,20 @@ mod tests {
     }
 
     #[test]
+    fn a_style_is_added_to_each_where_none_is_named() {
+        let mut manifest = taught();
+        manifest.styles = ["3d render", "cartoon"]
+            .map(|name| vec![name.into()])
+            .to_vec();
+        let drawn = |prompt: &str| Things::listed(prompt, &manifest).unwrap().prompts();
+        let both = |style: &str| {
+            ["cat", "dog"].map(|name| format!("a {name}, {style}, on a white background"))
+        };
+        assert_eq!(drawn("a cat and a dog"), both("3d render"));
+        assert_eq!(drawn("a cat and a dog, cartoon"), both("cartoon"));
+    }
+
+    #[test]
     fn other_prompts_stay_one() {
         for prompt in [
             "",
@@ -455,6 +472,7 @@ mod tests {
             "3d render of a fox",
             "a fox and a cat playing chess",
             "a fox and a cat on a beach",
+            "a fox and a cat on the ground",
             "orange and apple pie",
         ] {
             assert_eq!(Things::listed(prompt, &taught()), None, "{prompt}");

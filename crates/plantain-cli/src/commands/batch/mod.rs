@@ -6,7 +6,7 @@ mod progress;
 use std::path::Path;
 use std::process::ExitCode;
 
-use plantain::{DeviceOptions, MemoryPlan, Model};
+use plantain::{DeviceOptions, MemoryPlan, Model, Request};
 use plantain_campaign::{
     CampaignFile, MANIFEST, ModelIdentity, ModelPainter, Outcome, Painter, Plan, REPORT, Run,
     Shard, ShardChoice, Shot, merge, run as render, schema,
@@ -60,6 +60,7 @@ impl Prepared {
         let prepared = Self { file, model, plan };
         if !args.quiet {
             prepared.warn_of_subjects();
+            prepared.warn_of_reductions();
         }
         Ok(prepared)
     }
@@ -76,6 +77,24 @@ impl Prepared {
                 shots.len(),
                 manifest.name,
                 first.prompt
+            ));
+        }
+    }
+
+    /// Says how many prompts ask for more than is drawn.
+    fn warn_of_reductions(&self) {
+        let (manifest, shots) = (self.model.manifest(), &self.plan.shots);
+        let mut reduced = shots.iter().filter_map(|shot| {
+            let size = [shot.size.width as usize, shot.size.height as usize];
+            let request = Request::new(&shot.prompt).size(size);
+            Some((&shot.prompt, request.reduced_prompt(manifest)?))
+        });
+        if let Some((prompt, drawn)) = reduced.next() {
+            out::note(format_args!(
+                "warning: {} of {} prompts say what things do or where they are, for which `{}` knows no words, such as `{prompt}`, drawn as `{drawn}`",
+                1 + reduced.count(),
+                shots.len(),
+                manifest.name
             ));
         }
     }

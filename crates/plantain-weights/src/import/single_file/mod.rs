@@ -124,6 +124,7 @@ pub(super) fn open(file: Container, path: &Path) -> Result<Model, ReadError> {
         license: None,
         description: None,
         subjects: Vec::new(),
+        styles: Vec::new(),
         plain_ground: false,
         recipe: None,
         tokenizer: info,
