@@ -30,6 +30,10 @@ impl Model {
             hash.update(bytes);
         };
         add(&serde_json::to_vec(&decisive).unwrap_or_default());
+        if manifest.plain_ground || !(manifest.subjects.is_empty() && manifest.styles.is_empty()) {
+            let read = (&manifest.subjects, &manifest.styles, manifest.plain_ground);
+            add(&serde_json::to_vec(&read).unwrap_or_default());
+        }
         add(self.tokenizer_json().unwrap_or_default().as_bytes());
         for (name, tensor) in self.tensors().iter() {
             add(name.as_bytes());

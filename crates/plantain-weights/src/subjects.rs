@@ -5,6 +5,9 @@ use crate::manifest::Manifest;
 /// How alike two words have to be for one to be a misspelling of the other (Jaro and Winkler's measure).
 const MISSPELLED: f64 = 0.88;
 
+/// Most words of a text that names are looked for in.
+const MOST_WORDS: usize = 2_000;
+
 /// Ends of nouns that are others in the plural.
 const ENDINGS: [(&str, &str); 10] = [
     ("y", "ies"),
@@ -59,25 +62,37 @@ impl Manifest {
         named.map(String::as_str).max_by_key(|name| name.len())
     }
 
-    /// The style that `prompt` is to be drawn in because it names none of the [`styles`](Self::styles).
+    /// The usual name of a style that `prompt` names, by any name in the list of [`styles`](Self::styles).
     ///
     /// ```
     /// # use std::path::Path;
     /// # use plantain_weights::Model;
     /// # let model = Model::open(Path::new("../../tests/fixtures/weights/turbo"))?;
     /// let mut manifest = model.manifest().clone();
-    /// assert_eq!(manifest.missing_style("a fox"), None);
     /// manifest.styles = [["3d render", "3d"], ["cartoon", "comic"]].map(|names| names.map(String::from).to_vec()).to_vec();
-    /// assert_eq!(manifest.missing_style("a fox"), Some("3d render"));
-    /// assert_eq!(manifest.missing_style("a comic of a fox"), None);
+    /// assert_eq!(manifest.named_style("a comic of a fox"), Some("cartoon"));
+    /// assert_eq!(manifest.named_style("a fox"), None);
     /// # Ok::<(), plantain_weights::ReadError>(())
     /// ```
-    pub fn missing_style(&self, prompt: &str) -> Option<&str> {
+    pub fn named_style(&self, prompt: &str) -> Option<&str> {
         let prompt = words(prompt);
-        let mut names = self.styles.iter().flatten();
-        let named = prompt.is_empty() || names.any(|name| names_it(&prompt, name));
-        let first = self.styles.first().and_then(|names| names.first());
-        first.filter(|_| !named).map(String::as_str)
+        let mut styles = self.styles.iter();
+        let named = styles.find(|names| names.iter().any(|name| names_it(&prompt, name)));
+        named.and_then(|names| names.first()).map(String::as_str)
+    }
+
+    /// The style of prompts that name none: the first of the [`styles`](Self::styles).
+    ///
+    /// ```
+    /// # use std::path::Path;
+    /// # use plantain_weights::Model;
+    /// # let model = Model::open(Path::new("../../tests/fixtures/weights/turbo"))?;
+    /// assert_eq!(model.manifest().default_style(), None);
+    /// # Ok::<(), plantain_weights::ReadError>(())
+    /// ```
+    pub fn default_style(&self) -> Option<&str> {
+        let styles = self.styles.iter().flatten().map(String::as_str);
+        styles.map(str::trim).find(|name| !name.is_empty())
     }
 
     /// The name of the subject that all of `words` are, in the singular or plural, as the list has it.
@@ -127,6 +142,7 @@ impl Manifest {
 fn words(text: &str) -> Vec<String> {
     text.split(|c: char| !c.is_alphanumeric())
         .filter(|word| !word.is_empty())
+        .take(MOST_WORDS)
         .map(str::to_lowercase)
         .collect()
 }
@@ -156,6 +172,10 @@ fn is_named(words: &[String], name: &str) -> Option<usize> {
 
 /// Whether a word is a noun or its plural.
 fn is_noun(word: &str, noun: &str) -> bool {
+    // No plural begins otherwise, and most names are ruled out here.
+    if word.chars().next() != noun.chars().next() {
+        return false;
+    }
     let regular = word.strip_prefix(noun);
     let changed = ENDINGS.iter().any(|(one, many)| {
         let stems = noun.strip_suffix(one).zip(word.strip_suffix(many));

@@ -519,7 +519,10 @@ fn styles_and_a_plain_ground_are_kept_in_mind() {
     });
     let (_folder, _, model) = converted(folder.path(), &ConvertOptions::default());
     assert!(model.manifest().plain_ground);
-    assert_eq!(model.manifest().missing_style("a fox"), Some("3d render"));
+    assert_eq!(model.manifest().default_style(), Some("3d render"));
+    assert_eq!(model.manifest().named_style("a Cartoon"), Some("cartoon"));
+    let (_folder, _, other) = converted(&fixture("turbo"), &ConvertOptions::default());
+    assert_ne!(model.fingerprint(), other.fingerprint());
 }
 
 #[test]

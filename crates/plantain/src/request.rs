@@ -9,7 +9,7 @@ use plantain_weights::Manifest;
 use crate::aspect::Aspect;
 use crate::error::RequestError;
 use crate::layout::Layout;
-use crate::prompt::{Things, plainly};
+use crate::prompt::{Things, plainly, style_for, with_style};
 use crate::size::check_size;
 
 /// Strength of a run that starts from a picture, where none is given.
@@ -342,25 +342,28 @@ impl Request {
         })
     }
 
-    /// What of the prompt is drawn, where the model takes less of it than it says: of a model of single things that was taught no words
-    /// for what they do. A style that is added is not in it.
+    /// What is drawn of the prompt, where the model takes less of it than it says: a model of single things that was taught no words
+    /// for what they do.
     ///
     /// ```
     /// use plantain::Request;
     ///
     /// let model = plantain::default_model()?;
-    /// let request = Request::new("a cat wearing a crown, 3d render");
-    /// assert_eq!(request.reduced_prompt(model.manifest()).as_deref(), Some("a cat, 3d render"));
+    /// let request = Request::new("a cat wearing a crown, cartoon");
+    /// assert_eq!(request.reduced_prompt(model.manifest()).as_deref(), Some("a cat, cartoon"));
     /// assert_eq!(Request::new("a cat").reduced_prompt(model.manifest()), None);
     /// # Ok::<(), plantain::Error>(())
     /// ```
     pub fn reduced_prompt(&self, manifest: &Manifest) -> Option<String> {
-        let several = self.drawn_prompts(manifest).len() > 1;
-        (!several).then(|| plainly(&self.prompt, manifest))?
+        plainly(&self.prompt, manifest)?;
+        match &mut self.drawn_prompts(manifest)[..] {
+            [drawn] => Some(std::mem::take(drawn)),
+            _ => None,
+        }
     }
 
-    /// What the model is asked for: the prompt, where the model has no list of subjects; else one for each thing in it, each with a
-    /// style.
+    /// What the model is asked for: the prompt; or what is drawn of it, for each thing by itself. Where it names no style, the first of
+    /// the model's [`styles`](Manifest::styles) is added, but to a prompt for a picture that is made from another.
     ///
     /// ```
     /// use plantain::Request;
@@ -378,9 +381,9 @@ impl Request {
     pub(crate) fn plain_prompt(&self, manifest: &Manifest) -> String {
         let plain = plainly(&self.prompt, manifest);
         let plain = plain.unwrap_or_else(|| self.prompt.clone());
-        match manifest.missing_style(&plain) {
-            Some(style) => format!("{plain}, {style}"),
-            None => plain,
+        match style_for(&self.prompt, &plain, manifest) {
+            Some(style) if self.init_image.is_none() => with_style(&plain, style),
+            _ => plain,
         }
     }
 
@@ -470,9 +473,15 @@ impl Request {
                 things.prompts().len()
             ));
         }
-        if let Some(plain) = self.reduced_prompt(manifest) {
+        let left_out = self.things(manifest).map(|things| things.left_out);
+        if let Some(drawn) = self.reduced_prompt(manifest) {
             warnings.push(format!(
-                "`{}` knows no words for what things do or where they are; drawn as `{plain}`",
+                "`{}` knows no words for what things do or where they are; drawn as `{drawn}`",
+                manifest.name
+            ));
+        } else if let Some(left_out) = left_out.filter(|words| !words.is_empty()) {
+            warnings.push(format!(
+                "`{}` knows no words for what things do or where they are; drawn without `{left_out}`",
                 manifest.name
             ));
         }

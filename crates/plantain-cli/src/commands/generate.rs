@@ -166,11 +166,15 @@ fn warn(pipeline: &Pipeline, request: &Request, progress: &Progress) -> Result<(
         progress.line(&format!("warning: {warning}"));
     }
     let prompts = request.drawn_prompts(pipeline.manifest());
-    let prompts = prompts.iter().map(|prompt| ("prompt", prompt));
-    for (what, text) in prompts.chain([("negative prompt", &request.negative_prompt)]) {
-        let cut = pipeline.cut_text(text)?;
-        if !cut.is_empty() {
-            progress.line(&format!("warning: {}", cut_before(what, &cut)));
+    let negative = std::slice::from_ref(&request.negative_prompt);
+    for (what, texts) in [("prompt", &prompts[..]), ("negative prompt", negative)] {
+        for text in texts {
+            let cut = pipeline.cut_text(text)?;
+            if !cut.is_empty() {
+                progress.line(&format!("warning: {}", cut_before(what, &cut)));
+                // Of several things all are cut there.
+                break;
+            }
         }
     }
     Ok(())

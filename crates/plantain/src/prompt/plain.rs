@@ -16,6 +16,27 @@ pub(crate) fn plainly(prompt: &str, manifest: &Manifest) -> Option<String> {
     Reader::new(&words, manifest).plain()
 }
 
+/// The style that is to be added to `drawn`, which is what is drawn of `prompt`: the one that the whole prompt names, or the model's
+/// first.
+pub(crate) fn style_for<'a>(prompt: &str, drawn: &str, manifest: &'a Manifest) -> Option<&'a str> {
+    let lacks = drawn.contains(char::is_alphanumeric) && manifest.named_style(drawn).is_none();
+    let style = manifest
+        .named_style(prompt)
+        .or_else(|| manifest.default_style());
+    style.filter(|_| lacks)
+}
+
+/// `prompt` with a style behind its first part, where captions have it.
+pub(crate) fn with_style(prompt: &str, style: &str) -> String {
+    match prompt.split_once(',') {
+        Some((first, rest)) => format!("{}, {style},{rest}", first.trim_end()),
+        None => {
+            let whole = prompt.trim_end_matches(['.', '!', '?', ';', ' ', '\n']);
+            format!("{whole}, {style}")
+        }
+    }
+}
+
 impl Reader<'_> {
     /// See [`plainly`].
     fn plain(&self) -> Option<String> {
@@ -26,10 +47,11 @@ impl Reader<'_> {
         let lead = self.lead(0).filter(|lead| *lead <= start).unwrap_or(0);
         let thing = format!("{} {}", text_of(&self.words[..lead]), with_article(&name));
         let comma = self.words[..start].iter().rposition(|word| *word == ",");
-        let before = self.kept(0..comma.unwrap_or(0));
-        let kept = [before, self.kept(end..self.words.len())].concat();
+        let before = self.kept(0..comma.unwrap_or(0)).0;
+        let kept = [before, self.kept(end..self.words.len()).0].concat();
         let said: String = kept.iter().map(|said| format!(", {said}")).collect();
-        Some(format!("{thing}{said}").trim_start().to_string())
+        let plain = format!("{thing}{said}").trim_start().to_string();
+        (plain.to_lowercase() != text_of(self.words).to_lowercase()).then_some(plain)
     }
 
     /// Whether each part between commas is a thing with its description and ground, a ground alone, or short and no thing.
@@ -127,10 +149,26 @@ mod tests {
             ("cartoon, a fox that sleeps", "a fox, cartoon"),
             ("a fox sleeps on teal", "a fox, on teal"),
             (
-                "A fox sleeps. Cartoon; on a red background!",
+                "A fox sleeps; Cartoon; on a red background!",
                 "a fox, Cartoon, on a red background",
             ),
+            ("a fox sitting on orange leaves", "a fox"),
+            (
+                "a cat with a hat on blue gradient background",
+                "a cat, on blue gradient background",
+            ),
+            ("a fox jumps, a cat sleeps, cartoon", "a fox, cartoon"),
+            (
+                "a robot waits on dark blue, backpack and crown",
+                "a robot, on dark blue",
+            ),
+            (
+                "a fox on a plain teal ground jumping",
+                "a fox, on a plain teal ground",
+            ),
+            ("a T-shirt at 5 p.m. in the city", "a t-shirt"),
             ("a dog on the ground", "a dog"),
+            ("A robot: friendly, flat", "a robot, flat"),
         ] {
             assert_eq!(plain(prompt).as_deref(), Some(expected), "{prompt}");
         }
@@ -145,8 +183,45 @@ mod tests {
             "cartoon, a fox",
             "cartoon rocket on a blue background",
             "a rocket on blue",
+            "a rocket on light blue, cartoon",
+            "a fox, in a cartoon style",
         ] {
             assert_eq!(plain(prompt), None, "{prompt}");
         }
+    }
+
+    #[test]
+    fn a_style_that_was_named_is_added_again_else_the_first() {
+        let mut manifest = taught();
+        manifest.styles = ["3d render", "cartoon"]
+            .map(|name| vec![name.into()])
+            .to_vec();
+        let drawn = |prompt: &str| crate::Request::new(prompt).drawn_prompts(&manifest);
+        for (prompt, expected) in [
+            ("a fox", "a fox, 3d render"),
+            ("a fox!", "a fox, 3d render"),
+            ("(a fox:1.2)", "(a fox:1.2), 3d render"),
+            (
+                "a fox, on a red background",
+                "a fox, 3d render, on a red background",
+            ),
+            ("a cartoon fox jumping over a log", "a fox, cartoon"),
+            (
+                "a cat wearing a crown, on a pink background",
+                "a cat, 3d render, on a pink background",
+            ),
+            ("a fox, cartoon", "a fox, cartoon"),
+            ("a unicycle", "a unicycle, 3d render"),
+            ("", ""),
+            ("?!", "?!"),
+        ] {
+            assert_eq!(drawn(prompt), [expected], "{prompt}");
+        }
+        let from_picture = crate::Request::new("a fox").init_image(crate::RgbImage::new(64, 64));
+        assert_eq!(from_picture.drawn_prompts(&manifest), ["a fox"]);
+        assert_eq!(
+            crate::Request::new("a fox").drawn_prompts(&taught()),
+            ["a fox"]
+        );
     }
 }

@@ -52,8 +52,9 @@ const COLOURS: [&str; 19] = [
 ];
 /// The last word of a style, as in "in cartoon style".
 const STYLE: &str = "style";
-/// What ends a word and separates it from the next; of these a comma or semicolon may do so without a space.
-const SEPARATORS: [char; 6] = [',', ';', ':', '.', '!', '?'];
+const SHADES: [&str; 10] = [
+    "light", "dark", "bright", "pale", "deep", "pure", "plain", "solid", "soft", "pastel",
+];
 /// Words with which something is left out.
 const NEGATIONS: [&str; 3] = ["no", "not", "without"];
 
@@ -112,80 +113,85 @@ impl<'a> Reader<'a> {
 
     /// Whether a ground and nothing else is told of from word `at` on, up to a comma or the end.
     pub(super) fn is_ground(&self, at: usize) -> bool {
-        let part = self.lowered[at..].iter().map(String::as_str);
-        let mut part = part.take_while(|word| *word != ",");
-        let begins = part
-            .next()
-            .is_some_and(|word| BEFORE_GROUND.contains(&word));
-        let rest: Vec<_> = part.collect();
-        let others = rest.iter().any(|word| BEFORE_GROUND.contains(word));
-        let named = rest.last().is_some_and(|word| is_ground(word));
-        let colour = matches!(rest[..], [colour] if is_colour_ground(&self.lowered[at], colour));
-        begins && !others && (named || colour)
+        let rest = &self.lowered[at..];
+        let part = &rest[..rest.iter().take_while(|word| *word != ",").count()];
+        let Some((first, told)) = part.split_first() else {
+            return false;
+        };
+        let last = told.len().checked_sub(1);
+        let named = last.is_some_and(|last| is_ground_at(told, last));
+        let nested = told.iter().any(begins_ground);
+        begins_ground(first) && !nested && (named || colour_ground(part) == Some(part.len()))
     }
 
-    /// What of some words is said of the whole picture: grounds, styles, and short parts between commas.
-    pub(super) fn kept(&self, range: Range<usize>) -> Vec<String> {
-        let mut kept = Vec::new();
+    /// What of some words is said of the whole picture: grounds, styles, and short parts between commas; and the words that are not.
+    pub(super) fn kept(&self, range: Range<usize>) -> (Vec<String>, Vec<&str>) {
+        let (mut kept, mut left) = (Vec::new(), Vec::new());
         let mut at = range.start;
         while at < range.end {
-            let left = &self.lowered[at..range.end];
-            let length = left.iter().take_while(|word| *word != ",").count();
-            let told = self.told_around(&left[..length]);
+            let rest = &self.lowered[at..range.end];
+            let length = rest.iter().take_while(|word| *word != ",").count();
+            let told = told_around(&rest[..length]);
             let begins = at == 0 || self.words[at - 1] == ",";
             let short = begins && self.is_short(at..at + length);
             let taken = told.unwrap_or(if short { length } else { 0 });
             if taken > 0 {
                 kept.push(text_of(&self.words[at..at + taken]));
+            } else if length > 0 {
+                left.push(self.words[at]);
             }
             at += taken.max(1);
         }
-        kept
-    }
-
-    /// How many words tell of a ground or a style that begins with the first of `words`.
-    fn told_around(&self, words: &[String]) -> Option<usize> {
-        let (first, rest) = words.split_first()?;
-        let second = rest.first()?;
-        let further = rest.get(1).is_some_and(|word| is_ground(word));
-        if is_colour_ground(first, second) && !further {
-            return Some(2);
-        }
-        let last = rest
-            .iter()
-            .position(|word| is_ground(word) || word == STYLE)?;
-        let begins = |word: &String| BEFORE_GROUND.contains(&word.as_str());
-        (begins(first) && !rest[..last].iter().any(begins)).then_some(last + 2)
+        (kept, left)
     }
 
     /// Whether some words between commas may be a style.
     fn is_short(&self, range: Range<usize>) -> bool {
-        let negated = |first: &String| NEGATIONS.contains(&first.as_str());
-        let negated = self.lowered[range.clone()].first().is_none_or(negated);
+        let Some(first) = self.lowered[range.clone()].first() else {
+            return false;
+        };
+        let first = first.as_str();
+        let told =
+            NEGATIONS.contains(&first) || ARTICLES.contains(&first) || number(first).is_some();
         let text = text_of(&self.words[range.clone()]);
-        range.len() <= SHORT && !negated && self.manifest.subject(&text).is_none()
+        let mut sides = text.split(" and ");
+        range.len() <= SHORT && !told && sides.all(|side| self.manifest.subject(side).is_none())
     }
+}
+
+/// How many words tell of a ground or a style that begins with the first of `words`.
+fn told_around(words: &[String]) -> Option<usize> {
+    let (first, rest) = words.split_first()?;
+    let last = (0..rest.len()).find(|&at| is_ground_at(rest, at) || rest[at] == STYLE);
+    let whole = last.filter(|&last| !rest[..last].iter().any(begins_ground));
+    let colour = || {
+        let length = colour_ground(words)?;
+        let ends = words.get(length).is_none_or(begins_ground);
+        ends.then_some(length)
+    };
+    begins_ground(first).then(|| whole.map(|last| last + 2).or_else(colour))?
 }
 
 /// Whether there is something to be read out of a prompt for this model.
 pub(super) fn is_read(prompt: &str, manifest: &Manifest) -> bool {
     // Weights of parts would be torn apart.
     let weighted = prompt.contains(['(', ')', '[', ']']);
-    let long = prompt.split_whitespace().nth(READ).is_some();
+    let long = words_of(prompt).len() > READ;
     manifest.plain_ground && !manifest.subjects.is_empty() && !weighted && !long
 }
 
-/// The words of a prompt, and a comma for whatever separates parts of it.
+/// The words of a prompt, and a comma for whatever separates its parts.
 pub(super) fn words_of(prompt: &str) -> Vec<&str> {
     let prompt = prompt.trim_end_matches(['.', '!', '?', ' ']);
     let parts = prompt.split_inclusive([',', ';']);
-    let words = parts.flat_map(str::split_whitespace);
-    let words = words.flat_map(|word| {
-        let bare = word.trim_end_matches(SEPARATORS);
-        let comma = (bare.len() < word.len()).then_some(",");
-        [Some(bare).filter(|bare| !bare.is_empty()), comma]
+    let words = parts.flat_map(|part| {
+        let (words, comma) = match part.strip_suffix([',', ';']) {
+            Some(words) => (words, Some(",")),
+            None => (part, None),
+        };
+        words.split_whitespace().chain(comma)
     });
-    words.flatten().collect()
+    words.collect()
 }
 
 /// The text of words and commas.
@@ -195,19 +201,35 @@ pub(super) fn text_of(words: &[&str]) -> String {
 
 /// Whether a text tells of a ground.
 pub(super) fn tells_ground(text: &str) -> bool {
-    let text = text.to_lowercase();
-    let words: Vec<_> = text.split_whitespace().collect();
-    let colour = |pair: &[&str]| is_colour_ground(pair[0], pair[1]);
-    words.iter().any(|word| is_ground(word)) || words.windows(2).any(colour)
+    let words: Vec<_> = text.split_whitespace().map(str::to_lowercase).collect();
+    let named = (0..words.len()).any(|at| is_ground_at(&words, at));
+    named || colour_ground(&words).is_some_and(|length| length == words.len())
 }
 
-fn is_ground(word: &str) -> bool {
-    GROUNDS.contains(&word)
+/// Whether the word at `at` is what a ground is called; "ground" alone is what things lie on.
+fn is_ground_at(words: &[String], at: usize) -> bool {
+    let word = words[at].as_str();
+    let before = at.checked_sub(1).map(|before| words[before].as_str());
+    let coloured = before.is_some_and(|word| COLOURS.contains(&word) || SHADES.contains(&word));
+    GROUNDS.contains(&word) || word == "ground" && coloured
 }
 
-/// Whether two words tell of a ground by its colour alone.
-fn is_colour_ground(first: &str, second: &str) -> bool {
-    BEFORE_COLOUR.contains(&first) && COLOURS.contains(&second)
+fn begins_ground(word: impl AsRef<str>) -> bool {
+    BEFORE_GROUND.contains(&word.as_ref())
+}
+
+/// How many words tell of a ground by its colour alone, as "on light blue" does.
+fn colour_ground(words: &[String]) -> Option<usize> {
+    let mut words = words.iter().map(String::as_str);
+    let begins = words
+        .next()
+        .is_some_and(|word| BEFORE_COLOUR.contains(&word));
+    let second = words.next().filter(|_| begins)?;
+    if COLOURS.contains(&second) {
+        return Some(2);
+    }
+    let third = words.next().filter(|_| SHADES.contains(&second))?;
+    COLOURS.contains(&third).then_some(3)
 }
 
 pub(super) fn number(word: &str) -> Option<usize> {

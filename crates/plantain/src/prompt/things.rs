@@ -10,6 +10,7 @@ use plantain_weights::Manifest;
 use super::reader::{
     ARTICLES, MOST, Reader, is_read, number, tells_ground, text_of, with_article, words_of,
 };
+use super::style_for;
 
 /// What stands between two things; of phrases that begin alike the longer comes first.
 const RELATIONS: [(&[&str], Relation); 18] = [
@@ -54,6 +55,8 @@ pub(crate) struct Things {
     pub(crate) rows: Vec<Vec<String>>,
     /// Whether the prompt does not tell where each thing is, so that a row may be broken into several.
     pub(crate) loose: bool,
+    /// What the prompt says behind them that is not drawn.
+    pub(crate) left_out: String,
 }
 
 impl Things {
@@ -213,11 +216,17 @@ impl List {
         if !(2..=MOST).contains(&total) {
             return None;
         }
-        let around = self.around(reader);
+        let (around, left_out) = self.around(reader);
         let lead = text_of(&reader.words[self.lead.clone()]);
+        let whole = text_of(reader.words);
         let prompts = |items: &[Item]| -> Vec<String> {
             let each = items.iter().flat_map(|item| {
-                let prompt = format!("{lead} {}{around}", item.alone(reader));
+                let thing = format!("{lead} {}", item.alone(reader));
+                let prompt = format!("{thing}{around}");
+                let prompt = match style_for(&whole, &prompt, reader.manifest) {
+                    Some(style) => format!("{thing}, {style}{around}"),
+                    None => prompt,
+                };
                 std::iter::repeat_n(prompt.trim_start().to_string(), item.count)
             });
             each.collect()
@@ -241,23 +250,24 @@ impl List {
             }
             _ => return None,
         };
-        Some(Things { rows, loose })
+        Some(Things {
+            rows,
+            loose,
+            left_out,
+        })
     }
 
-    /// What is said of all things, after a comma.
-    fn around(&self, reader: &Reader<'_>) -> String {
+    /// What is said of all things, after a comma, and what is left out.
+    fn around(&self, reader: &Reader<'_>) -> (String, String) {
         let end = self.items[self.items.len() - 1].words.end;
-        let said = [
-            reader.kept(0..self.lead.start),
-            reader.kept(end..reader.words.len()),
-        ]
-        .concat();
-        let style = reader.manifest.missing_style(&text_of(reader.words));
+        let (before, left_before) = reader.kept(0..self.lead.start);
+        let (behind, left_behind) = reader.kept(end..reader.words.len());
+        let said = [before, behind].concat();
         let grounded = said.iter().any(|said| tells_ground(said));
         let ground = (!grounded).then(|| ANY_GROUND.to_string());
-        let style = style.map(str::to_string);
-        let said = style.into_iter().chain(said).chain(ground);
-        said.map(|said| format!(", {said}")).collect()
+        let said = said.into_iter().chain(ground);
+        let around = said.map(|said| format!(", {said}")).collect();
+        (around, text_of(&[left_before, left_behind].concat()))
     }
 }
 
@@ -360,7 +370,16 @@ mod tests {
             &[&[fox, pizza]],
         );
         let on_navy = ["a fox, on navy, Cartoon", "a cat, on navy, Cartoon"];
-        check("a fox and a cat on navy. Cartoon", true, &[&on_navy]);
+        check("a fox and a cat on navy; Cartoon", true, &[&on_navy]);
+        let on_two = [
+            "a fox, on red and white background",
+            "a cat, on red and white background",
+        ];
+        check(
+            "a fox and a cat on red and white background",
+            true,
+            &[&on_two],
+        );
         let cats = ["watercolor painting of a cat, on a white background"; 2];
         check("watercolor painting of two cats", true, &[&cats]);
         let painted = [
@@ -429,6 +448,18 @@ mod tests {
         };
         assert_eq!(drawn("a cat and a dog"), both("3d render"));
         assert_eq!(drawn("a cat and a dog, cartoon"), both("cartoon"));
+        assert_eq!(
+            drawn("a cartoon cat and a dog"),
+            [
+                "a cartoon cat, on a white background",
+                "a dog, cartoon, on a white background"
+            ]
+        );
+        let told = Things::listed(
+            "a cat and a dog, cartoon, which play chess there",
+            &manifest,
+        );
+        assert_eq!(told.unwrap().left_out, "which play chess there");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod estimate;
 mod progress;
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -84,10 +85,14 @@ impl Prepared {
     /// Says how many prompts ask for more than is drawn.
     fn warn_of_reductions(&self) {
         let (manifest, shots) = (self.model.manifest(), &self.plan.shots);
+        let mut known = HashMap::new();
         let mut reduced = shots.iter().filter_map(|shot| {
             let size = [shot.size.width as usize, shot.size.height as usize];
-            let request = Request::new(&shot.prompt).size(size);
-            Some((&shot.prompt, request.reduced_prompt(manifest)?))
+            let drawn = known.entry((&shot.prompt, size)).or_insert_with(|| {
+                let request = Request::new(&shot.prompt).size(size);
+                request.reduced_prompt(manifest)
+            });
+            Some((&shot.prompt, drawn.clone()?))
         });
         if let Some((prompt, drawn)) = reduced.next() {
             out::note(format_args!(
