@@ -96,7 +96,7 @@ class Mix:
 
 
 MIXES = {
-    "plain": Mix(kinds={"single": 1}, backdrops={"plain": 1}, size=(0.80, 0.86), shift=0.016),
+    "plain": Mix(kinds={"single": 1}, backdrops={"plain": 1}, size=(0.82, 0.84), shift=0.008, flip=0.0),
     "single": Mix(kinds={"single": 1}, backdrops={"plain": 85, "gradient": 15}),
     "full": Mix(
         kinds={"single": 46, "pair": 22, "count": 11, "pattern": 6, "tile": 7, "banner": 8},

@@ -3,6 +3,7 @@ import argparse
 import copy
 import csv
 import functools
+import hashlib
 import os
 import signal
 import time
@@ -185,25 +186,39 @@ class StopRequest:
         return self.asked
 
 
-class Checkpoint:
-    """One checkpoint file, written beside itself and renamed so that it is never half written."""
+def fingerprint(folder):
+    """What tells a saved generator from others; `None` where it is not at hand."""
+    weights = Path(folder) / "unet" / "diffusion_pytorch_model.safetensors"
+    return hashlib.blake2b(weights.read_bytes()).hexdigest() if weights.exists() else None
 
-    def __init__(self, path):
-        self.path = Path(path)
+
+class Checkpoint:
+    """One checkpoint file, written beside itself and renamed so that it is never half written.
+
+    `made_from` is the folder of the model that training began with: where it was made anew since, the checkpoint counts for nothing.
+    """
+
+    def __init__(self, path, made_from=None):
+        self.path, self.made_from = Path(path), fingerprint(made_from) if made_from else None
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.saved_at = time.monotonic()
 
     def load(self):
         if not self.path.exists():
             return None
-        return torch.load(self.path, map_location="cpu", weights_only=True)
+        saved = torch.load(self.path, map_location="cpu", weights_only=True)
+        if self.made_from and saved["made_from"] != self.made_from:
+            print(f"{self.path} is of another model than this one, so it is left aside", flush=True)
+            self.path.replace(self.path.with_suffix(".old"))
+            return None
+        return saved["state"]
 
     def due(self):
         return time.monotonic() - self.saved_at > CHECKPOINT_SECONDS
 
     def save(self, state):
         temporary = self.path.with_suffix(".tmp")
-        torch.save(state, temporary)
+        torch.save(dict(made_from=self.made_from, state=state), temporary)
         os.replace(temporary, self.path)
         self.saved_at = time.monotonic()
 
@@ -247,14 +262,14 @@ class Loop:
     """One stage: batches in, gradients, averaged weights, logs and checkpoints. Continues where an earlier run stopped."""
 
     def __init__(self, args, stage, module, device, columns, peak_rate, decay_share=0.6, warmup=200,
-                 ema_decay=0.998, weight_decay=0.01, log_steps=50):
+                 ema_decay=0.998, weight_decay=0.01, log_steps=50, made_from=None):
         self.module, self.device = module, device
         self.peak_rate, self.decay_share, self.warmup, self.log_steps = peak_rate, decay_share, warmup, log_steps
         self.trained = [p for p in module.parameters() if p.requires_grad]
         self.optimizer = torch.optim.AdamW(
             self.trained, peak_rate, betas=(0.9, 0.99), weight_decay=weight_decay, fused=True)
         self.ema = Ema(self.trained, ema_decay)
-        self.checkpoint = Checkpoint(args.work / f"{stage}.pt")
+        self.checkpoint = Checkpoint(args.work / f"{stage}.pt", made_from)
         minutes = args.minutes or PRESETS[args.preset].minutes[stage]
         self.step, spent = self._resume()
         self.clock = Clock(minutes, spent)
@@ -282,6 +297,10 @@ class Loop:
     def finished(self):
         return self.clock.over()
 
+    def leaves(self):
+        """Whether this run trains no more."""
+        return self.finished() or bool(self.stop) or time.monotonic() >= self.leave_at
+
     def run(self, draw, loss_of, show=None):
         """Trains until the time is over; afterwards the module holds the averaged weights.
 
@@ -290,7 +309,7 @@ class Loop:
         """
         replicas = Replicas(self.module, self.device)
         sums, count = [0.0] * len(self.columns), 0
-        while not self.finished() and not self.stop and time.monotonic() < self.leave_at:
+        while not self.leaves():
             rate = self.clock.learning_rate(self.peak_rate, self.step, self.warmup, self.decay_share)
             for group in self.optimizer.param_groups:
                 group["lr"] = rate

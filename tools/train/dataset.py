@@ -23,6 +23,10 @@ from tools.train.presets import FEWER_THINGS, PRESETS
 # What a caption may state; each is a class the text encoder has to name in training.
 FACTS = ("thing", "style", "colour", "second", "object_colour", "count")
 NOT_STATED = -100
+# What captions of plain pictures are to state: of others, which drawing is meant is left open.
+DRAWING = ("thing", "style")
+# What makes such a caption complete: but for small shifts there is one picture that it can mean.
+COMPLETE = (*DRAWING, "colour")
 # Pictures painted and encoded at once: few on a processor, enough to keep a graphics card busy.
 PAINT_BATCH = {"cpu": 32, "cuda": 256}
 CHUNK = 512
@@ -104,11 +108,21 @@ class Batch:
     facts: torch.Tensor
 
 
+def states(facts, wanted):
+    """Which captions [n, captions] state all of these facts."""
+    return (facts[..., [FACTS.index(fact) for fact in wanted]] != NOT_STATED).all(-1)
+
+
+def drawings(facts):
+    """Which drawing each picture shows [n], as numbers from 0, by what captions state [n, captions, facts]."""
+    drawn = facts[..., [FACTS.index("thing"), FACTS.index("style")]].amax(1)
+    return drawn.unique(dim=0, return_inverse=True)[1]
+
+
 def evenly(facts):
     """How often each picture is to come up [n] for all drawings to do so alike, by what captions state [n, captions, facts]."""
-    drawn = facts[..., [FACTS.index("thing"), FACTS.index("style")]].amax(1)
-    _, which, amounts = drawn.unique(dim=0, return_inverse=True, return_counts=True)
-    return 1.0 / amounts[which]
+    which = drawings(facts)
+    return 1.0 / which.bincount()[which]
 
 
 class LatentSet:
@@ -130,8 +144,15 @@ class LatentSet:
 
     def leave_out_empty(self, end):
         """Draws no more captions that end, with the token `end`, where they begin."""
-        # A picture with none but those keeps them.
-        self.told = [torch.where(bucket["tokens"][..., 1] == end, 1e-6, 1.0) for bucket in self.buckets]
+        self._tell([bucket["tokens"][..., 1] != end for bucket in self.buckets])
+
+    def leave_out_open(self, wanted):
+        """Draws no more captions that leave one of these facts open."""
+        self._tell([states(bucket["facts"], wanted) for bucket in self.buckets])
+
+    def _tell(self, wanted):
+        """Draws those captions alone for which this is true; a picture that has none keeps all."""
+        self.told = [torch.where(captions, 1.0, 1e-6) for captions in wanted]
 
     def draw(self, count):
         """A random batch of one aspect; every use picks one of the captions anew."""

@@ -76,6 +76,7 @@ def write_model(work, stage, preset, folder, notices, with_refiner):
         "name": NAME,
         "description": description(preset),
         "subjects": [list(thing.names) for thing in preset.things()],
+        "styles": [STYLES[style] for style in preset.styles] if preset.mix == "plain" else [],
         "license": licence(preset),
         "notices": "LICENSES.md",
         "sampler": "flow-euler",

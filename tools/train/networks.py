@@ -153,21 +153,26 @@ class Generator(torch.nn.Module):
     @torch.no_grad()
     def sample(self, token_ids, noise, steps, guidance):
         """Euler steps along falling times, from noise to clean latents."""
-        return self.walk(token_ids, noise, step_times(steps), guidance)
+        return self.walk(self.read_guided(token_ids, guidance), noise, step_times(steps), guidance)
 
     @torch.no_grad()
     def redraw(self, token_ids, latents, noise, strength, steps, guidance):
         """Clean latents from others that noise covers in part: those of the steps that begin at `strength` or below."""
         times = step_times(steps)
         times = times[times <= strength]
-        return self.walk(token_ids, torch.lerp(latents, noise, times[0].item()), times, guidance)
+        text = self.read_guided(token_ids, guidance)
+        return self.walk(text, torch.lerp(latents, noise, times[0].item()), times, guidance)
 
-    def walk(self, token_ids, latents, times, guidance):
-        """Euler steps from latents of the first of the times to those of the last."""
+    def read_guided(self, token_ids, guidance):
+        """States of the captions and, where guidance needs it, of as many empty ones behind them."""
         if guidance != 1:
             empty = self.token_ids([""]).expand(len(token_ids), -1)
             token_ids = torch.cat([token_ids, empty])
-        text, times = self.read(token_ids), times.to(self.device)
+        return self.read(token_ids)
+
+    def walk(self, text, latents, times, guidance):
+        """Euler steps from latents of the first of the times to those of the last."""
+        times = times.to(self.device)
         for now, after in zip(times[:-1], times[1:]):
             latents = latents + (after - now) * self.guided_velocity(latents, now, text, guidance)
         return latents

@@ -5,7 +5,7 @@ import time
 import torch
 
 from tools.train.common import Checkpoint, common_arguments, on_all_cores, set_up, worker_count
-from tools.train.dataset import LatentSet, evenly
+from tools.train.dataset import DRAWING, LatentSet, evenly
 from tools.train.networks import Generator
 from tools.train.presets import PRESETS
 
@@ -20,7 +20,7 @@ class PairSet:
     """Noises with what the teacher makes of them, and what the captions state; kept on disk and continued."""
 
     def __init__(self, path, wanted):
-        self.checkpoint = Checkpoint(path)
+        self.checkpoint = Checkpoint(path, path.parent / "teacher")
         self.pairs = self.checkpoint.load() or []
         self.wanted = wanted
 
@@ -50,6 +50,8 @@ class PairSet:
 
     def to(self, device):
         """Gathers the pairs by shape on the device, for drawing."""
+        if not self.pairs:
+            raise SystemExit(f"no pairs of this teacher in {self.checkpoint.path}: remove pairs.done and run the stage pairs")
         shapes = {}
         for pair in self.pairs:
             shapes.setdefault(pair["noise"].shape[2:], []).append(pair)
@@ -79,8 +81,11 @@ def main(words=None):
     sampling = json.loads((folder / "sampling.json").read_text())
     data = LatentSet(args.work / "latents.pt", device, seed)
     data.weigh([evenly(bucket["facts"]) for bucket in data.buckets])
-    # They serve guidance, which the student does without.
-    data.leave_out_empty(teacher.tokenizer.eos_token_id)
+    if preset.mix == "plain":
+        data.leave_out_open(DRAWING)
+    else:
+        # Empty ones serve guidance, which the student does without.
+        data.leave_out_empty(teacher.tokenizer.eos_token_id)
     pairs.fill(teacher, data, sampling, leave_at)
     if pairs.count() >= preset.pairs:
         (args.work / "pairs.done").touch()

@@ -121,7 +121,7 @@ PRESETS = {
         ),
         Preset(
             name="wide", codes=WIDE, styles=("3d", "flat", "cartoon"), mix="plain", aspects=SQUARE,
-            side=256, latent_channels=12, pictures=11_000, captions_each=8, vocabulary=4200, text_width=192, text_layers=3,
+            side=256, latent_channels=12, pictures=13_000, captions_each=8, vocabulary=4200, text_width=192, text_layers=3,
             teacher=None, batch=48, peak_rate=6e-4,
             ae_crop=256, ae_batch=4, pairs=4_096, sentences=12_000, student_parameters=None,
             minutes=dict(text_encoder=6, widen=80, few_step=10, refiner=3, quantize=3, upscaler=15),

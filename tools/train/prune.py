@@ -8,6 +8,7 @@ is the same on every machine, however busy.
 import copy
 import csv
 import json
+import math
 
 import torch
 import torch.nn.functional as F
@@ -120,8 +121,10 @@ def main(words=None):
     rows = [("", "nothing", teacher_loss, 1.0, parameters(teacher), "")]
     config, share, count = plain_config(teacher), 1.0, parameters(teacher)
     loss = teacher_loss
+    # What is not to be pruned may be measured all the same.
+    most = preset.student_parameters or math.inf
     round_number = 0
-    while share > OPERATION_SHARE or count > preset.student_parameters:
+    while share > OPERATION_SHARE or count > most:
         round_number += 1
         tried = []
         for name, smaller in removals(config).items():

@@ -9,9 +9,8 @@ import torch
 from torch.nn.utils import parametrize
 
 from tools.train.common import Loop, common_arguments, set_up
-from tools.train.few_step import STEPS, Trainee
+from tools.train.few_step import STEPS, Lessons, Trainee
 from tools.train.networks import Generator
-from tools.train.pairs import PairSet
 from tools.train.presets import PRESETS
 from tools.train.teacher import Preview
 
@@ -49,21 +48,18 @@ def round_linear_layers(text_encoder):
 def main(words=None):
     args = common_arguments(__doc__).parse_args(words)
     preset, device = PRESETS[args.preset], set_up(args.seed)
-    student = Generator.saved(args.work / "few_step", device)
+    before = args.work / "few_step"
+    student = Generator.saved(before, device)
     round_linear_layers(student.text_encoder)
     layers = quantized_layers(student.unet)
     for layer in layers:
         parametrize.register_parametrization(layer, "weight", Rounding())
     loop = Loop(args, "quantize", Trainee(student), device, ["loss"], PEAK_RATE_SHARE * preset.peak_rate,
-                decay_share=0.9, warmup=20)
+                decay_share=0.9, warmup=20, made_from=before)
     torch.manual_seed(args.seed + loop.step)
-    pairs = PairSet(args.work / "pairs.pt", preset.pairs).to(device)
+    lessons = Lessons(args, preset, device, args.seed + loop.step)
     preview = Preview(args, preset, "quantize", device)
-
-    def draw(workers):
-        return [pairs.draw(preset.batch // workers) for _ in range(workers)]
-
-    loop.run(draw, Trainee.losses, lambda: preview.draw(student, loop.step, STEPS, 1))
+    loop.run(lessons.draw, Trainee.losses, lambda: preview.draw(student, loop.step, STEPS, 1))
     for layer in layers:
         parametrize.remove_parametrizations(layer, "weight", leave_parametrized=True)
     student.save(args.work / "quantize", steps=STEPS, guidance=1, trained_steps=loop.step)

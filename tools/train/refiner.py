@@ -1,13 +1,14 @@
 """Trains the latent refiner on what the few-step student really gets wrong.
 
-The student draws in few steps from a noise for which the teacher's many-step picture is known (the pairs of
-`few_step.py`, of which some are kept aside for judging). The refiner learns to turn the student's latent into the
-teacher's. Where there is no few-step student, the model draws training pictures again, and the refiner learns to turn them
-back. Half of the loss is taken on the decoded picture, with its edges, so that it also learns to counter what the
-decoder makes of small latent errors.
+The student, with rounded weights, draws in few steps from a noise for which the teacher's many-step picture is known (the
+pairs of `few_step.py`, of which some are kept aside for judging), and the refiner learns to turn the student's latent into the
+teacher's. Where pictures are plain, a complete caption leaves hardly open what they show: there the refiner learns to turn
+what the student draws of such captions into the training pictures. Half of the loss is taken on the decoded picture, with its
+edges, so that it also learns to counter what the decoder makes of small latent errors.
 """
 import json
 import math
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -17,7 +18,7 @@ from torch import nn
 
 from tools.train.autoencoder import gradient_loss, psnr
 from tools.train.common import Loop, common_arguments, in_parts, set_up
-from tools.train.dataset import LatentSet
+from tools.train.dataset import COMPLETE, DRAWING, FACTS, LatentSet, evenly
 from tools.train.few_step import STEPS
 from tools.train.networks import Codec, Generator
 from tools.train.pairs import PairSet
@@ -35,9 +36,8 @@ DECODED = 4
 PICTURE_WEIGHT = 1.0
 KEPT_ASIDE = 10
 SAMPLE_BATCH = {"cpu": 16, "cuda": 256}
-# Of a model that is not taught few steps: where its steps stand that redraw a picture without moving it.
-REDRAWN_FROM = (0.5, 0.75)
-REDRAWN = 1_024
+# How many plain pictures are drawn for it.
+PLAIN = 1_536
 
 
 def sigma_features(sigma, width):
@@ -118,50 +118,50 @@ def load_refiner(folder):
     return refiner.eval(), config["sigma"]
 
 
-def sampled(student, pairs):
-    """What the student draws from the noises of the pairs, beside what the teacher drew: a dict for each shape."""
-    def work(tokens, noise):
-        return student.sample(tokens.long(), noise.float(), STEPS, 1)
+def sampled(student, tokens, noise):
+    """What the student draws from noises."""
+    work = partial(student.sample, steps=STEPS, guidance=1)
+    return in_parts(work, SAMPLE_BATCH[student.device.type], student.device, tokens.long(), noise.float())
 
-    rows = SAMPLE_BATCH[student.device.type]
+
+def beside_teacher(student, pairs):
+    """What the student draws from the noises of the pairs, beside what the teacher drew: a dict for each shape."""
     return [
-        dict(made=in_parts(work, rows, student.device, bucket["tokens"], bucket["noise"]), wanted=bucket["latents"].float())
+        dict(made=sampled(student, bucket["tokens"], bucket["noise"]), wanted=bucket["latents"].float(),
+             aside=torch.arange(len(bucket["tokens"]), device=student.device) % KEPT_ASIDE == 0)
         for bucket in pairs.buckets
     ]
 
 
-def redrawn(model, data, sampling, count):
-    """What the model makes of training pictures that it draws again from part of the way on, beside the pictures' own latents.
-
-    Begun there, its pictures stay where they were, and yet have the faults that sampling leaves.
-    """
-    def work(tokens, latents, noise):
-        strength = REDRAWN_FROM[torch.randint(len(REDRAWN_FROM), ()).item()]
-        return model.redraw(tokens, latents, noise, strength, sampling["steps"], sampling["guidance"])
-
+def beside_pictures(student, data, count):
+    """What the student draws of complete captions, beside the pictures that they are of; drawings are kept aside whole."""
+    data.weigh([evenly(bucket["facts"]) for bucket in data.buckets])
+    data.leave_out_open(COMPLETE)
     drawn = data.draw(count)
-    noise, rows = torch.randn_like(drawn.latents), SAMPLE_BATCH[model.device.type]
-    made = in_parts(work, rows, model.device, drawn.tokens, drawn.latents, noise)
-    return [dict(made=made, wanted=drawn.latents)]
+    thing, style = (drawn.facts[:, FACTS.index(fact)] for fact in DRAWING)
+    return [dict(made=sampled(student, drawn.tokens, torch.randn_like(drawn.latents)), wanted=drawn.latents,
+                 aside=(thing + style) % KEPT_ASIDE == 0)]
 
 
 class Examples:
-    """Latents as sampling leaves them beside those wanted; every tenth is kept aside."""
+    """Latents as sampling leaves them beside those wanted; about every tenth is kept aside."""
 
     def __init__(self, buckets):
         self.buckets = buckets
-        self.sizes = torch.tensor([float(len(bucket["made"])) for bucket in buckets])
+        self.rows = [torch.where(~bucket["aside"])[0] for bucket in buckets]
+        self.sizes = torch.tensor([float(len(rows)) for rows in self.rows])
 
     def draw(self, count):
         """Random ones of one shape to train on."""
-        bucket = self.buckets[torch.multinomial(self.sizes, 1).item()]
-        rows = torch.randint(len(bucket["made"]), (count,), device=bucket["made"].device)
-        rows = torch.where(rows % KEPT_ASIDE == 0, (rows + 1) % len(bucket["made"]), rows)
+        number = torch.multinomial(self.sizes, 1).item()
+        bucket, rows = self.buckets[number], self.rows[number]
+        rows = rows[torch.randint(len(rows), (count,), device=rows.device)]
         return bucket["made"][rows], bucket["wanted"][rows]
 
     def kept_aside(self, limit=64):
         """Pairs that are never trained on."""
-        return self.buckets[0]["made"][::KEPT_ASIDE][:limit], self.buckets[0]["wanted"][::KEPT_ASIDE][:limit]
+        bucket = self.buckets[0]
+        return bucket["made"][bucket["aside"]][:limit], bucket["wanted"][bucket["aside"]][:limit]
 
 
 def refine(refiner, latents):
@@ -191,12 +191,10 @@ def judge(refiner, examples, codec):
 
 def latents_of(args, preset, device):
     """What this preset's model leaves, beside what is wanted."""
-    folder = args.work / "few_step"
-    student = Generator.saved(folder, device).requires_grad_(False)
-    if not preset.goes_on_from:
-        return sampled(student, PairSet(args.work / "pairs.pt", preset.pairs).to(device))
-    sampling = json.loads((folder / "sampling.json").read_text())
-    return redrawn(student, LatentSet(args.work / "latents.pt", device, args.seed), sampling, REDRAWN)
+    student = Generator.saved(args.work / "quantize", device).requires_grad_(False)
+    if preset.mix == "plain":
+        return beside_pictures(student, LatentSet(args.work / "latents.pt", device, args.seed), PLAIN)
+    return beside_teacher(student, PairSet(args.work / "pairs.pt", preset.pairs).to(device))
 
 
 def main(words=None):
@@ -204,7 +202,8 @@ def main(words=None):
     preset, device = PRESETS[args.preset], set_up(args.seed)
     codec, examples = Codec(args.work / "vae", device), Examples(latents_of(args, preset, device))
     refiner = LatentRefiner(preset.latent_channels).to(device)
-    loop = Loop(args, "refiner", refiner, device, ["after", "before", "picture"], PEAK_RATE, warmup=50, ema_decay=0.99)
+    loop = Loop(args, "refiner", refiner, device, ["after", "before", "picture"], PEAK_RATE, warmup=50, ema_decay=0.99,
+                made_from=args.work / "quantize")
     torch.manual_seed(args.seed + loop.step)
 
     def draw(workers):

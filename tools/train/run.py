@@ -29,8 +29,8 @@ class Stage:
 
 DRAWING_IN_FEW_STEPS = (
     Stage("few_step", "few_step/sampling.json"),
-    Stage("refiner", "refiner/config.json"),
     Stage("quantize", "quantize/sampling.json"),
+    Stage("refiner", "refiner/config.json"),
 )
 PRUNING = (
     Stage("prune", "student_config.json", timed=False),

@@ -25,9 +25,15 @@ STEPS, GUIDANCE = 30, 1.8
 PREVIEW_STEPS = 8
 
 
+def spread_normal(count, device):
+    """Normal numbers of which each falls into another of equally likely intervals, so that batches differ less."""
+    places = (torch.arange(count, device=device) + torch.rand(count, device=device)) / count
+    return torch.special.ndtri(places.clamp(1e-6, 1 - 1e-6))
+
+
 def draw_times(count, device, shift=0.0, uniform_share=UNIFORM_TIME_SHARE):
     """Logit-normal times, moved towards noise by a positive shift, with a uniform share."""
-    times = torch.sigmoid(torch.randn(count, device=device) + shift)
+    times = torch.sigmoid(spread_normal(count, device) + shift)
     uniform = torch.rand(count, device=device) < uniform_share
     return torch.where(uniform, torch.rand(count, device=device), times)
 
@@ -101,17 +107,17 @@ def start(trainee, work, earlier=None):
         {name.removeprefix("teacher."): v for name, v in trained.items() if name.startswith("teacher.")})
 
 
-def learn(args, preset, trainee, stage, steps, guidance, decay_share=0.6, weigh=None):
+def learn(args, preset, trainee, stage, steps, guidance, decay_share=0.6, select=None):
     """Trains everything and saves it as the teacher, to be sampled in so many steps with this guidance.
 
-    `weigh` tells from what their captions state [n, captions, facts] how often pictures come up [n].
+    `select(generator, data)` is called at first and at checkpoints to tell the data what to draw.
     """
     generator, device = trainee.generator, trainee.generator.device
     loop = Loop(args, stage, trainee, device, ["flow", "naming", "meaning"], preset.peak_rate, decay_share)
     torch.manual_seed(args.seed + loop.step)
     data = LatentSet(args.work / "latents.pt", device, args.seed + loop.step)
-    if weigh:
-        data.weigh([weigh(bucket["facts"]) for bucket in data.buckets])
+    if select:
+        select(generator, data)
     sentences = Sentences(args.work / "sentences.pt", device, args.seed + loop.step)
     preview = Preview(args, preset, stage, device)
     generator.compile()
@@ -120,7 +126,12 @@ def learn(args, preset, trainee, stage, steps, guidance, decay_share=0.6, weigh=
         share = preset.batch // workers
         return [(data.draw(share), sentences.draw(share // 4)) for _ in range(workers)]
 
-    loop.run(draw, Trainee.losses, lambda: preview.draw(generator, loop.step, min(steps, PREVIEW_STEPS), guidance))
+    def look():
+        preview.draw(generator, loop.step, min(steps, PREVIEW_STEPS), guidance)
+        if select and not loop.leaves():
+            select(generator, data)
+
+    loop.run(draw, Trainee.losses, look)
     generator.save(args.work / "teacher", steps=steps, guidance=guidance, trained_steps=loop.step)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from tools.train.dataset import FACTS, NOT_STATED, LatentSet, evenly, give_unit_spread, keep_spread
+from tools.train.dataset import COMPLETE, FACTS, NOT_STATED, LatentSet, evenly, give_unit_spread, keep_spread
 
 END = 9
 
@@ -53,6 +53,17 @@ class Drawing(unittest.TestCase):
             data.weigh([torch.tensor([1.0, 1.0, 0.0])])
             data.leave_out_empty(END)
             self.assertEqual({tuple(row) for row in data.draw(99).tokens.tolist()}, {(8, 1, END), (8, 2, END), (8, 3, 4)})
+
+    def test_captions_that_leave_something_open_can_be_left_out(self):
+        facts = torch.full((2, 3, len(FACTS)), NOT_STATED)
+        facts[0, 1, :3], facts[0, 2, :2] = 4, 4
+        bucket = dict(latents=torch.zeros(2, 1, 1, 1), tokens=torch.arange(6).view(2, 3, 1), facts=facts)
+        with tempfile.TemporaryDirectory() as folder:
+            torch.save([bucket], f"{folder}/latents.pt")
+            data = LatentSet(f"{folder}/latents.pt", torch.device("cpu"), 0)
+            data.leave_out_open(COMPLETE)
+            # The second picture has none that is complete, and keeps all.
+            self.assertEqual(set(data.draw(99).tokens.flatten().tolist()), {1, 3, 4, 5})
 
     def test_weights_do_not_change_how_often_a_shape_comes_up(self):
         def bucket(count, width):

@@ -1,4 +1,4 @@
-"""Checks how a finished model gets more words, and is shown new things more often."""
+"""Checks how a finished model gets more words, and is shown more often what it draws badly."""
 import tempfile
 import unittest
 from collections import Counter
@@ -6,12 +6,12 @@ from collections import Counter
 import torch
 from transformers import CLIPTextConfig, CLIPTextModel
 
-from tools.train.dataset import FACTS, NOT_STATED, fact_classes
+from tools.train.dataset import FACTS, NOT_STATED
 from tools.train.networks import vocabulary_config
 from tools.train.presets import PRESETS
 from tools.train.text_encoder import with_more_words
 from tools.train.tokenizer import grow, more_merges, save, train
-from tools.train.widen import FAVOUR, favour
+from tools.train.widen import LEAST, MOST, examples, favour_badly_drawn
 
 KNOWN = ["a fox on a teal background", "a dog on a red background", "a fox, cartoon"] * 20
 NEW = ["a violin on a zebra", "a zebra on a teal violin"] * 20
@@ -71,14 +71,47 @@ class Encoder(unittest.TestCase):
         torch.testing.assert_close(rows[ids[2]], (rows[ids[0]] + rows[ids[1]]) / 2)
 
 
+class DrawsZeros:
+    """A generator whose latents are zero whatever is asked for."""
+
+    def read(self, tokens):
+        return tokens
+
+    def velocity(self, noise, times, text):
+        return noise
+
+
+class Pictures:
+    """One bucket of pictures, and how often they are to come up."""
+
+    def __init__(self, bucket):
+        self.buckets, self.device = [bucket], torch.device("cpu")
+
+    def weigh(self, weights):
+        self.weights = weights
+
+
 class Wide(unittest.TestCase):
-    def test_pictures_of_new_things_come_up_more_often(self):
-        preset, classes = PRESETS["wide"], fact_classes()["thing"]
-        known, new = preset.known[0], next(t.code for t in preset.things() if t.code not in preset.known)
-        facts = torch.full((2, 3, len(FACTS)), NOT_STATED)
-        for row, code in enumerate((known, new)):
-            facts[row, 1, FACTS.index("thing")] = classes[code]
-        self.assertEqual(favour(facts, preset.known).tolist(), [1.0, FAVOUR])
+    def test_drawings_that_are_further_off_come_up_more_often(self):
+        # Two pictures of the first drawing and one of the second, of a model that draws nothing but zeros.
+        facts = torch.full((3, 1, len(FACTS)), NOT_STATED)
+        facts[:, 0, FACTS.index("thing")] = torch.tensor([4, 4, 7])
+        latents = torch.tensor([0.0, 0.0, 1.0]).view(3, 1, 1, 1).expand(3, 2, 4, 4)
+        data = Pictures(dict(facts=facts, latents=latents, tokens=torch.zeros(3, 1, 5)))
+        favour_badly_drawn(DrawsZeros(), data)
+        torch.testing.assert_close(data.weights, [torch.tensor([LEAST / 2, LEAST / 2, MOST])])
+
+    def test_drawings_are_judged_by_captions_that_leave_nothing_open(self):
+        # The first drawing has two pictures, of which one has a complete caption; the second has one picture, and none.
+        facts = torch.full((3, 2, len(FACTS)), NOT_STATED)
+        facts[:, 0, :2] = torch.tensor([[4, 1], [4, 1], [7, 1]])
+        facts[1, 1, :3] = torch.tensor([4, 1, 2])
+        tokens = torch.arange(6).view(3, 2, 1)
+        latents = torch.arange(3).view(3, 1, 1, 1)
+        for _ in range(9):
+            chosen, pictures = examples(dict(facts=facts, latents=latents, tokens=tokens))
+            self.assertEqual(chosen.flatten().tolist(), [3, 4])
+            self.assertEqual(pictures.flatten().tolist(), [1, 2])
 
     def test_goes_on_with_everything_that_the_model_before_knows(self):
         preset = PRESETS["wide"]
