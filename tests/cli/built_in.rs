@@ -145,6 +145,53 @@ fn the_built_in_model_draws_several_things_on_one_ground() {
 }
 
 #[test]
+fn a_prompt_without_a_style_is_drawn_in_the_first() {
+    let place = Place::new();
+    let draw = |prompt: &str| {
+        let args = [
+            "generate", prompt, "--seed", "1", "--steps", "1", "-o", "a.png",
+        ];
+        let drawn = place.run(&args).succeeded();
+        (place.image("a.png"), drawn)
+    };
+    let (plain, drawn) = draw("a fox, on a teal background");
+    assert!(!drawn.says("warning"), "{drawn:?}");
+    assert_eq!(plain, draw("a fox, 3d render, on a teal background").0);
+    assert_ne!(plain, draw("a fox, cartoon, on a teal background").0);
+    for (prompt, told) in [
+        ("a fox eating cake", "drawn as `a fox, 3d render`"),
+        (
+            "a fox and a cat, cartoon, who play chess together",
+            "drawn without `who play chess together`",
+        ),
+    ] {
+        let (_, drawn) = draw(prompt);
+        assert!(drawn.says(told), "{drawn:?}");
+    }
+}
+
+#[test]
+fn a_campaign_tells_what_its_prompts_come_to() {
+    let place = Place::new();
+    let campaign = r#"name = "sale"
+output = "{{ what }}.png"
+prompt = "a {{ what }}"
+rows = "rows.csv"
+
+[[format]]
+name = "card"
+size = "512x512"
+"#;
+    place.write("campaign.toml", campaign);
+    place.write("rows.csv", "what\nfox\nfox that eats cake\n");
+    let args = ["batch", "campaign.toml", "--out", "out", "--dry-run"];
+    let planned = place.run(&args).succeeded();
+    for told in ["1 of 2 prompts", "drawn as `a fox, 3d render`"] {
+        assert!(planned.says(told), "{planned:?}");
+    }
+}
+
+#[test]
 fn the_upscaler_is_timed_where_there_is_something_to_enlarge() {
     let place = Place::new();
     let bench = |more: &[&str]| {
@@ -167,6 +214,7 @@ fn the_built_in_model_describes_itself() {
     for part in [
         "plantain",
         "licence: ",
+        "styles: 3d render, flat illustration, cartoon",
         "text_encoder",
         "unet",
         "refiner",

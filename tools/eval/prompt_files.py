@@ -33,6 +33,7 @@ class Preset:
 
 PRESETS = {
     "warm": Preset("warm", ("seen", "triple"), per_set=72, real=300),
+    "wide": Preset("wide", ("seen", "triple"), per_set=150, real=300),
     "cpu": Preset("cpu", ("seen", "style", "colour"), per_set=72, real=300),
     "full": Preset("all", ALL_SETS, per_set=200, real=2000),
 }
