@@ -135,6 +135,8 @@ mod tests {
             ),
             ("Slices of pizza for everyone!", "a slice of pizza"),
             ("fox and unicycle", "a fox"),
+            ("a fox that eats an apple", "a fox"),
+            ("a robot who likes rocket", "a robot"),
             ("an orange cat sleeping", "a cat"),
             ("people watch a rocket launch, no clutter", "a rocket"),
             (

@@ -20,8 +20,9 @@ const NUMBERS: [(&str, usize); 8] = [
     ("nine", 9),
 ];
 /// Words of which none describes a thing.
-const NO_DESCRIPTIONS: [&str; 14] = [
+const NO_DESCRIPTIONS: [&str; 17] = [
     "a", "an", "the", "and", "or", "of", "with", "in", "on", "at", "by", "for", "from", "to",
+    "that", "which", "who",
 ];
 const NO_DESCRIPTION_ENDS: &str = "ing";
 
