@@ -37,8 +37,7 @@ class OwnWay(unittest.TestCase):
 
     def test_goes_through_the_times_and_learns_at_the_last(self):
         generator, drawn = LeadsBeside(0.1), Batch(WANTED, torch.zeros(3, 5, dtype=torch.long), None)
-        ways = {0.75: [1.0, 0.75], 1.0: [1.0], 0.25: [1.0, 0.75, 0.5, 0.25]}
-        for way in ways.values():
+        for way in ([1.0], [1.0, 0.75], [1.0, 0.75, 0.5, 0.25]):
             generator.asked.clear()
             own_way_loss(generator, drawn, torch.tensor(way))
             noise = generator.asked[0][0]

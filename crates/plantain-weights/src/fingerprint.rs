@@ -30,6 +30,7 @@ impl Model {
             hash.update(bytes);
         };
         add(&serde_json::to_vec(&decisive).unwrap_or_default());
+        // What prompts are read by; other models keep the name that they had before this was added.
         if manifest.plain_ground || !(manifest.subjects.is_empty() && manifest.styles.is_empty()) {
             let read = (&manifest.subjects, &manifest.styles, manifest.plain_ground);
             add(&serde_json::to_vec(&read).unwrap_or_default());

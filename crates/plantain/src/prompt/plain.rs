@@ -2,17 +2,12 @@
 
 use plantain_weights::Manifest;
 
-use super::reader::{
-    ARTICLES, Reader, SHORT, is_description, is_read, number, text_of, with_article, words_of,
-};
+use super::reader::{ARTICLES, Reader, SHORT, is_description, number, read, text_of, with_article};
 
 /// What `prompt` asks for as a model takes it that was taught single things on plain grounds and no words for what they do: its first
 /// subject, with the ground and what short parts between commas say of it. `None` where it says no more than that, or names no subject.
 pub(crate) fn plainly(prompt: &str, manifest: &Manifest) -> Option<String> {
-    if !is_read(prompt, manifest) {
-        return None;
-    }
-    let words = words_of(prompt);
+    let words = read(prompt, manifest)?;
     Reader::new(&words, manifest).plain()
 }
 

@@ -51,11 +51,12 @@ const COLOURS: [&str; 19] = [
     "red", "orange", "yellow", "green", "teal", "blue", "navy", "purple", "pink", "white", "grey",
     "gray", "black", "brown", "cyan", "lime", "gold", "beige", "magenta",
 ];
-/// The last word of a style, as in "in cartoon style".
-const STYLE: &str = "style";
+/// What may stand before a colour, and for one.
 const SHADES: [&str; 10] = [
     "light", "dark", "bright", "pale", "deep", "pure", "plain", "solid", "soft", "pastel",
 ];
+/// The last word of a style, as in "in cartoon style".
+const STYLE: &str = "style";
 /// Words with which something is left out.
 const NEGATIONS: [&str; 3] = ["no", "not", "without"];
 
@@ -173,16 +174,18 @@ fn told_around(words: &[String]) -> Option<usize> {
     begins_ground(first).then(|| whole.map(|last| last + 2).or_else(colour))?
 }
 
-/// Whether there is something to be read out of a prompt for this model.
-pub(super) fn is_read(prompt: &str, manifest: &Manifest) -> bool {
+/// The words of a prompt, where there is something to be read out of them for this model.
+pub(super) fn read<'a>(prompt: &'a str, manifest: &Manifest) -> Option<Vec<&'a str>> {
     // Weights of parts would be torn apart.
     let weighted = prompt.contains(['(', ')', '[', ']']);
-    let long = words_of(prompt).len() > READ;
-    manifest.plain_ground && !manifest.subjects.is_empty() && !weighted && !long
+    if weighted || !manifest.plain_ground || manifest.subjects.is_empty() {
+        return None;
+    }
+    Some(words_of(prompt)).filter(|words| words.len() <= READ)
 }
 
 /// The words of a prompt, and a comma for whatever separates its parts.
-pub(super) fn words_of(prompt: &str) -> Vec<&str> {
+fn words_of(prompt: &str) -> Vec<&str> {
     let prompt = prompt.trim_end_matches(['.', '!', '?', ' ']);
     let parts = prompt.split_inclusive([',', ';']);
     let words = parts.flat_map(|part| {

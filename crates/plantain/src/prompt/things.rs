@@ -7,9 +7,7 @@ use std::ops::Range;
 
 use plantain_weights::Manifest;
 
-use super::reader::{
-    ARTICLES, MOST, Reader, is_read, number, tells_ground, text_of, with_article, words_of,
-};
+use super::reader::{ARTICLES, MOST, Reader, number, read, tells_ground, text_of, with_article};
 use super::style_for;
 
 /// What stands between two things; of phrases that begin alike the longer comes first.
@@ -63,10 +61,7 @@ impl Things {
     /// The things that `prompt` asks for, where it is for a model that draws single things on plain grounds, and lists at least two
     /// of its subjects, or a number of one.
     pub(crate) fn listed(prompt: &str, manifest: &Manifest) -> Option<Self> {
-        if !is_read(prompt, manifest) {
-            return None;
-        }
-        let words = words_of(prompt);
+        let words = read(prompt, manifest)?;
         let reader = Reader::new(&words, manifest);
         reader.list()?.arranged(&reader)
     }
