@@ -115,6 +115,8 @@ def cases():
         flow = {"num_train_timesteps": 1000, "prediction_type": "flow_prediction", "shift": shift}
         yield "flow-euler", f"shift-{shift}", flow, every, {}
         yield "flow-euler", f"even-shift-{shift}", {**flow, "flow_spacing": "even"}, every, {}
+    noised_anew = {**flow, "shift": 0.5, "flow_spacing": "even", "stochastic_sampling": True}
+    yield "flow-euler", "stochastic-even-shift-0.5", noised_anew, every, {}
 
 
 def network(sample, timestep):

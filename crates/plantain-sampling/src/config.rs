@@ -189,6 +189,8 @@ pub struct ScheduleConfig {
     /// `flow-euler`: where the steps begin. A key of ours, which diffusers passes over: there the
     /// pipeline and not the scheduler decides.
     pub flow_spacing: FlowSpacing,
+    /// `flow-euler`: whether a step goes all the way to the predicted sample and back to the next sigma with new noise.
+    pub stochastic_sampling: bool,
     /// Keys that are only accepted with values that change nothing.
     #[serde(flatten)]
     pub refused: RefusedOptions,
@@ -217,6 +219,7 @@ impl Default for ScheduleConfig {
             euler_at_final: false,
             shift: 1.0,
             flow_spacing: FlowSpacing::default(),
+            stochastic_sampling: false,
             refused: RefusedOptions::default(),
         }
     }
@@ -331,9 +334,6 @@ pub struct RefusedOptions {
     /// Sigmas counted upwards: `false`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub invert_sigmas: Option<bool>,
-    /// Stochastic flow sampling: `false`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub stochastic_sampling: Option<bool>,
     /// Last sigma of a stretched flow schedule: `null` or 0.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shift_terminal: Option<f64>,
@@ -370,7 +370,6 @@ impl RefusedOptions {
         off("use_dynamic_shifting", self.use_dynamic_shifting)?;
         off("thresholding", self.thresholding)?;
         off("invert_sigmas", self.invert_sigmas)?;
-        off("stochastic_sampling", self.stochastic_sampling)?;
         accept("shift_terminal", self.shift_terminal.as_ref(), |&v| {
             v == 0.0
         })?;

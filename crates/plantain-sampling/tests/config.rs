@@ -114,7 +114,6 @@ fn refuses_options_that_would_change_the_mathematics() {
         r#"{"use_dynamic_shifting": true}"#,
         r#"{"thresholding": true}"#,
         r#"{"invert_sigmas": true}"#,
-        r#"{"stochastic_sampling": true}"#,
         r#"{"shift_terminal": 0.1}"#,
         r#"{"lambda_min_clipped": -5.1}"#,
         r#"{"solver_order": 3}"#,

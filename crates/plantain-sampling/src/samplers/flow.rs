@@ -3,7 +3,8 @@
 use crate::plan::{DataPrediction, Plan, StepPlan, Update};
 use crate::{FlowSpacing, ScheduleConfig};
 
-/// Every step follows the predicted flow `dx/dsigma = e - x_0` to the next sigma.
+/// Every step follows the predicted flow `dx/dsigma = e - x_0` to the next sigma; with `stochastic_sampling` it
+/// goes to the predicted `x_0`, which new noise then covers up to the next sigma.
 ///
 /// The sigmas fall evenly from 1 as [`FlowSpacing`] says, are shifted towards
 /// noise by `shift` and end with 0; the timestep given to the network is
@@ -25,9 +26,13 @@ pub(crate) fn plan(config: &ScheduleConfig, steps: usize) -> Plan {
         FlowSpacing::Even => shifted_f32(sigma as f32, config.shift as f32),
     });
     let sigmas: Vec<f32> = visited.chain([0.0]).collect();
-    let plans = sigmas
-        .windows(2)
-        .map(|pair| step_plan(f64::from(pair[0]), f64::from(pair[1])));
+    let plans = sigmas.windows(2).map(|pair| {
+        step_plan(
+            f64::from(pair[0]),
+            f64::from(pair[1]),
+            config.stochastic_sampling,
+        )
+    });
     Plan {
         steps: plans.collect(),
         timesteps: sigmas[..steps]
@@ -55,17 +60,27 @@ fn shifted_f32(sigma: f32, shift: f32) -> f32 {
     shift * sigma / (1.0 + (shift - 1.0) * sigma)
 }
 
-fn step_plan(sigma: f64, next: f64) -> StepPlan {
+fn step_plan(sigma: f64, next: f64, stochastic: bool) -> StepPlan {
+    let along_the_flow = Update {
+        sample: 1.0,
+        output: next - sigma,
+        ..Update::default()
+    };
+    let noised_anew = Update {
+        data: 1.0 - next,
+        noise: next,
+        ..Update::default()
+    };
     StepPlan {
         data: DataPrediction {
             sample: 1.0,
             output: -sigma,
             clip: None,
         },
-        next: Update {
-            sample: 1.0,
-            output: next - sigma,
-            ..Update::default()
+        next: if stochastic {
+            noised_anew
+        } else {
+            along_the_flow
         },
     }
 }
