@@ -184,12 +184,13 @@ pub struct ScheduleConfig {
     pub lower_order_final: bool,
     /// `dpmpp-2m`: whether the last step is first-order in any case.
     pub euler_at_final: bool,
-    /// `flow-euler`: shift of the sigmas towards noise (arXiv:2403.03206, eq. 23).
+    /// `flow-euler`: shift of the sigmas towards noise, below 1 towards the sample (arXiv:2403.03206, eq. 23).
     pub shift: f64,
     /// `flow-euler`: where the steps begin. A key of ours, which diffusers passes over: there the
     /// pipeline and not the scheduler decides.
     pub flow_spacing: FlowSpacing,
     /// `flow-euler`: whether a step goes all the way to the predicted sample and back to the next sigma with new noise.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub stochastic_sampling: bool,
     /// Keys that are only accepted with values that change nothing.
     #[serde(flatten)]

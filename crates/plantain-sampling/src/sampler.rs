@@ -82,7 +82,9 @@ impl SamplerKind {
             Self::EulerA => "ancestral Euler; Turbo models in 1 to 4 steps; adds noise",
             Self::Ddim => "deterministic DDIM, 20 steps and more; zero terminal SNR",
             Self::Dpmpp2m => "DPM-Solver++ 2M, second-order multistep, about 20 steps",
-            Self::FlowEuler => "Euler for flow-matching models",
+            Self::FlowEuler => {
+                "Euler for flow-matching models; adds noise where their schedule says so"
+            }
         }
     }
 

@@ -146,6 +146,14 @@ fn noise_is_drawn_for_every_step_but_the_last_of_stochastic_samplers() {
             "{kind}"
         );
     }
+    let anew = ScheduleConfig {
+        class_name: Some("FlowMatchEulerDiscreteScheduler".into()),
+        stochastic_sampling: true,
+        ..ScheduleConfig::default()
+    };
+    let anew = Sampler::new(SamplerKind::FlowEuler, &anew, 4, SamplerOptions::default()).unwrap();
+    let adds: Vec<_> = (0..4).map(|step| anew.adds_noise(step)).collect();
+    assert_eq!(adds, [true, true, true, false]);
     let options = SamplerOptions { gamma: 0.0 };
     let deterministic = Sampler::new(SamplerKind::Tcd, &ScheduleConfig::default(), 4, options);
     assert!(!deterministic.unwrap().is_stochastic());

@@ -6,8 +6,8 @@ use crate::{FlowSpacing, ScheduleConfig};
 /// Every step follows the predicted flow `dx/dsigma = e - x_0` to the next sigma; with `stochastic_sampling` it
 /// goes to the predicted `x_0`, which new noise then covers up to the next sigma.
 ///
-/// The sigmas fall evenly from 1 as [`FlowSpacing`] says, are shifted towards
-/// noise by `shift` and end with 0; the timestep given to the network is
+/// The sigmas fall evenly from 1 as [`FlowSpacing`] says, are shifted by
+/// `shift` and end with 0; the timestep given to the network is
 /// `sigma num_train_timesteps`.
 ///
 /// Source: Esser et al., arXiv:2403.03206, section 3.1 and eq. 23; diffusers
