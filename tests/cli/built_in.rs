@@ -158,8 +158,13 @@ fn a_prompt_without_a_style_is_drawn_in_the_first() {
     assert!(!drawn.says("warning"), "{drawn:?}");
     assert_eq!(plain, draw("a fox, 3d render, on a teal background").0);
     assert_ne!(plain, draw("a fox, cartoon, on a teal background").0);
+    let white = draw("a fox, 3d render, on a white background").0;
+    assert_eq!(draw("a fox").0, white);
     for (prompt, told) in [
-        ("a fox eating cake", "drawn as `a fox, 3d render`"),
+        (
+            "a fox eating cake",
+            "drawn as `a fox, 3d render, on a white background`",
+        ),
         (
             "a fox and a cat, cartoon, who play chess together",
             "drawn without `who play chess together`",
@@ -186,7 +191,10 @@ size = "512x512"
     place.write("rows.csv", "what\nfox\nfox that eats cake\n");
     let args = ["batch", "campaign.toml", "--out", "out", "--dry-run"];
     let planned = place.run(&args).succeeded();
-    for told in ["1 of 2 prompts", "drawn as `a fox, 3d render`"] {
+    for told in [
+        "1 of 2 prompts",
+        "drawn as `a fox, 3d render, on a white background`",
+    ] {
         assert!(planned.says(told), "{planned:?}");
     }
 }

@@ -5,6 +5,9 @@ use sha2::{Digest, Sha256};
 use crate::package::Model;
 use crate::sha256::hexadecimal;
 
+/// Changes when prompts for models that know a few things are read in another way than by an earlier version.
+const READING: u32 = 2;
+
 impl Model {
     /// A SHA-256 of the manifest, the tokenizer and all numbers, in hexadecimal; equal for models that draw the same
     /// pictures because they are the same. Where the model came from is left out.
@@ -32,7 +35,12 @@ impl Model {
         add(&serde_json::to_vec(&decisive).unwrap_or_default());
         // What prompts are read by; other models keep the name that they had before this was added.
         if manifest.plain_ground || !(manifest.subjects.is_empty() && manifest.styles.is_empty()) {
-            let read = (&manifest.subjects, &manifest.styles, manifest.plain_ground);
+            let read = (
+                READING,
+                &manifest.subjects,
+                &manifest.styles,
+                manifest.plain_ground,
+            );
             add(&serde_json::to_vec(&read).unwrap_or_default());
         }
         add(self.tokenizer_json().unwrap_or_default().as_bytes());

@@ -9,7 +9,7 @@ use plantain_weights::Manifest;
 use crate::aspect::Aspect;
 use crate::error::RequestError;
 use crate::layout::Layout;
-use crate::prompt::{Things, plainly, style_for, with_style};
+use crate::prompt::{Things, plainly, style_for, with_ground, with_style};
 use crate::size::check_size;
 
 /// Strength of a run that starts from a picture, where none is given.
@@ -31,7 +31,7 @@ pub struct Request {
     /// dog above a cat"; with an article or a number each) makes it draw each by itself, beside or above the others, if there is room:
     /// each takes the latent that the model was trained for. Of other prompts that say more than such a model was taught, its first
     /// subject is drawn, with style and ground; [`Self::warnings`] tell. Where it names no style, a model of a few styles draws in its
-    /// first.
+    /// first, and where it names no ground, on white.
     pub prompt: String,
     /// What it should not show; only matters with a guidance scale above 1.
     pub negative_prompt: String,
@@ -350,7 +350,7 @@ impl Request {
     ///
     /// let model = plantain::default_model()?;
     /// let request = Request::new("a cat wearing a crown, cartoon");
-    /// assert_eq!(request.reduced_prompt(model.manifest()).as_deref(), Some("a cat, cartoon"));
+    /// assert_eq!(request.reduced_prompt(model.manifest()).as_deref(), Some("a cat, cartoon, on a white background"));
     /// assert_eq!(Request::new("a cat").reduced_prompt(model.manifest()), None);
     /// # Ok::<(), plantain::Error>(())
     /// ```
@@ -363,7 +363,8 @@ impl Request {
     }
 
     /// What the model is asked for: the prompt; or what is drawn of it, for each thing by itself. Where it names no style, the first of
-    /// the model's [`styles`](Manifest::styles) is added, but to a prompt for a picture that is made from another.
+    /// the model's [`styles`](Manifest::styles) is added, and where it names no ground and the model draws on plain ones, a white one;
+    /// nothing is added to a prompt for a picture that is made from another.
     ///
     /// ```
     /// use plantain::Request;
@@ -381,10 +382,14 @@ impl Request {
     pub(crate) fn plain_prompt(&self, manifest: &Manifest) -> String {
         let plain = plainly(&self.prompt, manifest);
         let plain = plain.unwrap_or_else(|| self.prompt.clone());
-        match style_for(&self.prompt, &plain, manifest) {
-            Some(style) if self.init_image.is_none() => with_style(&plain, style),
-            _ => plain,
+        if self.init_image.is_some() {
+            return plain;
         }
+        let styled = match style_for(&self.prompt, &plain, manifest) {
+            Some(style) => with_style(&plain, style),
+            None => plain,
+        };
+        with_ground(styled, manifest)
     }
 
     /// The things that the prompt asks for, where they are several and each is drawn by itself.

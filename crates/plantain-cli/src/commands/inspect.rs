@@ -68,7 +68,7 @@ fn describe(model: &Model) -> Result<(), Failure> {
         defaults.width,
         defaults.height,
         if manifest.plain_ground {
-            ", wider or higher by more of the ground"
+            ", wider or higher by more of the ground, white where a prompt names none"
         } else {
             ""
         }

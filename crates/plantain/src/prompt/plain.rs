@@ -2,7 +2,12 @@
 
 use plantain_weights::Manifest;
 
-use super::reader::{ARTICLES, Reader, SHORT, is_description, number, read, text_of, with_article};
+use super::reader::{
+    ARTICLES, Reader, SHORT, is_description, number, read, tells_ground, text_of, with_article,
+};
+
+/// The ground where a prompt names none.
+pub(super) const ANY_GROUND: &str = "on a white background";
 
 /// What `prompt` asks for as a model takes it that was taught single things on plain grounds and no words for what they do: its first
 /// subject, with the ground and what short parts between commas say of it. `None` where it says no more than that, or names no subject.
@@ -21,14 +26,24 @@ pub(crate) fn style_for<'a>(prompt: &str, drawn: &str, manifest: &'a Manifest) -
     style.filter(|_| lacks)
 }
 
+/// `prompt` with a ground, if it names none and the model draws things on plain ones.
+pub(crate) fn with_ground(prompt: String, manifest: &Manifest) -> String {
+    let empty = !prompt.contains(char::is_alphanumeric);
+    if !manifest.plain_ground || empty || tells_ground(&prompt) {
+        return prompt;
+    }
+    format!("{}, {ANY_GROUND}", without_end(&prompt))
+}
+
+fn without_end(prompt: &str) -> &str {
+    prompt.trim_end_matches(|end: char| end.is_whitespace() || ".!?,;".contains(end))
+}
+
 /// `prompt` with a style behind its first part, where captions have it.
 pub(crate) fn with_style(prompt: &str, style: &str) -> String {
     match prompt.split_once(',') {
         Some((first, rest)) => format!("{}, {style},{rest}", first.trim_end()),
-        None => {
-            let whole = prompt.trim_end_matches(['.', '!', '?', ';', ' ', '\n']);
-            format!("{whole}, {style}")
-        }
+        None => format!("{}, {style}", without_end(prompt)),
     }
 }
 
@@ -188,27 +203,71 @@ mod tests {
     }
 
     #[test]
-    fn a_style_that_was_named_is_added_again_else_the_first() {
+    fn what_a_prompt_leaves_open_is_filled_in() {
         let mut manifest = taught();
         manifest.styles = ["3d render", "cartoon"]
             .map(|name| vec![name.into()])
             .to_vec();
         let drawn = |prompt: &str| crate::Request::new(prompt).drawn_prompts(&manifest);
         for (prompt, expected) in [
-            ("a fox", "a fox, 3d render"),
-            ("a fox!", "a fox, 3d render"),
-            ("(a fox:1.2)", "(a fox:1.2), 3d render"),
+            ("a fox", "a fox, 3d render, on a white background"),
+            ("a fox!", "a fox, 3d render, on a white background"),
+            (
+                "(a fox:1.2)",
+                "(a fox:1.2), 3d render, on a white background",
+            ),
             (
                 "a fox, on a red background",
                 "a fox, 3d render, on a red background",
             ),
-            ("a cartoon fox jumping over a log", "a fox, cartoon"),
+            (
+                "a cartoon fox jumping over a log",
+                "a fox, cartoon, on a white background",
+            ),
             (
                 "a cat wearing a crown, on a pink background",
                 "a cat, 3d render, on a pink background",
             ),
-            ("a fox, cartoon", "a fox, cartoon"),
-            ("a unicycle", "a unicycle, 3d render"),
+            ("a fox, cartoon.", "a fox, cartoon, on a white background"),
+            (
+                "a fox on light blue, cartoon",
+                "a fox on light blue, cartoon",
+            ),
+            (
+                "a fox, cartoon, isolated on white",
+                "a fox, cartoon, isolated on white",
+            ),
+            (
+                "a fox on orange leaves, cartoon",
+                "a fox on orange leaves, cartoon, on a white background",
+            ),
+            ("a unicycle", "a unicycle, 3d render, on a white background"),
+            (
+                "a fox, cartoon, no background",
+                "a fox, cartoon, no background, on a white background",
+            ),
+            (
+                "a fox, cartoon, with background of stars",
+                "a fox, cartoon, with background, on a white background",
+            ),
+            (
+                "a fox on violet in cartoon style",
+                "a fox on violet in cartoon style",
+            ),
+            ("a fox on navy blue, cartoon", "a fox on navy blue, cartoon"),
+            (
+                "a fox on sky blue and glossy, cartoon",
+                "a fox, on sky blue, cartoon",
+            ),
+            (
+                "(a fox on teal:1.2), cartoon",
+                "(a fox on teal:1.2), cartoon",
+            ),
+            (
+                "(a cartoon fox, teal background:1.2)",
+                "(a cartoon fox, teal background:1.2)",
+            ),
+            ("a unicycle on teal. Cartoon", "a unicycle on teal. Cartoon"),
             ("", ""),
             ("?!", "?!"),
         ] {
@@ -216,8 +275,10 @@ mod tests {
         }
         let from_picture = crate::Request::new("a fox").init_image(crate::RgbImage::new(64, 64));
         assert_eq!(from_picture.drawn_prompts(&manifest), ["a fox"]);
+        manifest.plain_ground = false;
+        manifest.styles.clear();
         assert_eq!(
-            crate::Request::new("a fox").drawn_prompts(&taught()),
+            crate::Request::new("a fox").drawn_prompts(&manifest),
             ["a fox"]
         );
     }

@@ -47,13 +47,28 @@ const GROUNDS: [&str; 2] = ["background", "backdrop"];
 const BEFORE_GROUND: [&str; 4] = ["on", "against", "in", "with"];
 /// What begins to tell of one that is a colour alone, as in "on teal", and colours.
 const BEFORE_COLOUR: [&str; 2] = ["on", "against"];
-const COLOURS: [&str; 19] = [
-    "red", "orange", "yellow", "green", "teal", "blue", "navy", "purple", "pink", "white", "grey",
-    "gray", "black", "brown", "cyan", "lime", "gold", "beige", "magenta",
+const COLOURS: [&str; 22] = [
+    "red", "orange", "yellow", "green", "teal", "blue", "navy", "purple", "violet", "pink",
+    "white", "grey", "gray", "black", "brown", "cyan", "lime", "gold", "golden", "beige", "cream",
+    "magenta",
 ];
 /// What may stand before a colour, and for one.
-const SHADES: [&str; 10] = [
-    "light", "dark", "bright", "pale", "deep", "pure", "plain", "solid", "soft", "pastel",
+const SHADES: [&str; 11] = [
+    "light", "dark", "bright", "pale", "deep", "pure", "plain", "solid", "soft", "pastel", "sky",
+];
+/// Words before what a ground is called that say nothing of how it looks.
+const NO_LOOKS: [&str; 11] = [
+    "no",
+    "without",
+    "transparent",
+    "on",
+    "against",
+    "in",
+    "with",
+    "a",
+    "an",
+    "the",
+    "any",
 ];
 /// The last word of a style, as in "in cartoon style".
 const STYLE: &str = "style";
@@ -203,11 +218,18 @@ pub(super) fn text_of(words: &[&str]) -> String {
     words.join(" ").replace(" ,", ",")
 }
 
-/// Whether a text tells of a ground.
+/// Whether a text tells how the ground looks.
 pub(super) fn tells_ground(text: &str) -> bool {
-    let words: Vec<_> = text.split_whitespace().map(str::to_lowercase).collect();
-    let named = (0..words.len()).any(|at| is_ground_at(&words, at));
-    named || colour_ground(&words).is_some_and(|length| length == words.len())
+    let is_mark = |c: char| !c.is_alphanumeric() && !c.is_whitespace();
+    let spaced = text.to_lowercase().replace(is_mark, " , ");
+    let words: Vec<_> = spaced.split_whitespace().map(str::to_string).collect();
+    (0..words.len()).any(|at| {
+        let looks = at.checked_sub(1).map(|before| words[before].as_str());
+        let named = is_ground_at(&words, at) && looks.is_none_or(|word| !NO_LOOKS.contains(&word));
+        let ends = |word: &String| word == "," || word == "and" || begins_ground(word);
+        let coloured = colour_ground(&words[at..]);
+        named || coloured.is_some_and(|length| words.get(at + length).is_none_or(ends))
+    })
 }
 
 /// Whether the word at `at` is what a ground is called; "ground" alone is what things lie on.
@@ -224,16 +246,16 @@ fn begins_ground(word: impl AsRef<str>) -> bool {
 
 /// How many words tell of a ground by its colour alone, as "on light blue" does.
 fn colour_ground(words: &[String]) -> Option<usize> {
-    let mut words = words.iter().map(String::as_str);
-    let begins = words
-        .next()
-        .is_some_and(|word| BEFORE_COLOUR.contains(&word));
-    let second = words.next().filter(|_| begins)?;
-    if COLOURS.contains(&second) {
-        return Some(2);
-    }
-    let third = words.next().filter(|_| SHADES.contains(&second))?;
-    COLOURS.contains(&third).then_some(3)
+    let (first, rest) = words.split_first()?;
+    let is_colour = |word: &String| COLOURS.contains(&word.as_str());
+    let is_shade = |word: &String| SHADES.contains(&word.as_str());
+    let told = rest
+        .iter()
+        .take_while(|word| is_colour(word) || is_shade(word))
+        .count();
+    let ends =
+        BEFORE_COLOUR.contains(&first.as_str()) && rest[..told].last().is_some_and(is_colour);
+    ends.then_some(1 + told)
 }
 
 pub(super) fn number(word: &str) -> Option<usize> {

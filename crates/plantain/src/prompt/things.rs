@@ -7,8 +7,8 @@ use std::ops::Range;
 
 use plantain_weights::Manifest;
 
+use super::plain::{ANY_GROUND, style_for};
 use super::reader::{ARTICLES, MOST, Reader, number, read, tells_ground, text_of, with_article};
-use super::style_for;
 
 /// What stands between two things; of phrases that begin alike the longer comes first.
 const RELATIONS: [(&[&str], Relation); 18] = [
@@ -31,9 +31,6 @@ const RELATIONS: [(&[&str], Relation); 18] = [
     (&["plus"], Relation::Beside),
     (&[","], Relation::Comma),
 ];
-
-/// The ground of all things where the prompt names none, because each alone would be on another.
-const ANY_GROUND: &str = "on a white background";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Relation {
