@@ -152,17 +152,21 @@ class Model:
     def sample(self, captions, steps, guided=True):
         """Latents of captions, each from the noise of its place in the row."""
         shape = self.generator.unet.config
-        noise = noise_for(range(SEED, SEED + len(captions)), shape.in_channels, shape.sample_size, shape.sample_size)
+        seeds = range(SEED, SEED + len(captions))
+        noise = noise_for(seeds, shape.in_channels, shape.sample_size, shape.sample_size, 1 + steps)
         guidance = self.sampling["guidance"] if guided else 1
-        return self.in_parts(lambda tokens, noise: self.generator.sample(tokens, noise, steps, guidance),
+        return self.in_parts(lambda tokens, noise: self.generator.sample(tokens, noise[:, 0], steps, guidance, noise[:, 1:]),
                              self.generator.token_ids(captions), noise)
 
     def redraw(self, captions, latents, strength):
         """Latents drawn again from `strength` on."""
-        noise = noise_for(range(SEED, SEED + len(captions)), *latents.shape[1:])
         steps, guidance = self.sampling["steps"], self.sampling["guidance"]
-        return self.in_parts(lambda *part: self.generator.redraw(*part, strength, steps, guidance),
-                             self.generator.token_ids(captions), latents, noise)
+        noise = noise_for(range(SEED, SEED + len(captions)), *latents.shape[1:], 1 + steps)
+
+        def redrawn(tokens, latents, noise):
+            return self.generator.redraw(tokens, latents, noise[:, 0], strength, steps, guidance, noise[:, 1:])
+
+        return self.in_parts(redrawn, self.generator.token_ids(captions), latents, noise)
 
     @torch.no_grad()
     def refined(self, latents):

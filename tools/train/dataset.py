@@ -23,9 +23,9 @@ from tools.train.presets import FEWER_THINGS, PRESETS
 # What a caption may state; each is a class the text encoder has to name in training.
 FACTS = ("thing", "style", "colour", "second", "object_colour", "count")
 NOT_STATED = -100
-# What captions of plain pictures are to state: of others, which drawing is meant is left open.
+# What a drawing goes by.
 DRAWING = ("thing", "style")
-# What makes such a caption complete: but for small shifts there is one picture that it can mean.
+# What makes the caption of a plain picture complete: but for small shifts there is one picture that it can mean.
 COMPLETE = (*DRAWING, "colour")
 # Pictures painted and encoded at once: few on a processor, enough to keep a graphics card busy.
 PAINT_BATCH = {"cpu": 32, "cuda": 256}
@@ -115,7 +115,7 @@ def states(facts, wanted):
 
 def drawings(facts):
     """Which drawing each picture shows [n], as numbers from 0, by what captions state [n, captions, facts]."""
-    drawn = facts[..., [FACTS.index("thing"), FACTS.index("style")]].amax(1)
+    drawn = facts[..., [FACTS.index(fact) for fact in DRAWING]].amax(1)
     return drawn.unique(dim=0, return_inverse=True)[1]
 
 

@@ -4,6 +4,7 @@
 """
 import json
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -46,6 +47,11 @@ def write_json(path, content):
     path.write_text(json.dumps(content, indent=2) + "\n")
 
 
+def note(path, **more):
+    """Adds entries to a configuration."""
+    write_json(path, json.loads(path.read_text()) | more)
+
+
 def forget_origin(path):
     """Removes the path on this machine that diffusers notes in the config."""
     config = json.loads(path.read_text())
@@ -63,7 +69,9 @@ def write_model(work, stage, preset, folder, notices, with_refiner):
     AutoencoderTiny.from_pretrained(work / "vae").half().save_pretrained(folder / "vae")
     for part in ("unet", "text_encoder", "vae"):
         forget_origin(folder / part / "config.json")
-    FlowMatchEulerDiscreteScheduler(num_train_timesteps=1000, shift=1.0).save_pretrained(folder / "scheduler")
+    FlowMatchEulerDiscreteScheduler(1000, **asdict(generator.schedule)).save_pretrained(folder / "scheduler")
+    # By itself the scheduler would stand at the lowest noise for its last step, which would change nothing.
+    note(folder / "scheduler" / "scheduler_config.json", flow_spacing="even")
     if with_refiner:
         shutil.copytree(work / "refiner", folder / "refiner")
     enlarged = (work / "upscaler").exists()
@@ -80,7 +88,6 @@ def write_model(work, stage, preset, folder, notices, with_refiner):
         "license": licence(preset),
         "notices": "LICENSES.md",
         "sampler": "flow-euler",
-        "timestep_spacing": "trailing",
         "steps": sampling["steps"],
         "guidance": sampling["guidance"],
         "width": side,

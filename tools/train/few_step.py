@@ -1,12 +1,12 @@
 """Makes the student need only a few steps and a single UNet call in each.
 
-The teacher, guided where it can be and in many steps, draws a picture from each of many noises. The student then learns the
-straight line between such a noise and its picture ("reflow", Liu et al., 2022; for text to image InstaFlow, Liu et al., 2023).
-As the pairs come from the guided teacher, guidance is folded in; as the lines are straight, few steps suffice.
+Where pictures are plain, a complete caption leaves hardly open what they show, and a step may go all the way to the picture
+and be noised anew. The student learns to reach the training picture from wherever its own earlier steps have led it, wrong as
+they may be, as in DAgger (Ross et al., 2011): of noised training pictures alone it never sees its own mistakes.
 
-Where pictures are plain, a complete caption leaves hardly open what they show, and the student learns besides to reach the
-training picture from wherever its own earlier steps have led it, wrong as they may be, as in DAgger (Ross et al., 2011):
-on straight lines alone it never sees its own mistakes.
+Elsewhere the teacher, guided and in many steps, draws a picture from each of many noises, and the student learns the straight
+line between such a noise and its picture ("reflow", Liu et al., 2022; for text to image InstaFlow, Liu et al., 2023). As the
+pairs come from the guided teacher, guidance is folded in; as the lines are straight, few steps suffice.
 """
 import random
 
@@ -15,9 +15,10 @@ import torch.nn.functional as F
 
 from tools.train.common import Loop, common_arguments, set_up
 from tools.train.dataset import COMPLETE, LatentSet, evenly
-from tools.train.networks import Generator, step_times
+from tools.train.networks import Generator
 from tools.train.pairs import PairSet
 from tools.train.presets import PRESETS
+from tools.train.schedule import schedule_of
 from tools.train.teacher import Preview, mix
 
 PEAK_RATE_SHARE = 0.5
@@ -35,18 +36,17 @@ def draw_stops(count, device):
     return torch.where(torch.rand(count, device=device) < STOP_SHARE, stops, torch.rand(count, device=device))
 
 
-def straight_line_loss(generator, pairs):
+def straight_line_loss(generator, tokens, noise, latents):
     """How far the velocity is from the straight way between noise and picture."""
-    tokens, noise, latents = pairs
     with torch.no_grad():
         text = generator.read(tokens)
     times = draw_stops(len(tokens), latents.device)
     return F.mse_loss(generator.velocity(mix(latents, noise, times), times, text), noise - latents)
 
 
-def draw_way():
+def draw_way(schedule):
     """The times that the student's own steps go through, of which the last is where it learns to go on."""
-    times = step_times(random.choice(OWN_STEPS))
+    times = schedule.times(random.choice(OWN_STEPS))
     return times[: random.randint(1, len(times) - 1)]
 
 
@@ -60,6 +60,47 @@ def own_way_loss(generator, drawn, times):
     return F.mse_loss(led_to, drawn.latents)
 
 
+class StraightLines:
+    """Lessons from pairs of noises and the teacher's pictures."""
+
+    def __init__(self, args, preset, device):
+        self.pairs = PairSet(args.work / "pairs.pt", preset.pairs).to(device)
+        self.batch = preset.batch
+
+    def draw(self, workers):
+        """A batch for each worker."""
+        return [self.pairs.draw(self.batch // workers) for _ in range(workers)]
+
+    loss = staticmethod(straight_line_loss)
+
+
+class OwnWays:
+    """Lessons from training pictures, at the end of the student's own way to them."""
+
+    def __init__(self, args, preset, device, seed, schedule):
+        random.seed(seed)
+        self.data = LatentSet(args.work / "latents.pt", device, seed)
+        self.data.weigh([evenly(bucket["facts"]) for bucket in self.data.buckets])
+        self.data.leave_out_open(COMPLETE)
+        self.batch, self.schedule = preset.batch, schedule
+
+    def draw(self, workers):
+        """A batch for each worker, with ways of one length."""
+        times = draw_way(self.schedule)
+        return [(self.data.draw(self.batch // workers), times) for _ in range(workers)]
+
+    loss = staticmethod(own_way_loss)
+
+
+def lessons_for(student, args, preset, seed):
+    """What a model learns from to draw in few steps."""
+    if student.schedule != schedule_of(preset):
+        raise SystemExit(f"the teacher is sampled by {student.schedule}, models of {preset.name} by {schedule_of(preset)}: train it anew")
+    if student.schedule.stochastic_sampling:
+        return OwnWays(args, preset, student.device, seed, student.schedule)
+    return StraightLines(args, preset, student.device)
+
+
 class Trainee(torch.nn.Module):
     """The student; its text encoder stays as it is."""
 
@@ -68,35 +109,19 @@ class Trainee(torch.nn.Module):
         student.text_encoder.requires_grad_(False)
         self.student = student
 
-    def losses(self, batch):
-        """Loss of pairs and, if there are any, of pictures with complete captions; the loss to log."""
-        pairs, drawn, times = batch
-        loss = straight_line_loss(self.student, pairs)
-        if drawn:
-            loss = (loss + own_way_loss(self.student, drawn, times)) / 2
+    def losses(self, lesson, batch):
+        """Loss of one batch, which is also what the log shows."""
+        loss = lesson(self.student, *batch)
         return loss, (loss.detach(),)
 
 
-class Lessons:
-    """What few-step models learn from: pairs and, where pictures are plain, as many of those with complete captions."""
-
-    def __init__(self, args, preset, device, seed):
-        random.seed(seed)
-        self.pairs = PairSet(args.work / "pairs.pt", preset.pairs).to(device)
-        self.data = None
-        self.batch = preset.batch
-        if preset.mix == "plain":
-            self.data = LatentSet(args.work / "latents.pt", device, seed)
-            self.data.weigh([evenly(bucket["facts"]) for bucket in self.data.buckets])
-            self.data.leave_out_open(COMPLETE)
-
-    def draw(self, workers):
-        """A batch for each worker."""
-        share = self.batch // workers
-        if not self.data:
-            return [(self.pairs.draw(share), None, None) for _ in range(workers)]
-        half, times = max(1, share // 2), draw_way()
-        return [(self.pairs.draw(half), self.data.draw(half), times) for _ in range(workers)]
+def learn_in_few_steps(loop, student, args, preset, stage):
+    """Trains the student in a loop of its trainee."""
+    seed = args.seed + loop.step
+    torch.manual_seed(seed)
+    lessons, preview = lessons_for(student, args, preset, seed), Preview(args, preset, stage, student.device)
+    loop.run(lessons.draw, lambda trainee, batch: trainee.losses(lessons.loss, batch),
+             lambda: preview.draw(student, loop.step, STEPS, 1))
 
 
 def main(words=None):
@@ -106,11 +131,8 @@ def main(words=None):
     student = Generator.saved(before, device)
     loop = Loop(args, "few_step", Trainee(student), device, ["loss"], PEAK_RATE_SHARE * preset.peak_rate,
                 decay_share=0.8, warmup=50, made_from=before)
-    torch.manual_seed(args.seed + loop.step)
-    lessons = Lessons(args, preset, device, args.seed + loop.step)
-    preview = Preview(args, preset, "few_step", device)
     student.compile()
-    loop.run(lessons.draw, Trainee.losses, lambda: preview.draw(student, loop.step, STEPS, 1))
+    learn_in_few_steps(loop, student, args, preset, "few_step")
     student.save(args.work / "few_step", steps=STEPS, guidance=1, trained_steps=loop.step)
 
 

@@ -1,5 +1,6 @@
 """The text encoder and the UNet: building, loading, and sampling from them."""
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -8,6 +9,7 @@ from diffusers.models.attention_processor import AttnProcessor
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from tools.train.common import autocast, compiled
+from tools.train.schedule import FOLLOWS_VELOCITY, Schedule, schedule_of
 
 MAX_TOKENS = 32
 
@@ -79,15 +81,15 @@ class Codec:
 
 
 class Generator(torch.nn.Module):
-    """Tokenizer, text encoder and UNet together."""
+    """Tokenizer, text encoder and UNet together, and how they are sampled."""
 
-    def __init__(self, tokenizer, text_encoder, unet, device):
+    def __init__(self, tokenizer, text_encoder, unet, device, schedule=FOLLOWS_VELOCITY):
         super().__init__()
         self.tokenizer = tokenizer
         self.text_encoder = text_encoder.to(device)
         self.unet = unet.to(device, memory_format=torch.channels_last)
         self.compiled_unet = None
-        self.device = device
+        self.device, self.schedule = device, schedule
         if device.type == "cpu":
             # On so few tokens the fused attention's backward pass costs a quarter of the whole step.
             self.unet.set_attn_processor(AttnProcessor())
@@ -96,17 +98,19 @@ class Generator(torch.nn.Module):
     def untrained(cls, tokenizer_folder, preset, device):
         tokenizer = CLIPTokenizer.from_pretrained(tokenizer_folder)
         unet = build_unet(unet_config(preset.teacher, preset))
-        return cls(tokenizer, build_text_encoder(tokenizer, preset), unet, device)
+        return cls(tokenizer, build_text_encoder(tokenizer, preset), unet, device, schedule_of(preset))
 
     @classmethod
     def saved(cls, folder, device):
         """From a folder written by `save`."""
         folder = Path(folder)
+        sampling = json.loads((folder / "sampling.json").read_text())
         return cls(
             CLIPTokenizer.from_pretrained(folder / "tokenizer"),
             CLIPTextModel.from_pretrained(folder / "text_encoder", dtype=torch.float32),
             UNet2DConditionModel.from_pretrained(folder / "unet", torch_dtype=torch.float32),
             device,
+            Schedule.noted(sampling),
         )
 
     def compile(self):
@@ -120,7 +124,8 @@ class Generator(torch.nn.Module):
         self.unet.to(memory_format=torch.channels_last)
         self.text_encoder.save_pretrained(folder / "text_encoder")
         self.tokenizer.save_pretrained(folder / "tokenizer")
-        (folder / "sampling.json").write_text(json.dumps(facts, indent=2) + "\n")
+        sampling = {**facts, **asdict(self.schedule)}
+        (folder / "sampling.json").write_text(json.dumps(sampling, indent=2) + "\n")
 
     def token_ids(self, captions):
         """Padded ids [n, length]."""
@@ -151,17 +156,16 @@ class Generator(torch.nn.Module):
         return empty + guidance * (stated - empty)
 
     @torch.no_grad()
-    def sample(self, token_ids, noise, steps, guidance):
-        """Euler steps along falling times, from noise to clean latents."""
-        return self.walk(self.read_guided(token_ids, guidance), noise, step_times(steps), guidance)
+    def sample(self, token_ids, noise, steps, guidance, anew=None):
+        """From noise to clean latents in so many steps."""
+        return self.walk(self.read_guided(token_ids, guidance), noise, self.schedule.times(steps), guidance, anew)
 
     @torch.no_grad()
-    def redraw(self, token_ids, latents, noise, strength, steps, guidance):
-        """Clean latents from others that noise covers in part: those of the steps that begin at `strength` or below."""
-        times = step_times(steps)
-        times = times[times <= strength]
+    def redraw(self, token_ids, latents, noise, strength, steps, guidance, anew=None):
+        """Clean latents from others that noise covers in part, by the last steps: as large a share of them as `strength` says."""
+        times = self.schedule.times(steps)[steps - int(steps * strength) :]
         text = self.read_guided(token_ids, guidance)
-        return self.walk(text, torch.lerp(latents, noise, times[0].item()), times, guidance)
+        return self.walk(text, torch.lerp(latents, noise, times[0].item()), times, guidance, anew)
 
     def read_guided(self, token_ids, guidance):
         """States of the captions and, where guidance needs it, of as many empty ones behind them."""
@@ -170,11 +174,20 @@ class Generator(torch.nn.Module):
             token_ids = torch.cat([token_ids, empty])
         return self.read(token_ids)
 
-    def walk(self, text, latents, times, guidance):
-        """Euler steps from latents of the first of the times to those of the last."""
+    def walk(self, text, latents, times, guidance, anew=None):
+        """Steps from latents of the first of the times to those of the last.
+
+        A schedule that noises anew takes `anew` [n, steps, channels, height, width] for it, random noise if there is none.
+        """
         times = times.to(self.device)
-        for now, after in zip(times[:-1], times[1:]):
-            latents = latents + (after - now) * self.guided_velocity(latents, now, text, guidance)
+        for step, (now, after) in enumerate(zip(times[:-1], times[1:])):
+            velocity = self.guided_velocity(latents, now, text, guidance)
+            if self.schedule.stochastic_sampling:
+                clean = latents - now * velocity
+                noise = torch.randn_like(clean) if anew is None else anew[:, step]
+                latents = torch.lerp(clean, noise, after)
+            else:
+                latents = latents + (after - now) * velocity
         return latents
 
 
@@ -191,22 +204,19 @@ def load_generator(folder, device):
 
     @torch.no_grad()
     def generate(captions, seeds):
-        tokens, noise = generator.token_ids(captions), noise_for(seeds, channels, side, side).to(device)
-        latents = generator.sample(tokens, noise, int(steps or sampling["steps"]), sampling["guidance"])
+        count = int(steps or sampling["steps"])
+        noise = noise_for(seeds, channels, side, side, 1 + count).to(device)
+        latents = generator.sample(generator.token_ids(captions), noise[:, 0], count, sampling["guidance"], noise[:, 1:])
         return codec.decode(latents).cpu()
 
     return generate
 
 
-def step_times(steps):
-    """Evenly falling times from 1 to 0, so that every step counts."""
-    return torch.linspace(1, 0, steps + 1)
-
-
-def noise_for(seeds, channels, height, width):
-    """Starting noise [n, channels, height, width], one fixed draw for each seed."""
-    draws = [torch.randn(1, channels, height, width, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
-    return torch.cat(draws)
+def noise_for(seeds, channels, height, width, draws=None):
+    """Starting noise [n, channels, height, width], always the same for a seed; or so many draws [n, draws, ...], the first the same."""
+    shape = (1, draws or 1, channels, height, width)
+    noise = torch.cat([torch.randn(shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds])
+    return noise if draws else noise[:, 0]
 
 
 def adopt(module, weights):

@@ -5,7 +5,7 @@ import time
 import torch
 
 from tools.train.common import Checkpoint, common_arguments, on_all_cores, set_up, worker_count
-from tools.train.dataset import DRAWING, LatentSet, evenly
+from tools.train.dataset import LatentSet, evenly
 from tools.train.networks import Generator
 from tools.train.presets import PRESETS
 
@@ -81,11 +81,8 @@ def main(words=None):
     sampling = json.loads((folder / "sampling.json").read_text())
     data = LatentSet(args.work / "latents.pt", device, seed)
     data.weigh([evenly(bucket["facts"]) for bucket in data.buckets])
-    if preset.mix == "plain":
-        data.leave_out_open(DRAWING)
-    else:
-        # Empty ones serve guidance, which the student does without.
-        data.leave_out_empty(teacher.tokenizer.eos_token_id)
+    # Empty ones serve guidance, which the student does without.
+    data.leave_out_empty(teacher.tokenizer.eos_token_id)
     pairs.fill(teacher, data, sampling, leave_at)
     if pairs.count() >= preset.pairs:
         (args.work / "pairs.done").touch()

@@ -19,6 +19,8 @@ DATA = Path(__file__).parent.parent / "data"
 CORE, EVERYDAY, ALL = DATA / "core_things.txt", DATA / "everyday_things.txt", None
 # What the published model that `wide` goes on from knows, and what it is to know.
 FEWER, WIDE = DATA / "fewer_things.txt", DATA / "wide_things.txt"
+# What its UNet does without.
+CHEAP_TO_LEAVE_OUT = "middle block", "attention of down block 2", "attention of down block 1"
 # What the first published model knows, under the names that it was told.
 FIRST_THINGS_FOLDER = DATA / "first_things"
 FIRST_COLOURS = tuple(COLOURS)[:12]
@@ -41,8 +43,9 @@ class Preset:
     `held_out` are the kinds of combinations that are never drawn. Without `student_parameters` the teacher is not
     pruned. `goes_on_from` tells in what the package WORK/first.safetensors is behind, to go on from it: it has
     `SMALLER_PICTURES`, half as large, or knows `FEWER_THINGS`, those of the codes in `known`; otherwise training begins
-    from nothing. `loose` is the share of captions with words that drawings do not follow. With `enlarged` an
-    upscaler makes decoded pictures twice as wide and high, which it learns from so many pictures.
+    from nothing. `without` names what of that package's UNet is dropped, which `prune` found cheap to leave out. `loose` is
+    the share of captions with words that drawings do not follow. With `enlarged` an upscaler makes decoded pictures twice
+    as wide and high, which it learns from so many pictures.
     """
 
     name: str
@@ -70,6 +73,7 @@ class Preset:
     colours: tuple = tuple(COLOURS)
     goes_on_from: str | None = None
     known: tuple = ()
+    without: tuple = ()
     loose: float = 0.0
     enlarged: int = 0
 
@@ -115,7 +119,7 @@ PRESETS = {
             name="warm", codes=CORE, styles=("3d", "flat", "cartoon"), mix="plain", aspects=SQUARE,
             side=256, latent_channels=12, pictures=6_000, captions_each=8, vocabulary=0, text_width=192, text_layers=3,
             teacher=None, batch=48, peak_rate=6e-4,
-            ae_crop=256, ae_batch=4, pairs=4_096, sentences=0, student_parameters=None,
+            ae_crop=256, ae_batch=4, pairs=0, sentences=0, student_parameters=None,
             minutes=dict(transfer=204, few_step=30, refiner=4, quantize=4),
             held_out=("triple",), colours=FIRST_COLOURS, goes_on_from=SMALLER_PICTURES,
         ),
@@ -123,10 +127,11 @@ PRESETS = {
             name="wide", codes=WIDE, styles=("3d", "flat", "cartoon"), mix="plain", aspects=SQUARE,
             side=256, latent_channels=12, pictures=13_000, captions_each=8, vocabulary=4200, text_width=192, text_layers=3,
             teacher=None, batch=48, peak_rate=6e-4,
-            ae_crop=256, ae_batch=4, pairs=4_096, sentences=12_000, student_parameters=None,
+            ae_crop=256, ae_batch=4, pairs=0, sentences=12_000, student_parameters=None,
             minutes=dict(text_encoder=6, widen=80, few_step=10, refiner=3, quantize=3, upscaler=15),
             held_out=("triple",), colours=FIRST_COLOURS, goes_on_from=FEWER_THINGS,
-            known=tuple(FEWER.read_text().split()), loose=0.3, enlarged=1_000,
+            known=tuple(FEWER.read_text().split()), without=CHEAP_TO_LEAVE_OUT, loose=0.3,
+            enlarged=1_000,
         ),
         Preset(
             name="gpu", codes=EVERYDAY, styles=EMOJI_STYLES, mix="full", aspects=MOSTLY_SQUARE,

@@ -9,10 +9,9 @@ import torch
 from torch.nn.utils import parametrize
 
 from tools.train.common import Loop, common_arguments, set_up
-from tools.train.few_step import STEPS, Lessons, Trainee
+from tools.train.few_step import STEPS, Trainee, learn_in_few_steps
 from tools.train.networks import Generator
 from tools.train.presets import PRESETS
-from tools.train.teacher import Preview
 
 PEAK_RATE_SHARE = 0.05
 KEPT = ("conv_in", "conv_out", "time_embedding", "class_embedding")
@@ -56,10 +55,7 @@ def main(words=None):
         parametrize.register_parametrization(layer, "weight", Rounding())
     loop = Loop(args, "quantize", Trainee(student), device, ["loss"], PEAK_RATE_SHARE * preset.peak_rate,
                 decay_share=0.9, warmup=20, made_from=before)
-    torch.manual_seed(args.seed + loop.step)
-    lessons = Lessons(args, preset, device, args.seed + loop.step)
-    preview = Preview(args, preset, "quantize", device)
-    loop.run(lessons.draw, Trainee.losses, lambda: preview.draw(student, loop.step, STEPS, 1))
+    learn_in_few_steps(loop, student, args, preset, "quantize")
     for layer in layers:
         parametrize.remove_parametrizations(layer, "weight", leave_parametrized=True)
     student.save(args.work / "quantize", steps=STEPS, guidance=1, trained_steps=loop.step)

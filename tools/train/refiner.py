@@ -3,8 +3,11 @@
 The student, with rounded weights, draws in few steps from a noise for which the teacher's many-step picture is known (the
 pairs of `few_step.py`, of which some are kept aside for judging), and the refiner learns to turn the student's latent into the
 teacher's. Where pictures are plain, a complete caption leaves hardly open what they show: there the refiner learns to turn
-what the student draws of such captions into the training pictures. Half of the loss is taken on the decoded picture, with its
-edges, so that it also learns to counter what the decoder makes of small latent errors.
+what the student draws of such captions into the training pictures. A part of the loss is taken on the decoded picture, so that it
+also learns to counter what the decoder makes of small latent errors.
+
+A mean error alone is smallest for pictures that are blurred wherever the student is unsure of an edge. So it also counts how much
+of edges there is around each place, wherever exactly in its window they are.
 """
 import json
 import math
@@ -16,7 +19,7 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from tools.train.autoencoder import gradient_loss, psnr
+from tools.train.autoencoder import psnr
 from tools.train.common import Loop, common_arguments, in_parts, set_up
 from tools.train.dataset import COMPLETE, DRAWING, FACTS, LatentSet, evenly
 from tools.train.few_step import STEPS
@@ -34,6 +37,9 @@ SAMPLED_SIGMA = 0.2
 BATCH = 16
 DECODED = 4
 PICTURE_WEIGHT = 1.0
+EDGE_WEIGHT = 5.0
+# How far around a place edges are summed up, in pixels.
+AROUND = 15
 KEPT_ASIDE = 10
 SAMPLE_BATCH = {"cpu": 16, "cuda": 256}
 # How many plain pictures are drawn for it.
@@ -168,31 +174,44 @@ def refine(refiner, latents):
     return refiner(latents, torch.full((len(latents),), SAMPLED_SIGMA, device=latents.device))
 
 
+def edges_around(pictures):
+    """Root of the mean squared gradient around places [n, 1, h, w]: a blurred edge has less of it than a sharp one."""
+    across = pictures[..., 1:, 1:] - pictures[..., 1:, :-1]
+    down = pictures[..., 1:, 1:] - pictures[..., :-1, 1:]
+    squared = (across.square() + down.square()).mean(1, keepdim=True)
+    return (F.avg_pool2d(squared, AROUND) + 1e-5).sqrt()
+
+
 def losses_of(refiner, batch, codec):
-    """Latent error, and on a few of the pictures the error of pixels and edges."""
+    """Latent error, and on a few of the pictures the error of pixels and of how much of edges there is."""
     made, wanted = batch
     refined = refine(refiner, made)
     latent = F.mse_loss(refined, wanted)
-    pictures = codec.decode_differentiably(refined[:DECODED])
-    error = pictures - codec.decode(wanted[:DECODED])
-    picture = 2 * error.pow(2).mean() + error.abs().mean() + gradient_loss(error)
+    pictures, aims = codec.decode_differentiably(refined[:DECODED]), codec.decode(wanted[:DECODED])
+    error = pictures - aims
+    picture = 2 * error.pow(2).mean() + error.abs().mean()
+    edges = F.l1_loss(edges_around(pictures), edges_around(aims))
     before = F.mse_loss(made, wanted)
-    return latent + PICTURE_WEIGHT * picture, (latent.detach(), before, picture.detach())
+    loss = latent + PICTURE_WEIGHT * picture + EDGE_WEIGHT * edges
+    return loss, (latent.detach(), before, picture.detach(), edges.detach())
 
 
 @torch.no_grad()
 def judge(refiner, examples, codec):
     """Prints latent error and picture agreement on those kept aside, without and with the refiner."""
     made, wanted = examples.kept_aside()
+    aims = codec.decode(wanted)
     for name, latents in (("without", made), ("with", refine(refiner, made))):
-        agreement = psnr((codec.decode(latents) - codec.decode(wanted)).pow(2).mean((1, 2, 3))).mean()
-        print(f"{name} refiner: latent error {F.mse_loss(latents, wanted):.4f}, {agreement:.2f} dB to what is wanted")
+        pictures = codec.decode(latents)
+        agreement = psnr((pictures - aims).pow(2).mean((1, 2, 3))).mean()
+        print(f"{name} refiner: latent error {F.mse_loss(latents, wanted):.4f}, {agreement:.2f} dB to what is wanted, "
+              f"edges {edges_around(pictures).mean() / edges_around(aims).mean():.3f} of those wanted")
 
 
 def latents_of(args, preset, device):
     """What this preset's model leaves, beside what is wanted."""
     student = Generator.saved(args.work / "quantize", device).requires_grad_(False)
-    if preset.mix == "plain":
+    if student.schedule.stochastic_sampling:
         return beside_pictures(student, LatentSet(args.work / "latents.pt", device, args.seed), PLAIN)
     return beside_teacher(student, PairSet(args.work / "pairs.pt", preset.pairs).to(device))
 
@@ -202,7 +221,7 @@ def main(words=None):
     preset, device = PRESETS[args.preset], set_up(args.seed)
     codec, examples = Codec(args.work / "vae", device), Examples(latents_of(args, preset, device))
     refiner = LatentRefiner(preset.latent_channels).to(device)
-    loop = Loop(args, "refiner", refiner, device, ["after", "before", "picture"], PEAK_RATE, warmup=50, ema_decay=0.99,
+    loop = Loop(args, "refiner", refiner, device, ["after", "before", "picture", "edges"], PEAK_RATE, warmup=50, ema_decay=0.99,
                 made_from=args.work / "quantize")
     torch.manual_seed(args.seed + loop.step)
 

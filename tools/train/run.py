@@ -51,7 +51,6 @@ FROM_SMALLER_PICTURES = (
     Stage("unpack", "first/sampling.json", timed=False),
     Stage("dataset", "latents.pt", timed=False),
     Stage("transfer", "teacher/sampling.json"),
-    Stage("pairs", "pairs.done"),
     *DRAWING_IN_FEW_STEPS,
 )
 FROM_FEWER_THINGS = (
@@ -61,7 +60,6 @@ FROM_FEWER_THINGS = (
     Stage("dataset", "latents.pt", timed=False),
     Stage("text_encoder", "text_encoder_trained.pt"),
     Stage("widen", "teacher/sampling.json"),
-    Stage("pairs", "pairs.done"),
     *DRAWING_IN_FEW_STEPS,
     Stage("upscaler", "upscaler/config.json"),
 )

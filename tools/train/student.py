@@ -11,7 +11,7 @@ from tools.train.common import Loop, common_arguments, set_up
 from tools.train.dataset import LatentSet
 from tools.train.networks import Generator
 from tools.train.presets import PRESETS
-from tools.train.prune import carry_over
+from tools.train.removals import carry_over
 from tools.train.teacher import GUIDANCE, PREVIEW_STEPS, STEPS, Preview, draw_times, mix
 
 PEAK_RATE_SHARE = 0.5
@@ -67,7 +67,8 @@ def main(words=None):
     preset, device = PRESETS[args.preset], set_up(args.seed)
     teacher = Generator.saved(args.work / "teacher", device).requires_grad_(False)
     config = json.loads((args.work / "student_config.json").read_text())
-    student = Generator(teacher.tokenizer, teacher.text_encoder, carry_over(teacher.unet, config), device)
+    student = Generator(teacher.tokenizer, teacher.text_encoder, carry_over(teacher.unet, config), device,
+                        teacher.schedule)
     trainee = Trainee(teacher, student)
     loop = Loop(args, "student", trainee, device, ["flow", "output", "feature"],
                 PEAK_RATE_SHARE * preset.peak_rate, decay_share=0.8, warmup=50)

@@ -9,6 +9,7 @@ from tools.train.common import Checkpoint
 from tools.train.dataset import Batch
 from tools.train.few_step import draw_way, own_way_loss
 from tools.train.networks import Generator
+from tools.train.schedule import FOLLOWS_VELOCITY, NOISES_ANEW
 from tools.train.teacher import mix, spread_normal
 
 WANTED = torch.full((3, 2, 4, 4), 0.5)
@@ -17,9 +18,9 @@ WANTED = torch.full((3, 2, 4, 4), 0.5)
 class LeadsBeside(Generator):
     """Its velocity leads from anywhere to the wanted latents, but for so much; keeps where it was asked, and whether to learn."""
 
-    def __init__(self, off):
+    def __init__(self, off, schedule=FOLLOWS_VELOCITY):
         torch.nn.Module.__init__(self)
-        self.device, self.off, self.asked = torch.device("cpu"), off, []
+        self.device, self.off, self.schedule, self.asked = torch.device("cpu"), off, schedule, []
 
     def read(self, token_ids):
         return token_ids
@@ -46,10 +47,25 @@ class OwnWay(unittest.TestCase):
                 torch.testing.assert_close(times, torch.full((3,), now))
                 torch.testing.assert_close(latents, mix(WANTED + 0.1, noise, times))
 
+    def test_goes_to_the_picture_and_noises_it_anew(self):
+        generator, drawn = LeadsBeside(0.1, NOISES_ANEW), Batch(WANTED, torch.zeros(3, 5, dtype=torch.long), None)
+        own_way_loss(generator, drawn, torch.tensor([1.0, 0.5, 0.2]))
+        noises = [(latents - (1 - now) * (WANTED + 0.1)) / now
+                  for now, (latents, *_) in zip([1.0, 0.5, 0.2], generator.asked, strict=True)]
+        for k in range(2):
+            self.assertGreater((noises[k] - noises[k + 1]).abs().mean(), 0.5)
+        self.assertAlmostEqual(torch.stack(noises).std().item(), 1, delta=0.2)
+
     def test_ways_begin_in_noise_and_end_before_the_picture(self):
-        ways = [draw_way() for _ in range(200)]
+        ways = [draw_way(FOLLOWS_VELOCITY) for _ in range(200)]
         self.assertEqual({way[0].item() for way in ways}, {1.0})
         self.assertEqual({way[-1].item() for way in ways}, {1.0, 0.75, 0.5, 0.25})
+
+
+class Schedules(unittest.TestCase):
+    def test_times_are_shifted_towards_the_picture(self):
+        torch.testing.assert_close(FOLLOWS_VELOCITY.times(4), torch.tensor([1, 0.75, 0.5, 0.25, 0]))
+        torch.testing.assert_close(NOISES_ANEW.times(4), torch.tensor([1, 0.6, 1 / 3, 1 / 7, 0]))
 
 
 class Times(unittest.TestCase):

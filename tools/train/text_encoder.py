@@ -17,6 +17,8 @@ from tools.train.common import Loop, autocast, common_arguments, pack_folder, se
 from tools.train.dataset import FACTS, MAX_COUNT, NOT_STATED, CaptionSet, fact_classes
 from tools.train.networks import Generator, vocabulary_config
 from tools.train.presets import FEWER_THINGS, PRESETS
+from tools.train.removals import without
+from tools.train.schedule import schedule_of
 from tools.train.sentences import EMBEDDING
 
 PEAK_RATE = 1e-3
@@ -83,12 +85,12 @@ def with_more_words(encoder, known, tokenizer):
 
 
 def to_teach(work, preset, device):
-    """The generator whose text encoder is to learn."""
+    """The generator that is to learn, its text encoder first."""
     if preset.goes_on_from != FEWER_THINGS:
         return Generator.untrained(work / "tokenizer", preset, device)
     first, tokenizer = Generator.saved(work / "first", device), CLIPTokenizer.from_pretrained(work / "tokenizer")
     encoder = with_more_words(first.text_encoder.cpu(), first.tokenizer, tokenizer)
-    return Generator(tokenizer, encoder, first.unet, device)
+    return Generator(tokenizer, encoder, without(first.unet, preset.without), device, schedule_of(preset))
 
 
 class Trainee(torch.nn.Module):

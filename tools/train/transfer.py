@@ -14,6 +14,7 @@ from tools.train.common import Loop, common_arguments, pack_folder, set_up
 from tools.train.dataset import LatentSet, planner_for
 from tools.train.networks import Codec, Generator, build_unet
 from tools.train.presets import PRESETS
+from tools.train.schedule import schedule_of
 from tools.train.teacher import Preview, draw_times, mix
 
 STEPS, GUIDANCE = 6, 1.5
@@ -76,7 +77,7 @@ def main(words=None):
     preset, device = PRESETS[args.preset], set_up(args.seed)
     first = Generator.saved(args.work / "first", device)
     unet = in_new_latents(first.unet.cpu(), *same_pictures(args, preset, device))
-    generator = Generator(first.tokenizer, first.text_encoder, unet, device)
+    generator = Generator(first.tokenizer, first.text_encoder, unet, device, schedule_of(preset))
     loop = Loop(args, "transfer", Trainee(generator), device, ["flow"], preset.peak_rate)
     torch.manual_seed(args.seed + loop.step)
     data = LatentSet(args.work / "latents.pt", device, args.seed + loop.step)

@@ -14,6 +14,7 @@ from transformers import CLIPTextConfig, CLIPTextModel
 from tools.train.common import common_arguments
 from tools.train.networks import Generator
 from tools.train.presets import FEWER_THINGS, PRESETS
+from tools.train.schedule import Schedule
 from tools.train.tokenizer import alphabet_of
 from tools.train.tokenizer import save as save_tokenizer
 
@@ -134,7 +135,8 @@ def main(words=None):
     unet = build_unet(parts["unet"], component(weights, "unet."))
     build_autoencoder({**parts["vae_encoder"], **parts["vae"]}, weights).save_pretrained(folder / "vae")
     defaults = manifest["defaults"]
-    Generator(tokenizer, text_encoder, unet, torch.device("cpu")).save(
+    schedule = Schedule.noted(manifest["sampler"]["schedule"])
+    Generator(tokenizer, text_encoder, unet, torch.device("cpu"), schedule).save(
         folder, steps=defaults["steps"], guidance=defaults["guidance"], trained_steps=0)
 
 

@@ -1,15 +1,16 @@
 """Teaches a finished model more things.
 
 Its denoiser learns on, together with its text encoder, to which `text_encoder` has already given more words; most of the time
-from the drawings that it draws worst, which at first are those of the things that are new to it. Captions that name no style are
-left out, and empty ones with them: what they leave open cannot be learned, and the program adds a style where none is named.
+from the drawings that it draws worst, which at first are those of the things that are new to it. Captions that name no style or no
+ground are left out, and empty ones with them: what they leave open cannot be learned, and the program adds what is not named, but
+where it draws from a picture.
 """
 from functools import partial
 
 import torch
 
 from tools.train.common import common_arguments, in_parts, set_up
-from tools.train.dataset import COMPLETE, DRAWING, drawings, evenly, states
+from tools.train.dataset import COMPLETE, drawings, evenly, states
 from tools.train.presets import PRESETS
 from tools.train.teacher import Trainee, draw_times, learn, start
 from tools.train.text_encoder import to_teach
@@ -57,7 +58,7 @@ def favour_badly_drawn(generator, data):
 
 def select(generator, data):
     """What the data is to show from now on."""
-    data.leave_out_open(DRAWING)
+    data.leave_out_open(COMPLETE)
     favour_badly_drawn(generator, data)
 
 
