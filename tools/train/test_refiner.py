@@ -1,9 +1,9 @@
-"""Checks which latents the refiner learns from, which judge it, and that it is told of blurred edges."""
+"""Checks which latents the refiner learns from, which judge it, and what counts as an edge that is off."""
 import unittest
 
 import torch
 
-from tools.train.refiner import Examples, edges_around
+from tools.train.refiner import Examples, edge_error
 
 
 class KeptAside(unittest.TestCase):
@@ -18,14 +18,15 @@ class KeptAside(unittest.TestCase):
 
 
 class Edges(unittest.TestCase):
-    def test_count_the_less_the_more_they_are_blurred_and_wherever_they_are(self):
+    def test_one_that_is_blurred_or_elsewhere_is_an_error_and_one_of_another_brightness_is_not(self):
         def edge(width, place=21.5):
-            row = ((torch.arange(46.0) - place) / width).clamp(-0.5, 0.5)
-            return edges_around(row.expand(1, 3, 46, 46))[0, 0, 1, 1].item()
+            return ((torch.arange(46.0) - place) / width).clamp(-0.5, 0.5).expand(1, 3, 46, 46)
 
-        self.assertGreater(edge(1), 1.5 * edge(3))
-        self.assertGreater(edge(3), 1.5 * edge(9))
-        self.assertAlmostEqual(edge(3, 19.5), edge(3, 25.5), places=4)
+        wanted = edge(1)
+        self.assertEqual(edge_error(edge(1) + 0.2 - wanted).round(decimals=6), 0)
+        blurred, moved = edge_error(edge(3) - wanted), edge_error(edge(1, 25.5) - wanted)
+        self.assertGreater(blurred, 0)
+        self.assertGreater(moved, blurred)
 
 
 if __name__ == "__main__":
