@@ -108,9 +108,9 @@ class Batch:
     facts: torch.Tensor
 
 
-def states(facts, wanted):
-    """Which captions [n, captions] state all of these facts."""
-    return (facts[..., [FACTS.index(fact) for fact in wanted]] != NOT_STATED).all(-1)
+def are_complete(facts):
+    """Which captions [n, captions] of plain pictures leave nothing open."""
+    return (facts[..., [FACTS.index(fact) for fact in COMPLETE]] != NOT_STATED).all(-1)
 
 
 def drawings(facts):
@@ -146,9 +146,9 @@ class LatentSet:
         """Draws no more captions that end, with the token `end`, where they begin."""
         self._tell([bucket["tokens"][..., 1] != end for bucket in self.buckets])
 
-    def leave_out_open(self, wanted):
-        """Draws no more captions that leave one of these facts open."""
-        self._tell([states(bucket["facts"], wanted) for bucket in self.buckets])
+    def leave_out_open(self):
+        """Draws no more captions that are not complete."""
+        self._tell([are_complete(bucket["facts"]) for bucket in self.buckets])
 
     def _tell(self, wanted):
         """Draws those captions alone for which this is true; a picture that has none keeps all."""

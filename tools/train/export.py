@@ -47,11 +47,6 @@ def write_json(path, content):
     path.write_text(json.dumps(content, indent=2) + "\n")
 
 
-def note(path, **more):
-    """Adds entries to a configuration."""
-    write_json(path, json.loads(path.read_text()) | more)
-
-
 def forget_origin(path):
     """Removes the path on this machine that diffusers notes in the config."""
     config = json.loads(path.read_text())
@@ -69,9 +64,10 @@ def write_model(work, stage, preset, folder, notices, with_refiner):
     AutoencoderTiny.from_pretrained(work / "vae").half().save_pretrained(folder / "vae")
     for part in ("unet", "text_encoder", "vae"):
         forget_origin(folder / part / "config.json")
-    FlowMatchEulerDiscreteScheduler(1000, **asdict(generator.schedule)).save_pretrained(folder / "scheduler")
+    scheduler = folder / "scheduler" / "scheduler_config.json"
+    FlowMatchEulerDiscreteScheduler(1000, **asdict(generator.schedule)).save_pretrained(scheduler.parent)
     # By itself the scheduler would stand at the lowest noise for its last step, which would change nothing.
-    note(folder / "scheduler" / "scheduler_config.json", flow_spacing="even")
+    write_json(scheduler, {**json.loads(scheduler.read_text()), "flow_spacing": "even"})
     if with_refiner:
         shutil.copytree(work / "refiner", folder / "refiner")
     enlarged = (work / "upscaler").exists()

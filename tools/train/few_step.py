@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 
 from tools.train.common import Loop, common_arguments, set_up
-from tools.train.dataset import COMPLETE, LatentSet, evenly
+from tools.train.dataset import LatentSet, evenly
 from tools.train.networks import Generator
 from tools.train.pairs import PairSet
 from tools.train.presets import PRESETS
@@ -81,7 +81,7 @@ class OwnWays:
         random.seed(seed)
         self.data = LatentSet(args.work / "latents.pt", device, seed)
         self.data.weigh([evenly(bucket["facts"]) for bucket in self.data.buckets])
-        self.data.leave_out_open(COMPLETE)
+        self.data.leave_out_open()
         self.batch, self.schedule = preset.batch, schedule
 
     def draw(self, workers):

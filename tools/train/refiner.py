@@ -21,7 +21,7 @@ from torch import nn
 
 from tools.train.autoencoder import psnr
 from tools.train.common import Loop, common_arguments, in_parts, set_up
-from tools.train.dataset import COMPLETE, DRAWING, FACTS, LatentSet, evenly
+from tools.train.dataset import DRAWING, FACTS, LatentSet, evenly
 from tools.train.few_step import STEPS
 from tools.train.networks import Codec, Generator
 from tools.train.pairs import PairSet
@@ -142,7 +142,7 @@ def beside_teacher(student, pairs):
 def beside_pictures(student, data, count):
     """What the student draws of complete captions, beside the pictures that they are of; drawings are kept aside whole."""
     data.weigh([evenly(bucket["facts"]) for bucket in data.buckets])
-    data.leave_out_open(COMPLETE)
+    data.leave_out_open()
     drawn = data.draw(count)
     thing, style = (drawn.facts[:, FACTS.index(fact)] for fact in DRAWING)
     return [dict(made=sampled(student, drawn.tokens, torch.randn_like(drawn.latents)), wanted=drawn.latents,

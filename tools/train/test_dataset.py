@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from tools.train.dataset import COMPLETE, FACTS, NOT_STATED, LatentSet, evenly, give_unit_spread, keep_spread
+from tools.train.dataset import FACTS, NOT_STATED, LatentSet, evenly, give_unit_spread, keep_spread
 
 END = 9
 
@@ -61,7 +61,7 @@ class Drawing(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             torch.save([bucket], f"{folder}/latents.pt")
             data = LatentSet(f"{folder}/latents.pt", torch.device("cpu"), 0)
-            data.leave_out_open(COMPLETE)
+            data.leave_out_open()
             # The second picture has none that is complete, and keeps all.
             self.assertEqual(set(data.draw(99).tokens.flatten().tolist()), {1, 3, 4, 5})
 

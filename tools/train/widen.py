@@ -10,7 +10,7 @@ from functools import partial
 import torch
 
 from tools.train.common import common_arguments, in_parts, set_up
-from tools.train.dataset import COMPLETE, drawings, evenly, states
+from tools.train.dataset import are_complete, drawings, evenly
 from tools.train.presets import PRESETS
 from tools.train.teacher import Trainee, draw_times, learn, start
 from tools.train.text_encoder import to_teach
@@ -35,7 +35,7 @@ def one_step_errors(generator, tokens, latents):
 
 def examples(bucket):
     """Tokens of a complete caption, and latents, of a random picture of each drawing."""
-    which, complete = drawings(bucket["facts"]), states(bucket["facts"], COMPLETE)
+    which, complete = drawings(bucket["facts"]), are_complete(bucket["facts"])
     rows = torch.randperm(len(which), device=which.device)
     chosen = rows.new_empty(which.max() + 1).index_copy_(0, which[rows], rows)
     # Few pictures have no such caption.
@@ -58,7 +58,7 @@ def favour_badly_drawn(generator, data):
 
 def select(generator, data):
     """What the data is to show from now on."""
-    data.leave_out_open(COMPLETE)
+    data.leave_out_open()
     favour_badly_drawn(generator, data)
 
 
