@@ -6,7 +6,7 @@ use crate::package::Model;
 use crate::sha256::hexadecimal;
 
 /// Changes when prompts for models that know a few things are read in another way than by an earlier version.
-const READING: u32 = 2;
+const READING: u32 = 3;
 
 impl Model {
     /// A SHA-256 of the manifest, the tokenizer and all numbers, in hexadecimal; equal for models that draw the same
@@ -39,6 +39,7 @@ impl Model {
                 READING,
                 &manifest.subjects,
                 &manifest.styles,
+                &manifest.subject_styles,
                 manifest.plain_ground,
             );
             add(&serde_json::to_vec(&read).unwrap_or_default());

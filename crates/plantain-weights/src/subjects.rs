@@ -1,5 +1,7 @@
 //! What a model was taught to draw, and whether a prompt asks for any of it.
 
+use std::ops::Range;
+
 use crate::manifest::Manifest;
 
 /// How alike two words have to be for one to be a misspelling of the other (Jaro and Winkler's measure).
@@ -62,7 +64,8 @@ impl Manifest {
         named.map(String::as_str).max_by_key(|name| name.len())
     }
 
-    /// The usual name of a style that `prompt` names, by any name in the list of [`styles`](Self::styles).
+    /// The usual name of the style that `prompt` names, by any name in the list of [`styles`](Self::styles); see
+    /// [`find_style`](Self::find_style).
     ///
     /// ```
     /// # use std::path::Path;
@@ -75,24 +78,59 @@ impl Manifest {
     /// # Ok::<(), plantain_weights::ReadError>(())
     /// ```
     pub fn named_style(&self, prompt: &str) -> Option<&str> {
-        let prompt = words(prompt);
-        let mut styles = self.styles.iter();
-        let named = styles.find(|names| names.iter().any(|name| names_it(&prompt, name)));
-        named.and_then(|names| names.first()).map(String::as_str)
+        self.find_style(prompt).map(|(_, style)| style)
     }
 
-    /// The style of prompts that name none: the first of the [`styles`](Self::styles).
+    /// The bytes of `prompt` that name a style, and the usual name of that style: of several the one with the longest name, so that a
+    /// "flat icon" is no "flat" one where both are known.
     ///
     /// ```
     /// # use std::path::Path;
     /// # use plantain_weights::Model;
     /// # let model = Model::open(Path::new("../../tests/fixtures/weights/turbo"))?;
-    /// assert_eq!(model.manifest().default_style(), None);
+    /// let mut manifest = model.manifest().clone();
+    /// manifest.styles = [["flat art", "flat"], ["icon", "flat icon"]].map(|names| names.map(String::from).to_vec()).to_vec();
+    /// assert_eq!(manifest.find_style("a Flat  Icon of a fox"), Some((2..12, "icon")));
     /// # Ok::<(), plantain_weights::ReadError>(())
     /// ```
-    pub fn default_style(&self) -> Option<&str> {
-        let styles = self.styles.iter().flatten().map(String::as_str);
-        styles.map(str::trim).find(|name| !name.is_empty())
+    pub fn find_style(&self, prompt: &str) -> Option<(Range<usize>, &str)> {
+        let (places, words): (Vec<_>, Vec<_>) = placed_words(prompt).unzip();
+        let named = self.styles.iter().flat_map(|names| {
+            let usual = names.first().map_or("", String::as_str);
+            let found = names.iter().filter_map(|name| find(&words, name));
+            found.map(move |found| (found, usual))
+        });
+        // Of names that are as long, the one listed first.
+        let longest = named.rev().max_by_key(|(found, _)| found.len());
+        longest.map(|(found, usual)| (places[found.start].start..places[found.end - 1].end, usual))
+    }
+
+    /// The styles that the subject of this name was taught in, by their usual names; all styles where nothing else is said of it. A
+    /// prompt that names none is drawn in the first.
+    ///
+    /// ```
+    /// # use std::path::Path;
+    /// # use plantain_weights::Model;
+    /// # let model = Model::open(Path::new("../../tests/fixtures/weights/turbo"))?;
+    /// let mut manifest = model.manifest().clone();
+    /// manifest.styles = vec![vec!["3d render".into()], vec!["icon".into()]];
+    /// manifest.subjects = vec![vec!["fox".into()], vec!["pie chart".into()]];
+    /// assert_eq!(manifest.styles_of("fox"), ["3d render", "icon"]);
+    /// manifest.subject_styles = vec![vec![0, 1], vec![1]];
+    /// assert_eq!(manifest.styles_of("pie chart"), ["icon"]);
+    /// # Ok::<(), plantain_weights::ReadError>(())
+    /// ```
+    pub fn styles_of(&self, subject: &str) -> Vec<&str> {
+        let is_meant = |names: &Vec<String>| names.iter().any(|name| name == subject);
+        let place = self.subjects.iter().position(is_meant);
+        let taught = place.and_then(|place| self.subject_styles.get(place));
+        let styles = self.styles.iter().enumerate();
+        let styles = styles.filter(|(style, _)| taught.is_none_or(|taught| taught.contains(style)));
+        let usual = styles.filter_map(|(_, names)| names.first());
+        let named = usual
+            .map(|name| name.trim())
+            .filter(|name| !name.is_empty());
+        named.collect()
     }
 
     /// The name of the subject that all of `words` are, in the singular or plural, as the list has it.
@@ -140,16 +178,28 @@ impl Manifest {
 
 /// The words of a text in lower case.
 fn words(text: &str) -> Vec<String> {
-    text.split(|c: char| !c.is_alphanumeric())
-        .filter(|word| !word.is_empty())
-        .take(MOST_WORDS)
-        .map(str::to_lowercase)
-        .collect()
+    placed_words(text).map(|(_, word)| word).collect()
+}
+
+/// The words of a text in lower case, each with the bytes where it stands.
+fn placed_words(text: &str) -> impl Iterator<Item = (Range<usize>, String)> {
+    let separates = |c: char| !c.is_alphanumeric();
+    let placed = text.split_inclusive(separates).scan(0, move |end, part| {
+        let (start, word) = (*end, part.trim_end_matches(separates));
+        *end += part.len();
+        Some((start..start + word.len(), word.to_lowercase()))
+    });
+    placed.filter(|(_, word)| !word.is_empty()).take(MOST_WORDS)
 }
 
 /// Whether a name is among these words.
 fn names_it(words: &[String], name: &str) -> bool {
-    (0..words.len()).any(|at| is_named(&words[at..], name).is_some())
+    find(words, name).is_some()
+}
+
+/// Which of these words are a name.
+fn find(words: &[String], name: &str) -> Option<Range<usize>> {
+    (0..words.len()).find_map(|at| is_named(&words[at..], name).map(|count| at..at + count))
 }
 
 /// How many words a name is that `words` begin with, each in the singular or plural ("slices of pizza").

@@ -515,11 +515,14 @@ fn styles_and_a_plain_ground_are_kept_in_mind() {
     let folder = copy_of("turbo");
     edit_json(&folder.path().join("model.json"), |card| {
         card["plain_ground"] = json!(true);
+        card["subjects"] = json!([["fox"], ["pie chart"]]);
         card["styles"] = json!([["3d render", "3d"], ["cartoon"]]);
+        card["subject_styles"] = json!([[0, 1], [1]]);
     });
     let (_folder, _, model) = converted(folder.path(), &ConvertOptions::default());
     assert!(model.manifest().plain_ground);
-    assert_eq!(model.manifest().default_style(), Some("3d render"));
+    assert_eq!(model.manifest().styles_of("fox"), ["3d render", "cartoon"]);
+    assert_eq!(model.manifest().styles_of("pie chart"), ["cartoon"]);
     assert_eq!(model.manifest().named_style("a Cartoon"), Some("cartoon"));
     let (_folder, _, other) = converted(&fixture("turbo"), &ConvertOptions::default());
     assert_ne!(model.fingerprint(), other.fingerprint());

@@ -9,7 +9,7 @@ use plantain_weights::Manifest;
 use crate::aspect::Aspect;
 use crate::error::RequestError;
 use crate::layout::Layout;
-use crate::prompt::{Things, plainly, style_for, with_ground, with_style};
+use crate::prompt::{Things, in_taught_style, plainly, style_for, with_ground, with_style};
 use crate::size::check_size;
 
 /// Strength of a run that starts from a picture, where none is given.
@@ -362,9 +362,9 @@ impl Request {
         }
     }
 
-    /// What the model is asked for: the prompt; or what is drawn of it, for each thing by itself. Where it names no style, the first of
-    /// the model's [`styles`](Manifest::styles) is added, and where it names no ground and the model draws on plain ones, a white one;
-    /// nothing is added to a prompt for a picture that is made from another.
+    /// What the model is asked for: the prompt; or what is drawn of it, for each thing by itself. Where it names no style, or one that
+    /// the thing was not taught in, it is drawn in the first of [its styles](Manifest::styles_of), and where it names no ground and the
+    /// model draws on plain ones, on a white one; nothing is changed in a prompt for a picture that is made from another.
     ///
     /// ```
     /// use plantain::Request;
@@ -389,7 +389,31 @@ impl Request {
             Some(style) => with_style(&plain, style),
             None => plain,
         };
-        with_ground(styled, manifest)
+        with_ground(in_taught_style(styled, manifest), manifest)
+    }
+
+    /// That things are drawn in another style than the prompt names, which they were not taught in.
+    fn untaught_styles(&self, drawn: &[String], manifest: &Manifest) -> Vec<String> {
+        let Some(asked) = manifest.named_style(&self.prompt) else {
+            return Vec::new();
+        };
+        let subjects = drawn
+            .iter()
+            .filter_map(|prompt| manifest.named_subject(prompt));
+        let mut subjects: Vec<_> = subjects.collect();
+        subjects.dedup();
+        let told = subjects.into_iter().filter_map(|subject| {
+            let taught = manifest.styles_of(subject);
+            (!taught.contains(&asked)).then(|| {
+                format!(
+                    "`{}` was taught `{subject}` as {} and not as {asked}; drawn as {}",
+                    manifest.name,
+                    taught.join(" and "),
+                    taught.first().unwrap_or(&asked)
+                )
+            })
+        });
+        told.collect()
     }
 
     /// The things that the prompt asks for, where they are several and each is drawn by itself.
@@ -477,6 +501,9 @@ impl Request {
                 size[1],
                 things.prompts().len()
             ));
+        }
+        if self.init_image.is_none() {
+            warnings.extend(self.untaught_styles(&layout.prompts, manifest));
         }
         let left_out = self.things(manifest).map(|things| things.left_out);
         if let Some(drawn) = self.reduced_prompt(manifest) {

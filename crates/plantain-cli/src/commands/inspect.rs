@@ -1,7 +1,9 @@
 //! `plantain inspect`
 
 use plantain::Model;
-use plantain::weights::{Component, ComponentSummary, Components, DecoderConfig, EncoderConfig};
+use plantain::weights::{
+    Component, ComponentSummary, Components, DecoderConfig, EncoderConfig, Manifest,
+};
 
 use crate::args::InspectArgs;
 use crate::commands::{open_model, warn_of_unused};
@@ -34,7 +36,9 @@ pub(crate) fn run(args: &InspectArgs) -> Result<(), Failure> {
     let subjects = &model.manifest().subjects;
     if !subjects.is_empty() {
         let usual = subjects.iter().filter_map(|names| names.first());
-        let names: Vec<&str> = usual.map(String::as_str).collect();
+        let names: Vec<_> = usual
+            .map(|name| with_style(name, model.manifest()))
+            .collect();
         out::line(format_args!("draws {}: {}", names.len(), names.join(", ")))?;
     }
     let memory = model.estimated_memory(width, height, batch);
@@ -44,6 +48,15 @@ pub(crate) fn run(args: &InspectArgs) -> Result<(), Failure> {
         megabytes(memory.weights),
         megabytes(memory.activations())
     ))
+}
+
+/// A subject with the style that it is drawn in where a prompt names none, if that is not what other subjects are drawn in.
+fn with_style(subject: &str, manifest: &Manifest) -> String {
+    let usual = manifest.styles.iter().flatten().next();
+    match manifest.styles_of(subject).first() {
+        Some(style) if usual.is_some_and(|usual| usual != style) => format!("{subject} ({style})"),
+        _ => subject.to_string(),
+    }
 }
 
 fn describe(model: &Model) -> Result<(), Failure> {
@@ -77,7 +90,7 @@ fn describe(model: &Model) -> Result<(), Failure> {
     let styles: Vec<_> = styles.map(String::as_str).collect();
     if !styles.is_empty() {
         out::line(format_args!(
-            "styles: {}; the first where a prompt names none",
+            "styles: {}; where a prompt names none, the first that a thing was taught in",
             styles.join(", ")
         ))?;
     }

@@ -41,6 +41,8 @@ struct ModelCard {
     subjects: Vec<Vec<String>>,
     #[serde(default)]
     styles: Vec<Vec<String>>,
+    #[serde(default)]
+    subject_styles: Vec<Vec<usize>>,
     sampler: Option<SamplerKind>,
     steps: Option<u32>,
     guidance: Option<f64>,
@@ -226,6 +228,7 @@ fn manifest(root: &Path, components: Components) -> Result<Manifest, ReadError> 
         description: card.description.clone(),
         subjects: card.subjects,
         styles: card.styles,
+        subject_styles: card.subject_styles,
         plain_ground: card.plain_ground,
         recipe: None,
         tokenizer: None,

@@ -11,7 +11,7 @@ use plantain_weights::{Model, TokenizerInfo};
 use tokenizers::Tokenizer;
 
 use crate::error::RequestError;
-pub(crate) use plain::{plainly, style_for, with_ground, with_style};
+pub(crate) use plain::{in_taught_style, plainly, style_for, with_ground, with_style};
 pub(crate) use things::Things;
 use weights::{Piece, parse};
 

@@ -16,14 +16,30 @@ pub(crate) fn plainly(prompt: &str, manifest: &Manifest) -> Option<String> {
     Reader::new(&words, manifest).plain()
 }
 
-/// The style that is to be added to `drawn`, which is what is drawn of `prompt`: the one that the whole prompt names, or the model's
-/// first.
+/// The style that is to be added to `drawn`, which is what is drawn of `prompt`, if it names none: the one that the whole prompt names,
+/// or the first that its subject was taught in.
 pub(crate) fn style_for<'a>(prompt: &str, drawn: &str, manifest: &'a Manifest) -> Option<&'a str> {
     let lacks = drawn.contains(char::is_alphanumeric) && manifest.named_style(drawn).is_none();
-    let style = manifest
-        .named_style(prompt)
-        .or_else(|| manifest.default_style());
+    let named = manifest.named_style(prompt);
+    let style = named.or_else(|| taught_styles(drawn, manifest).into_iter().next());
     style.filter(|_| lacks)
+}
+
+/// `prompt` with the first style that its subject was taught in, where it names another one.
+pub(crate) fn in_taught_style(mut prompt: String, manifest: &Manifest) -> String {
+    let taught = taught_styles(&prompt, manifest);
+    let asked = manifest.find_style(&prompt);
+    if let (Some((place, asked)), Some(first)) = (asked, taught.first())
+        && !taught.contains(&asked)
+    {
+        prompt.replace_range(place, first);
+    }
+    prompt
+}
+
+/// The styles that the subject of a prompt was taught in, or all that the model was if the prompt names none.
+fn taught_styles<'a>(prompt: &str, manifest: &'a Manifest) -> Vec<&'a str> {
+    manifest.styles_of(manifest.named_subject(prompt).unwrap_or_default())
 }
 
 /// `prompt` with a ground, if it names none and the model draws things on plain ones.
@@ -277,5 +293,67 @@ mod tests {
             crate::Request::new("a fox").drawn_prompts(&manifest),
             ["a fox"]
         );
+    }
+
+    #[test]
+    fn things_are_drawn_in_the_styles_that_they_were_taught_in() {
+        let mut manifest = taught();
+        manifest.styles = ["3d render", "cartoon", "icon"]
+            .map(|name| vec![name.into()])
+            .to_vec();
+        manifest.subject_styles = vec![vec![0, 1]; manifest.subjects.len()];
+        manifest.subject_styles[1] = vec![2];
+        let request = crate::Request::new;
+        for (prompt, expected, warned) in [
+            (
+                "a red fox",
+                vec!["a red fox, icon, on a white background"],
+                false,
+            ),
+            (
+                "a red fox, icon",
+                vec!["a red fox, icon, on a white background"],
+                false,
+            ),
+            (
+                "a Cartoon of a red fox on teal",
+                vec!["a icon of a red fox on teal"],
+                true,
+            ),
+            (
+                "a cat, icon",
+                vec!["a cat, 3d render, on a white background"],
+                true,
+            ),
+            (
+                "a red fox that jumps, cartoon",
+                vec!["a red fox, icon, on a white background"],
+                true,
+            ),
+            (
+                "a cat and a red fox",
+                vec![
+                    "a cat, 3d render, on a white background",
+                    "a red fox, icon, on a white background",
+                ],
+                false,
+            ),
+            (
+                "a cat and a red fox, cartoon",
+                vec![
+                    "a cat, cartoon, on a white background",
+                    "a red fox, icon, on a white background",
+                ],
+                true,
+            ),
+        ] {
+            let request = request(prompt).size([1024, 512]);
+            assert_eq!(request.drawn_prompts(&manifest), expected, "{prompt}");
+            let warnings = request.warnings(&manifest);
+            let told = warnings
+                .iter()
+                .any(|warning| warning.contains("was taught"));
+            assert_eq!(told, warned, "{prompt}: {warnings:?}");
+        }
     }
 }

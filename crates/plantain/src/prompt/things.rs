@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use plantain_weights::Manifest;
 
-use super::plain::{ANY_GROUND, style_for};
+use super::plain::{ANY_GROUND, in_taught_style, style_for};
 use super::reader::{ARTICLES, MOST, Reader, number, read, tells_ground, text_of, with_article};
 
 /// What stands between two things; of phrases that begin alike the longer comes first.
@@ -219,7 +219,8 @@ impl List {
                     Some(style) => format!("{thing}, {style}{around}"),
                     None => prompt,
                 };
-                std::iter::repeat_n(prompt.trim_start().to_string(), item.count)
+                let prompt = in_taught_style(prompt.trim_start().to_string(), reader.manifest);
+                std::iter::repeat_n(prompt, item.count)
             });
             each.collect()
         };

@@ -125,6 +125,7 @@ pub(super) fn open(file: Container, path: &Path) -> Result<Model, ReadError> {
         description: None,
         subjects: Vec::new(),
         styles: Vec::new(),
+        subject_styles: Vec::new(),
         plain_ground: false,
         recipe: None,
         tokenizer: info,
