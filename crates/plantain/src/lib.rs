@@ -47,6 +47,7 @@ mod text_input;
 mod texts;
 mod tiling;
 pub mod trace;
+mod warnings;
 mod widening;
 
 pub use aspect::{Aspect, AspectError};

@@ -1,0 +1,160 @@
+//! What in a request fights the model that is to draw it.
+
+use plantain_weights::Manifest;
+
+use crate::layout::Layout;
+use crate::request::{Request, embeds_guidance};
+
+/// How many times its own steps a model may take before they are too many.
+const MANY_STEPS: usize = 4;
+
+impl Request {
+    /// Whether a run of this request keeps out what the negative prompt says: only with classifier-free guidance.
+    ///
+    /// ```
+    /// use plantain::Request;
+    ///
+    /// let model = plantain::default_model()?;
+    /// let request = Request::new("a red fox");
+    /// assert!(!request.heeds_negative_prompt(model.manifest()));
+    /// assert!(request.guidance(2.0).heeds_negative_prompt(model.manifest()));
+    /// # Ok::<(), plantain::Error>(())
+    /// ```
+    pub fn heeds_negative_prompt(&self, manifest: &Manifest) -> bool {
+        let guidance = self.guidance.unwrap_or(manifest.defaults.guidance);
+        guidance > 1.0 && !embeds_guidance(manifest)
+    }
+
+    /// Settings that fight the model: each a sentence for the user.
+    ///
+    /// ```
+    /// use plantain::Request;
+    ///
+    /// let model = plantain::default_model()?;
+    /// assert!(Request::new("a red fox").warnings(model.manifest()).is_empty());
+    /// let large = Request::new("a red fox").size([1024, 1024]);
+    /// assert_eq!(large.warnings(model.manifest()).len(), 1);
+    /// # Ok::<(), plantain::Error>(())
+    /// ```
+    pub fn warnings(&self, manifest: &Manifest) -> Vec<String> {
+        let layout = Layout::new(self, self.size_for(manifest), manifest);
+        let guidance = self.warn_of_guidance(manifest);
+        let content = self.warn_of_content(&layout, manifest);
+        let size = self.warn_of_size(&layout, manifest);
+        [guidance, content, size, self.warn_of_sampling(manifest)].concat()
+    }
+
+    fn warn_of_guidance(&self, manifest: &Manifest) -> Vec<String> {
+        let trained = manifest.defaults.guidance;
+        let guidance = self.guidance.unwrap_or(trained);
+        let mut warnings = Vec::new();
+        if trained <= 1.0 && guidance > 1.0 && !embeds_guidance(manifest) {
+            warnings.push(format!(
+                "`{}` was distilled to run without guidance; a guidance scale of {guidance} doubles the time and usually spoils the picture",
+                manifest.name
+            ));
+        }
+        if !self.negative_prompt.is_empty() && !self.heeds_negative_prompt(manifest) {
+            warnings.push(
+                "the negative prompt has no effect, because this run uses no classifier-free guidance".into(),
+            );
+        }
+        warnings
+    }
+
+    /// Of what the prompt asks for and is not drawn.
+    fn warn_of_content(&self, layout: &Layout, manifest: &Manifest) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if !manifest.names_subject(&self.prompt) {
+            warnings.push(unknown_subject(manifest, &self.prompt));
+        }
+        let things = self.things(manifest);
+        if let (Some(things), [_]) = (&things, &layout.prompts[..]) {
+            let [width, height] = self.size_for(manifest);
+            warnings.push(format!(
+                "{width}x{height} pixels have no room for the {} things that the prompt names, so it is drawn as if it named one; make the picture larger or wider",
+                things.prompts().len()
+            ));
+        }
+        if self.init_image.is_none() {
+            warnings.extend(self.untaught_styles(&layout.prompts, manifest));
+        }
+        let left_out = things.map(|things| things.left_out);
+        let left_out = left_out.filter(|words| !words.is_empty());
+        let drawn = match self.reduced_prompt(manifest) {
+            Some(drawn) => Some(format!("drawn as `{drawn}`")),
+            None => left_out.map(|left_out| format!("drawn without `{left_out}`")),
+        };
+        warnings.extend(drawn.map(|drawn| {
+            format!(
+                "`{}` knows no words for what things do or where they are; {drawn}",
+                manifest.name
+            )
+        }));
+        warnings
+    }
+
+    /// That things are drawn in another style than the prompt names, which they were not taught in.
+    fn untaught_styles(&self, drawn: &[String], manifest: &Manifest) -> Vec<String> {
+        let Some(asked) = manifest.named_style(&self.prompt) else {
+            return Vec::new();
+        };
+        let subjects = drawn
+            .iter()
+            .filter_map(|prompt| manifest.named_subject(prompt));
+        let mut subjects: Vec<_> = subjects.collect();
+        subjects.dedup();
+        let told = subjects.into_iter().filter_map(|subject| {
+            let taught = manifest.styles_of(subject);
+            (!taught.contains(&asked)).then(|| {
+                format!(
+                    "`{}` was taught `{subject}` as {} and not as {asked}; drawn as {}",
+                    manifest.name,
+                    taught.join(" and "),
+                    taught.first().unwrap_or(&asked)
+                )
+            })
+        });
+        told.collect()
+    }
+
+    fn warn_of_size(&self, layout: &Layout, manifest: &Manifest) -> Vec<String> {
+        let ([width, height], trained) = (self.size_for(manifest), manifest.own_size());
+        if layout.is_trained(manifest) {
+            return Vec::new();
+        }
+        vec![format!(
+            "`{}` was trained at {}x{}; at {width}x{height} things may repeat or lose their shape",
+            manifest.name, trained[0], trained[1]
+        )]
+    }
+
+    fn warn_of_sampling(&self, manifest: &Manifest) -> Vec<String> {
+        let (own, trained) = (manifest.sampler.kind, manifest.defaults.steps as usize);
+        let sampler = self.sampler.filter(|sampler| *sampler != own);
+        let sampler = sampler.map(|sampler| {
+            format!(
+                "`{}` was made for the sampler {own}; {sampler} may give worse pictures",
+                manifest.name
+            )
+        });
+        let steps = self.steps.filter(|steps| *steps > MANY_STEPS * trained);
+        let steps = steps.map(|steps| {
+            format!(
+                "`{}` is meant for {trained} steps; {steps} take longer and rarely look better",
+                manifest.name
+            )
+        });
+        sampler.into_iter().chain(steps).collect()
+    }
+}
+
+/// That a prompt names nothing that the model was taught to draw.
+fn unknown_subject(manifest: &Manifest, prompt: &str) -> String {
+    let (name, taught) = (&manifest.name, manifest.subjects.len());
+    let meant = manifest.misspelled_subject(prompt);
+    let meant = meant.map_or(String::new(), |meant| format!("; did you mean `{meant}`?"));
+    format!(
+        "`{name}` was taught to draw {taught} things, and the prompt names none of them, so expect another thing than it asks for (`plantain inspect` lists them){meant}"
+    )
+}
