@@ -42,25 +42,36 @@ fn taught_styles<'a>(prompt: &str, manifest: &'a Manifest) -> Vec<&'a str> {
     manifest.styles_of(manifest.named_subject(prompt).unwrap_or_default())
 }
 
-/// `prompt` with a ground, if it names none and the model draws things on plain ones.
+/// `prompt` with a ground, if it names none and the model draws things on plain ones: behind its style, where captions have it and a
+/// long prompt is not cut.
 pub(crate) fn with_ground(prompt: String, manifest: &Manifest) -> String {
     let empty = !prompt.contains(char::is_alphanumeric);
     if !manifest.plain_ground || empty || tells_ground(&prompt) {
         return prompt;
     }
-    format!("{}, {ANY_GROUND}", without_end(&prompt))
-}
-
-fn without_end(prompt: &str) -> &str {
-    prompt.trim_end_matches(|end: char| end.is_whitespace() || ".!?,;".contains(end))
+    let style = manifest.find_style(&prompt);
+    inserted(&prompt, style.map_or(0, |(place, _)| place.end), ANY_GROUND)
 }
 
 /// `prompt` with a style behind its first part, where captions have it.
 pub(crate) fn with_style(prompt: &str, style: &str) -> String {
-    match prompt.split_once(',') {
-        Some((first, rest)) => format!("{}, {style},{rest}", first.trim_end()),
-        None => format!("{}, {style}", without_end(prompt)),
-    }
+    inserted(prompt, 0, style)
+}
+
+/// `prompt` with another part between commas, before the first comma from byte `from` on that is in no bracket.
+fn inserted(prompt: &str, from: usize, part: &str) -> String {
+    let mut depth = 0_usize;
+    let comma = prompt.char_indices().find(|(at, c)| {
+        match c {
+            '(' | '[' => depth += 1,
+            ')' | ']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        depth == 0 && *c == ',' && *at >= from
+    });
+    let (before, after) = prompt.split_at(comma.map_or(prompt.len(), |(at, _)| at));
+    let ends = |end: char| end.is_whitespace() || ".!?,;".contains(end);
+    format!("{}, {part}{after}", before.trim_end_matches(ends))
 }
 
 impl Reader<'_> {
@@ -197,6 +208,7 @@ mod tests {
             ("a T-shirt at 5 p.m. in the city", "a t-shirt"),
             ("a dog on the ground", "a dog"),
             ("A robot: friendly, flat", "a robot, flat"),
+            ("a dog jumping on sky blue and glossy", "a dog, on sky blue"),
         ] {
             assert_eq!(plain(prompt).as_deref(), Some(expected), "{prompt}");
         }
@@ -260,11 +272,11 @@ mod tests {
             ("a unicycle", "a unicycle, 3d render, on a white background"),
             (
                 "a fox, cartoon, no background",
-                "a fox, cartoon, no background, on a white background",
+                "a fox, cartoon, on a white background, no background",
             ),
             (
                 "a fox, cartoon, with background of stars",
-                "a fox, cartoon, with background, on a white background",
+                "a fox, cartoon, on a white background, with background",
             ),
             (
                 "a fox on violet in cartoon style",
@@ -280,6 +292,14 @@ mod tests {
                 "(a cartoon fox, teal background:1.2)",
             ),
             ("a unicycle on teal. Cartoon", "a unicycle on teal. Cartoon"),
+            (
+                "a fox, glossy, cartoon, friendly",
+                "a fox, glossy, cartoon, on a white background, friendly",
+            ),
+            (
+                "(a fox, friendly:1.2), glossy",
+                "(a fox, friendly:1.2), 3d render, on a white background, glossy",
+            ),
             ("", ""),
             ("?!", "?!"),
         ] {

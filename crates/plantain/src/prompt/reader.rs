@@ -183,7 +183,9 @@ fn told_around(words: &[String]) -> Option<usize> {
     let whole = last.filter(|&last| !rest[..last].iter().any(begins_ground));
     let colour = || {
         let length = colour_ground(words)?;
-        let ends = words.get(length).is_none_or(begins_ground);
+        let ends = words
+            .get(length)
+            .is_none_or(|word| word == "and" || begins_ground(word));
         ends.then_some(length)
     };
     begins_ground(first).then(|| whole.map(|last| last + 2).or_else(colour))?
