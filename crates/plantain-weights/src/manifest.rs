@@ -416,8 +416,8 @@ pub struct Manifest {
     /// whatever its text encoder can read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub subjects: Vec<Vec<String>>,
-    /// The styles that the model was taught, each by its usual name and then others; prompts that name none are drawn in the first.
-    /// Empty for a model of which no style is expected.
+    /// The styles that the model was taught, each by its usual name and then others; prompts that name none are drawn in the first of
+    /// their subject. Empty for a model of which no style is expected.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub styles: Vec<Vec<String>>,
     /// For each of the `subjects`, the styles that it was taught in, as places in `styles`; empty where each was taught in all.

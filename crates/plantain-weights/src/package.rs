@@ -489,6 +489,7 @@ fn read_manifest(file: &Container, origin: &str) -> Result<Manifest, ReadError> 
     let manifest: Manifest =
         serde_json::from_str(json).map_err(|e| ReadError::json(within(), e))?;
     let checked = manifest.components.validate();
+    let checked = checked.and_then(|()| manifest.check_subject_styles());
     checked.map_err(|source| ReadError::Config {
         origin: within(),
         source,

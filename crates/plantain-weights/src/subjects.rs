@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use plantain_nn::ConfigError;
+
 use crate::manifest::Manifest;
 
 /// How alike two words have to be for one to be a misspelling of the other (Jaro and Winkler's measure).
@@ -25,6 +27,26 @@ const ENDINGS: [(&str, &str); 10] = [
 ];
 
 impl Manifest {
+    /// Checks that the [styles of each subject](Self::subject_styles) are there, if any are given.
+    pub(crate) fn check_subject_styles(&self) -> Result<(), ConfigError> {
+        let known = |style: &usize| *style < self.styles.len();
+        let each = self.subject_styles.iter();
+        let sound = each
+            .clone()
+            .all(|styles| !styles.is_empty() && styles.iter().all(known));
+        if sound && [0, self.subjects.len()].contains(&each.len()) {
+            return Ok(());
+        }
+        Err(ConfigError::Invalid {
+            component: "model",
+            reason: format!(
+                "`subject_styles` does not give each of the {} subjects one or more of the {} styles, by numbers from 0",
+                self.subjects.len(),
+                self.styles.len()
+            ),
+        })
+    }
+
     /// Whether `prompt` names one of the [`subjects`](Self::subjects), in the singular or plural; so does every prompt for a
     /// model that has no list of them.
     ///
@@ -64,25 +86,8 @@ impl Manifest {
         named.map(String::as_str).max_by_key(|name| name.len())
     }
 
-    /// The usual name of the style that `prompt` names, by any name in the list of [`styles`](Self::styles); see
-    /// [`find_style`](Self::find_style).
-    ///
-    /// ```
-    /// # use std::path::Path;
-    /// # use plantain_weights::Model;
-    /// # let model = Model::open(Path::new("../../tests/fixtures/weights/turbo"))?;
-    /// let mut manifest = model.manifest().clone();
-    /// manifest.styles = [["3d render", "3d"], ["cartoon", "comic"]].map(|names| names.map(String::from).to_vec()).to_vec();
-    /// assert_eq!(manifest.named_style("a comic of a fox"), Some("cartoon"));
-    /// assert_eq!(manifest.named_style("a fox"), None);
-    /// # Ok::<(), plantain_weights::ReadError>(())
-    /// ```
-    pub fn named_style(&self, prompt: &str) -> Option<&str> {
-        self.find_style(prompt).map(|(_, style)| style)
-    }
-
-    /// The bytes of `prompt` that name a style, and the usual name of that style: of several the one with the longest name, so that a
-    /// "flat icon" is no "flat" one where both are known.
+    /// The bytes of `prompt` that name one of these [`styles`](Self::styles), given by their usual names, and that usual name: of several
+    /// the one with most words, so that a "flat icon" is no "flat" one where both are known. What names `subject` names no style.
     ///
     /// ```
     /// # use std::path::Path;
@@ -90,19 +95,58 @@ impl Manifest {
     /// # let model = Model::open(Path::new("../../tests/fixtures/weights/turbo"))?;
     /// let mut manifest = model.manifest().clone();
     /// manifest.styles = [["flat art", "flat"], ["icon", "flat icon"]].map(|names| names.map(String::from).to_vec()).to_vec();
-    /// assert_eq!(manifest.find_style("a Flat  Icon of a fox"), Some((2..12, "icon")));
+    /// let all = manifest.styles_of("");
+    /// assert_eq!(manifest.find_style("a Flat  Icon of a shoe", "shoe", &all), Some((2..12, "icon")));
+    /// assert_eq!(manifest.find_style("a Flat  Icon of a shoe", "shoe", &["flat art"]), Some((2..6, "flat art")));
+    /// manifest.subjects = vec![vec!["flat shoe".into()]];
+    /// assert_eq!(manifest.find_style("a flat shoe", "flat shoe", &all), None);
     /// # Ok::<(), plantain_weights::ReadError>(())
     /// ```
-    pub fn find_style(&self, prompt: &str) -> Option<(Range<usize>, &str)> {
+    pub fn find_style<'a>(
+        &self,
+        prompt: &str,
+        subject: &str,
+        styles: &[&'a str],
+    ) -> Option<(Range<usize>, &'a str)> {
         let (places, words): (Vec<_>, Vec<_>) = placed_words(prompt).unzip();
-        let named = self.styles.iter().flat_map(|names| {
-            let usual = names.first().map_or("", String::as_str);
-            let found = names.iter().filter_map(|name| find(&words, name));
-            found.map(move |found| (found, usual))
+        let bytes = |found: &Range<usize>| places[found.start].start..places[found.end - 1].end;
+        let subject = find(&words, subject, |_| true);
+        let is_style = |found: &Range<usize>| {
+            let within =
+                |words: &Range<usize>| words.start <= found.start && found.end <= words.end;
+            // Its words are in one part of the prompt.
+            let parted = prompt[bytes(found)].contains([',', ';', '(', ')', '[', ']']);
+            !parted && !subject.as_ref().is_some_and(within)
+        };
+        let named = styles.iter().flat_map(|style| {
+            let names = self
+                .styles
+                .iter()
+                .filter(|names| usual(names) == Some(style));
+            let found = names
+                .flatten()
+                .filter_map(|name| find(&words, name, is_style));
+            found.map(|found| (found, *style))
         });
-        // Of names that are as long, the one listed first.
-        let longest = named.rev().max_by_key(|(found, _)| found.len());
-        longest.map(|(found, usual)| (places[found.start].start..places[found.end - 1].end, usual))
+        // Of names with as many words, the one listed first.
+        let named: Vec<_> = named.collect();
+        let longest = named.into_iter().rev().max_by_key(|(found, _)| found.len());
+        longest.map(|(found, style)| (bytes(&found), style))
+    }
+
+    /// The bytes of `prompt` that name the subject of this name, in the singular or plural, where it does so first.
+    ///
+    /// ```
+    /// # use std::path::Path;
+    /// # use plantain_weights::Model;
+    /// # let model = Model::open(Path::new("../../tests/fixtures/weights/turbo"))?;
+    /// assert_eq!(model.manifest().find_subject("Two Teddy  bears", "teddy bear"), Some(4..16));
+    /// # Ok::<(), plantain_weights::ReadError>(())
+    /// ```
+    pub fn find_subject(&self, prompt: &str, subject: &str) -> Option<Range<usize>> {
+        let (places, words): (Vec<_>, Vec<_>) = placed_words(prompt).unzip();
+        let found = find(&words, subject, |_| true)?;
+        Some(places[found.start].start..places[found.end - 1].end)
     }
 
     /// The styles that the subject of this name was taught in, by their usual names; all styles where nothing else is said of it. A
@@ -194,12 +238,23 @@ fn placed_words(text: &str) -> impl Iterator<Item = (Range<usize>, String)> {
 
 /// Whether a name is among these words.
 fn names_it(words: &[String], name: &str) -> bool {
-    find(words, name).is_some()
+    find(words, name, |_| true).is_some()
 }
 
-/// Which of these words are a name.
-fn find(words: &[String], name: &str) -> Option<Range<usize>> {
-    (0..words.len()).find_map(|at| is_named(&words[at..], name).map(|count| at..at + count))
+/// Which of these words are a name, where it is accepted first.
+fn find(
+    words: &[String],
+    name: &str,
+    accepts: impl Fn(&Range<usize>) -> bool,
+) -> Option<Range<usize>> {
+    let found = |at| is_named(&words[at..], name).map(|count| at..at + count);
+    (0..words.len()).filter_map(found).find(accepts)
+}
+
+/// The first name of a style, if it has one.
+fn usual(names: &[String]) -> Option<&str> {
+    let usual = names.first().map(|name| name.trim());
+    usual.filter(|name| !name.is_empty())
 }
 
 /// How many words a name is that `words` begin with, each in the singular or plural ("slices of pizza").

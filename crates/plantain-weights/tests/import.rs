@@ -523,9 +523,27 @@ fn styles_and_a_plain_ground_are_kept_in_mind() {
     assert!(model.manifest().plain_ground);
     assert_eq!(model.manifest().styles_of("fox"), ["3d render", "cartoon"]);
     assert_eq!(model.manifest().styles_of("pie chart"), ["cartoon"]);
-    assert_eq!(model.manifest().named_style("a Cartoon"), Some("cartoon"));
+    let found = model
+        .manifest()
+        .find_style("a Cartoon", "", &["3d render", "cartoon"]);
+    assert_eq!(found, Some((2..9, "cartoon")));
     let (_folder, _, other) = converted(&fixture("turbo"), &ConvertOptions::default());
     assert_ne!(model.fingerprint(), other.fingerprint());
+}
+
+#[test]
+fn styles_of_subjects_have_to_be_there() {
+    for styles in [json!([[0]]), json!([[0], []]), json!([[0], [1]])] {
+        let folder = copy_of("turbo");
+        edit_json(&folder.path().join("model.json"), |card| {
+            card["subjects"] = json!([["fox"], ["pie chart"]]);
+            card["styles"] = json!([["cartoon"]]);
+            card["subject_styles"] = styles.clone();
+        });
+        let error = Model::open(folder.path()).unwrap_err().to_string();
+        assert!(error.contains("`subject_styles`"), "{error}");
+        assert!(error.contains("model.json"), "{error}");
+    }
 }
 
 #[test]

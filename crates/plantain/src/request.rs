@@ -9,7 +9,7 @@ use plantain_weights::Manifest;
 use crate::aspect::Aspect;
 use crate::error::RequestError;
 use crate::layout::Layout;
-use crate::prompt::{Things, in_taught_style, plainly, style_for, with_ground, with_style};
+use crate::prompt::{Styled, Things, plainly, styled, with_ground};
 use crate::size::check_size;
 
 /// Strength of a run that starts from a picture, where none is given.
@@ -30,8 +30,8 @@ pub struct Request {
     /// What the picture shows. Where the model draws single things on plain grounds, a list of its subjects ("a fox and two cats", "a
     /// dog above a cat"; with an article or a number each) makes it draw each by itself, beside or above the others, if there is room:
     /// each takes the latent that the model was trained for. Of other prompts that say more than such a model was taught, its first
-    /// subject is drawn, with style and ground; [`Self::warnings`] tell. Where it names no style, a model of a few styles draws in its
-    /// first, and where it names no ground, on white.
+    /// subject is drawn, with style and ground; [`Self::warnings`] tell. Where it names no style, a model of a few styles draws
+    /// in the first that the subject was taught in, and where it names no ground, on white.
     pub prompt: String,
     /// What it should not show; only matters with a guidance scale above 1.
     pub negative_prompt: String,
@@ -362,9 +362,9 @@ impl Request {
         }
     }
 
-    /// What the model is asked for: the prompt; or what is drawn of it, for each thing by itself. Where it names no style, or one that
-    /// the thing was not taught in, it is drawn in the first of [its styles](Manifest::styles_of), and where it names no ground and the
-    /// model draws on plain ones, on a white one; nothing is changed in a prompt for a picture that is made from another.
+    /// What the model is asked for: the prompt; or what is drawn of it, for each thing by itself. Where it names no style that the thing
+    /// was taught in, the first of [its styles](Manifest::styles_of) is added or takes the place of another, and where it names no ground
+    /// and the model draws on plain ones, a white one is added. To a prompt for a picture that is made from another nothing is added.
     ///
     /// ```
     /// use plantain::Request;
@@ -379,17 +379,15 @@ impl Request {
     }
 
     /// The prompt as the model takes it that draws one thing.
-    pub(crate) fn plain_prompt(&self, manifest: &Manifest) -> String {
+    pub(crate) fn plain_prompt(&self, manifest: &Manifest) -> Styled {
         let plain = plainly(&self.prompt, manifest);
         let plain = plain.unwrap_or_else(|| self.prompt.clone());
-        if self.init_image.is_some() {
-            return plain;
+        let from_nothing = self.init_image.is_none();
+        let mut drawn = styled(&self.prompt, plain, from_nothing, manifest);
+        if from_nothing {
+            drawn.prompt = with_ground(drawn.prompt, manifest);
         }
-        let styled = match style_for(&self.prompt, &plain, manifest) {
-            Some(style) => with_style(&plain, style),
-            None => plain,
-        };
-        with_ground(in_taught_style(styled, manifest), manifest)
+        drawn
     }
 
     /// The things that the prompt asks for, where they are several and each is drawn by itself.

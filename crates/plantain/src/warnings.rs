@@ -76,9 +76,7 @@ impl Request {
                 things.prompts().len()
             ));
         }
-        if self.init_image.is_none() {
-            warnings.extend(self.untaught_styles(&layout.prompts, manifest));
-        }
+        warnings.extend(self.untaught_styles(manifest));
         let left_out = things.map(|things| things.left_out);
         let left_out = left_out.filter(|words| !words.is_empty());
         let drawn = match self.reduced_prompt(manifest) {
@@ -94,28 +92,30 @@ impl Request {
         warnings
     }
 
-    /// That things are drawn in another style than the prompt names, which they were not taught in.
-    fn untaught_styles(&self, drawn: &[String], manifest: &Manifest) -> Vec<String> {
-        let Some(asked) = manifest.named_style(&self.prompt) else {
-            return Vec::new();
-        };
-        let subjects = drawn
-            .iter()
-            .filter_map(|prompt| manifest.named_subject(prompt));
-        let mut subjects: Vec<_> = subjects.collect();
-        subjects.dedup();
-        let told = subjects.into_iter().filter_map(|subject| {
-            let taught = manifest.styles_of(subject);
-            (!taught.contains(&asked)).then(|| {
-                format!(
-                    "`{}` was taught `{subject}` as {} and not as {asked}; drawn as {}",
-                    manifest.name,
-                    taught.join(" and "),
-                    taught.first().unwrap_or(&asked)
-                )
-            })
-        });
-        told.collect()
+    /// Which things are drawn in another style than the prompt names, because they were not taught in that: each a sentence for the
+    /// user, and among the [warnings](Self::warnings).
+    ///
+    /// ```
+    /// use plantain::Request;
+    ///
+    /// let model = plantain::default_model()?;
+    /// assert!(Request::new("a red fox, cartoon").untaught_styles(model.manifest()).is_empty());
+    /// # Ok::<(), plantain::Error>(())
+    /// ```
+    pub fn untaught_styles(&self, manifest: &Manifest) -> Vec<String> {
+        let layout = Layout::new(self, self.size_for(manifest), manifest);
+        let several = self.things(manifest).filter(|_| layout.prompts.len() > 1);
+        let untaught = several.map_or_else(
+            || Vec::from_iter(self.plain_prompt(manifest).untaught),
+            |things| things.untaught,
+        );
+        let mut told: Vec<String> = Vec::new();
+        for sentence in untaught.iter().map(|untaught| untaught.sentence(manifest)) {
+            if !told.contains(&sentence) {
+                told.push(sentence);
+            }
+        }
+        told
     }
 
     fn warn_of_size(&self, layout: &Layout, manifest: &Manifest) -> Vec<String> {

@@ -256,6 +256,11 @@ fn manifest(root: &Path, components: Components) -> Result<Manifest, ReadError> 
     stated.guidance = card.guidance.unwrap_or(stated.guidance);
     stated.width = card.width.unwrap_or(stated.width);
     stated.height = card.height.unwrap_or(stated.height);
+    let checked = manifest.check_subject_styles();
+    checked.map_err(|source| ReadError::Config {
+        origin: root.join("model.json").display().to_string(),
+        source,
+    })?;
     Ok(manifest)
 }
 

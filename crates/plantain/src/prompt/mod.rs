@@ -2,6 +2,7 @@
 
 mod plain;
 mod reader;
+mod styles;
 #[cfg(test)]
 mod tests;
 mod things;
@@ -11,7 +12,8 @@ use plantain_weights::{Model, TokenizerInfo};
 use tokenizers::Tokenizer;
 
 use crate::error::RequestError;
-pub(crate) use plain::{in_taught_style, plainly, style_for, with_ground, with_style};
+pub(crate) use plain::{plainly, with_ground};
+pub(crate) use styles::{Styled, styled};
 pub(crate) use things::Things;
 use weights::{Piece, parse};
 

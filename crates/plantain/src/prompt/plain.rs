@@ -1,10 +1,16 @@
 //! Prompts that say more than a model was taught, for models that draw one thing at a time.
 
+use std::ops::Range;
+
 use plantain_weights::Manifest;
 
 use super::reader::{
     ARTICLES, Reader, SHORT, is_description, number, read, tells_ground, text_of, with_article,
+    words_of,
 };
+
+/// What may stand behind a thing and says no more than that a picture of it is meant.
+const KINDS: [&str; 4] = ["icon", "symbol", "logo", "clip art"];
 
 /// The ground where a prompt names none.
 pub(super) const ANY_GROUND: &str = "on a white background";
@@ -16,50 +22,32 @@ pub(crate) fn plainly(prompt: &str, manifest: &Manifest) -> Option<String> {
     Reader::new(&words, manifest).plain()
 }
 
-/// The style that is to be added to `drawn`, which is what is drawn of `prompt`, if it names none: the one that the whole prompt names,
-/// or the first that its subject was taught in.
-pub(crate) fn style_for<'a>(prompt: &str, drawn: &str, manifest: &'a Manifest) -> Option<&'a str> {
-    let lacks = drawn.contains(char::is_alphanumeric) && manifest.named_style(drawn).is_none();
-    let named = manifest.named_style(prompt);
-    let style = named.or_else(|| taught_styles(drawn, manifest).into_iter().next());
-    style.filter(|_| lacks)
+/// What the subject of `prompt` is called in the list of subjects: the first that has an article or a number, else the first. Brackets
+/// that weigh parts of the prompt do not matter.
+pub(super) fn main_subject(prompt: &str, manifest: &Manifest) -> Option<String> {
+    let bare = prompt.replace(['(', ')', '[', ']', ':'], " ");
+    let words = words_of(&bare);
+    let (.., name) = Reader::new(&words, manifest).main_subject()?;
+    Some(name)
 }
 
-/// `prompt` with the first style that its subject was taught in, where it names another one.
-pub(crate) fn in_taught_style(mut prompt: String, manifest: &Manifest) -> String {
-    let taught = taught_styles(&prompt, manifest);
-    let asked = manifest.find_style(&prompt);
-    if let (Some((place, asked)), Some(first)) = (asked, taught.first())
-        && !taught.contains(&asked)
-    {
-        prompt.replace_range(place, first);
-    }
-    prompt
-}
-
-/// The styles that the subject of a prompt was taught in, or all that the model was if the prompt names none.
-fn taught_styles<'a>(prompt: &str, manifest: &'a Manifest) -> Vec<&'a str> {
-    manifest.styles_of(manifest.named_subject(prompt).unwrap_or_default())
-}
-
-/// `prompt` with a ground, if it names none and the model draws things on plain ones: behind its style, where captions have it and a
-/// long prompt is not cut.
+/// `prompt` with a ground, if it names none and the model draws things on plain ones: behind thing and style, where captions have it and
+/// a long prompt is not cut.
 pub(crate) fn with_ground(prompt: String, manifest: &Manifest) -> String {
     let empty = !prompt.contains(char::is_alphanumeric);
     if !manifest.plain_ground || empty || tells_ground(&prompt) {
         return prompt;
     }
-    let style = manifest.find_style(&prompt);
-    inserted(&prompt, style.map_or(0, |(place, _)| place.end), ANY_GROUND)
-}
-
-/// `prompt` with a style behind its first part, where captions have it.
-pub(crate) fn with_style(prompt: &str, style: &str) -> String {
-    inserted(prompt, 0, style)
+    let subject = main_subject(&prompt, manifest).unwrap_or_default();
+    let style = manifest.find_style(&prompt, &subject, &manifest.styles_of(&subject));
+    let style = style.map(|(place, _)| place.end);
+    let thing = manifest.find_subject(&prompt, &subject);
+    let thing = thing.map(|place| place.end);
+    inserted(&prompt, style.max(thing).unwrap_or(0), ANY_GROUND)
 }
 
 /// `prompt` with another part between commas, before the first comma from byte `from` on that is in no bracket.
-fn inserted(prompt: &str, from: usize, part: &str) -> String {
+pub(super) fn inserted(prompt: &str, from: usize, part: &str) -> String {
     let mut depth = 0_usize;
     let comma = prompt.char_indices().find(|(at, c)| {
         match c {
@@ -110,10 +98,22 @@ impl Reader<'_> {
         let first = self.lowered.get(begin).map_or("", String::as_str);
         let begin = begin + usize::from(ARTICLES.contains(&first));
         let mut starts = begin..=begin + self.descriptions(begin);
-        starts.any(|at| {
-            self.subject(at, |end| end == to || self.is_ground(end))
-                .is_some()
-        })
+        starts.any(|at| self.subject(at, |end| self.ends_thing(end, to)).is_some())
+    }
+
+    /// Whether a thing that ends at `at` may have the words up to `to` behind it: that it is an icon or in which style, and its ground.
+    fn ends_thing(&self, at: usize, to: usize) -> bool {
+        let mut ends = at..=to.min(at + SHORT);
+        ends.any(|end| self.is_kind(at..end) && (end == to || self.is_ground(end)))
+    }
+
+    /// Whether some words, or none, tell what kind of picture is meant.
+    fn is_kind(&self, range: Range<usize>) -> bool {
+        let text = self.lowered[range].join(" ");
+        let mut styles = self.manifest.styles.iter().flatten();
+        text.is_empty()
+            || KINDS.contains(&&*text)
+            || styles.any(|style| style.to_lowercase() == text)
     }
 
     /// The first subject that has an article or a number, else the first: where it begins and ends, and its name. Of subjects one after
@@ -225,6 +225,8 @@ mod tests {
             "a rocket on blue",
             "a rocket on light blue, cartoon",
             "a fox, in a cartoon style",
+            "fox icon",
+            "a cute fox logo on teal, glossy",
         ] {
             assert_eq!(plain(prompt), None, "{prompt}");
         }
@@ -296,6 +298,15 @@ mod tests {
                 "a fox, glossy, cartoon, friendly",
                 "a fox, glossy, cartoon, on a white background, friendly",
             ),
+            ("cartoon, a fox", "cartoon, a fox, on a white background"),
+            (
+                "a fox on orange and black, cartoon",
+                "a fox, on orange, cartoon",
+            ),
+            (
+                "a fox on orange and yellow leaves, cartoon",
+                "a fox, cartoon, on a white background",
+            ),
             (
                 "(a fox, friendly:1.2), glossy",
                 "(a fox, friendly:1.2), 3d render, on a white background, glossy",
@@ -313,67 +324,5 @@ mod tests {
             crate::Request::new("a fox").drawn_prompts(&manifest),
             ["a fox"]
         );
-    }
-
-    #[test]
-    fn things_are_drawn_in_the_styles_that_they_were_taught_in() {
-        let mut manifest = taught();
-        manifest.styles = ["3d render", "cartoon", "icon"]
-            .map(|name| vec![name.into()])
-            .to_vec();
-        manifest.subject_styles = vec![vec![0, 1]; manifest.subjects.len()];
-        manifest.subject_styles[1] = vec![2];
-        let request = crate::Request::new;
-        for (prompt, expected, warned) in [
-            (
-                "a red fox",
-                vec!["a red fox, icon, on a white background"],
-                false,
-            ),
-            (
-                "a red fox, icon",
-                vec!["a red fox, icon, on a white background"],
-                false,
-            ),
-            (
-                "a Cartoon of a red fox on teal",
-                vec!["a icon of a red fox on teal"],
-                true,
-            ),
-            (
-                "a cat, icon",
-                vec!["a cat, 3d render, on a white background"],
-                true,
-            ),
-            (
-                "a red fox that jumps, cartoon",
-                vec!["a red fox, icon, on a white background"],
-                true,
-            ),
-            (
-                "a cat and a red fox",
-                vec![
-                    "a cat, 3d render, on a white background",
-                    "a red fox, icon, on a white background",
-                ],
-                false,
-            ),
-            (
-                "a cat and a red fox, cartoon",
-                vec![
-                    "a cat, cartoon, on a white background",
-                    "a red fox, icon, on a white background",
-                ],
-                true,
-            ),
-        ] {
-            let request = request(prompt).size([1024, 512]);
-            assert_eq!(request.drawn_prompts(&manifest), expected, "{prompt}");
-            let warnings = request.warnings(&manifest);
-            let told = warnings
-                .iter()
-                .any(|warning| warning.contains("was taught"));
-            assert_eq!(told, warned, "{prompt}: {warnings:?}");
-        }
     }
 }

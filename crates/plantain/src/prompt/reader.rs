@@ -181,13 +181,7 @@ fn told_around(words: &[String]) -> Option<usize> {
     let (first, rest) = words.split_first()?;
     let last = (0..rest.len()).find(|&at| is_ground_at(rest, at) || rest[at] == STYLE);
     let whole = last.filter(|&last| !rest[..last].iter().any(begins_ground));
-    let colour = || {
-        let length = colour_ground(words)?;
-        let ends = words
-            .get(length)
-            .is_none_or(|word| word == "and" || begins_ground(word));
-        ends.then_some(length)
-    };
+    let colour = || colour_ground(words).filter(|length| ends_colour(&words[*length..]));
     begins_ground(first).then(|| whole.map(|last| last + 2).or_else(colour))?
 }
 
@@ -202,7 +196,7 @@ pub(super) fn read<'a>(prompt: &'a str, manifest: &Manifest) -> Option<Vec<&'a s
 }
 
 /// The words of a prompt, and a comma for whatever separates its parts.
-fn words_of(prompt: &str) -> Vec<&str> {
+pub(super) fn words_of(prompt: &str) -> Vec<&str> {
     let prompt = prompt.trim_end_matches(['.', '!', '?', ' ']);
     let parts = prompt.split_inclusive([',', ';']);
     let words = parts.flat_map(|part| {
@@ -228,9 +222,8 @@ pub(super) fn tells_ground(text: &str) -> bool {
     (0..words.len()).any(|at| {
         let looks = at.checked_sub(1).map(|before| words[before].as_str());
         let named = is_ground_at(&words, at) && looks.is_none_or(|word| !NO_LOOKS.contains(&word));
-        let ends = |word: &String| word == "," || word == "and" || begins_ground(word);
         let coloured = colour_ground(&words[at..]);
-        named || coloured.is_some_and(|length| words.get(at + length).is_none_or(ends))
+        named || coloured.is_some_and(|length| ends_colour(&words[at + length..]))
     })
 }
 
@@ -250,14 +243,26 @@ fn begins_ground(word: impl AsRef<str>) -> bool {
 fn colour_ground(words: &[String]) -> Option<usize> {
     let (first, rest) = words.split_first()?;
     let is_colour = |word: &String| COLOURS.contains(&word.as_str());
-    let is_shade = |word: &String| SHADES.contains(&word.as_str());
-    let told = rest
-        .iter()
-        .take_while(|word| is_colour(word) || is_shade(word))
-        .count();
+    let told = rest.iter().take_while(|word| is_colour_word(word)).count();
     let ends =
         BEFORE_COLOUR.contains(&first.as_str()) && rest[..told].last().is_some_and(is_colour);
     ends.then_some(1 + told)
+}
+
+/// Whether words behind a colour leave it the colour of a ground: "and glossy", or nothing, but not "leaves", "and yellow leaves".
+fn ends_colour(words: &[String]) -> bool {
+    match words {
+        [and, more @ ..] if and == "and" => {
+            let colours = more.iter().take_while(|word| is_colour_word(word)).count();
+            colours == 0 || more.get(colours).is_none_or(|word| word == ",")
+        }
+        [word, ..] => word == "," || begins_ground(word),
+        [] => true,
+    }
+}
+
+fn is_colour_word(word: &str) -> bool {
+    COLOURS.contains(&word) || SHADES.contains(&word)
 }
 
 pub(super) fn number(word: &str) -> Option<usize> {

@@ -7,8 +7,9 @@ use std::ops::Range;
 
 use plantain_weights::Manifest;
 
-use super::plain::{ANY_GROUND, in_taught_style, style_for};
+use super::plain::ANY_GROUND;
 use super::reader::{ARTICLES, MOST, Reader, number, read, tells_ground, text_of, with_article};
+use super::styles::{Styled, Untaught, styled};
 
 /// What stands between two things; of phrases that begin alike the longer comes first.
 const RELATIONS: [(&[&str], Relation); 18] = [
@@ -52,6 +53,8 @@ pub(crate) struct Things {
     pub(crate) loose: bool,
     /// What the prompt says behind them that is not drawn.
     pub(crate) left_out: String,
+    /// The styles that some were not taught in.
+    pub(crate) untaught: Vec<Untaught>,
 }
 
 impl Things {
@@ -211,15 +214,16 @@ impl List {
         let (around, left_out) = self.around(reader);
         let lead = text_of(&reader.words[self.lead.clone()]);
         let whole = text_of(reader.words);
-        let prompts = |items: &[Item]| -> Vec<String> {
+        let mut untaught = Vec::new();
+        let mut prompts = |items: &[Item]| -> Vec<String> {
             let each = items.iter().flat_map(|item| {
-                let thing = format!("{lead} {}", item.alone(reader));
-                let prompt = format!("{thing}{around}");
-                let prompt = match style_for(&whole, &prompt, reader.manifest) {
-                    Some(style) => format!("{thing}, {style}{around}"),
-                    None => prompt,
-                };
-                let prompt = in_taught_style(prompt.trim_start().to_string(), reader.manifest);
+                let thing = format!("{lead} {}{around}", item.alone(reader));
+                let thing = thing.trim_start().to_string();
+                let Styled {
+                    prompt,
+                    untaught: other,
+                } = styled(&whole, thing, true, reader.manifest);
+                untaught.extend(other);
                 std::iter::repeat_n(prompt, item.count)
             });
             each.collect()
@@ -247,6 +251,7 @@ impl List {
             rows,
             loose,
             left_out,
+            untaught,
         })
     }
 

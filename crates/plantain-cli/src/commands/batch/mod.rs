@@ -62,6 +62,7 @@ impl Prepared {
         if !args.quiet {
             prepared.warn_of_subjects();
             prepared.warn_of_reductions();
+            prepared.warn_of_styles();
         }
         Ok(prepared)
     }
@@ -84,24 +85,42 @@ impl Prepared {
 
     /// Says how many prompts ask for more than is drawn.
     fn warn_of_reductions(&self) {
-        let (manifest, shots) = (self.model.manifest(), &self.plan.shots);
-        let mut known = HashMap::new();
-        let mut reduced = shots.iter().filter_map(|shot| {
-            let size = [shot.size.width as usize, shot.size.height as usize];
-            let drawn = known.entry((&shot.prompt, size)).or_insert_with(|| {
-                let request = Request::new(&shot.prompt).size(size);
-                request.reduced_prompt(manifest)
-            });
-            Some((&shot.prompt, drawn.clone()?))
-        });
-        if let Some((prompt, drawn)) = reduced.next() {
+        let manifest = self.model.manifest();
+        let reduced = self.told(|request| request.reduced_prompt(manifest));
+        if let Some((prompt, drawn)) = reduced.first() {
             out::note(format_args!(
                 "warning: {} of {} prompts say what things do or where they are, for which `{}` knows no words, such as `{prompt}`, drawn as `{drawn}`",
-                1 + reduced.count(),
-                shots.len(),
+                reduced.len(),
+                self.plan.shots.len(),
                 manifest.name
             ));
         }
+    }
+
+    /// Says how many prompts name a style that their things were not taught in.
+    fn warn_of_styles(&self) {
+        let manifest = self.model.manifest();
+        let untaught = self.told(|request| request.untaught_styles(manifest).into_iter().next());
+        if let Some((prompt, told)) = untaught.first() {
+            out::note(format_args!(
+                "warning: {} of {} prompts are drawn in another style than they name, such as `{prompt}`: {told}",
+                untaught.len(),
+                self.plan.shots.len()
+            ));
+        }
+    }
+
+    /// The prompts of which something is to be told, and what. What is drawn depends on the size too.
+    fn told(&self, tell: impl Fn(&Request) -> Option<String>) -> Vec<(&str, String)> {
+        let mut known = HashMap::new();
+        let told = self.plan.shots.iter().filter_map(|shot| {
+            let size = [shot.size.width as usize, shot.size.height as usize];
+            let told = known
+                .entry((&shot.prompt, size))
+                .or_insert_with(|| tell(&Request::new(&shot.prompt).size(size)));
+            Some((shot.prompt.as_str(), told.clone()?))
+        });
+        told.collect()
     }
 
     /// Who draws, within the memory there is for the largest pictures.

@@ -1,0 +1,283 @@
+//! Styles of prompts for models that know a few, and may not know each thing in all of them.
+
+use std::ops::Range;
+
+use plantain_weights::Manifest;
+
+use super::plain::{inserted, main_subject};
+use super::reader::with_article;
+
+/// A prompt with the style that it is drawn in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Styled {
+    pub(crate) prompt: String,
+    /// What the prompt asks for instead, and its subject was not taught.
+    pub(crate) untaught: Option<Untaught>,
+}
+
+/// A style that a subject was not taught in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Untaught {
+    subject: String,
+    asked: String,
+    taught: Vec<String>,
+}
+
+impl Untaught {
+    /// The same for people.
+    pub(crate) fn sentence(&self, manifest: &Manifest) -> String {
+        let drawn = self.taught.first().map_or("", String::as_str);
+        format!(
+            "`{}` was taught `{}` as {} and not as {}; drawn as {drawn}",
+            manifest.name,
+            self.subject,
+            self.taught.join(" and "),
+            self.asked,
+        )
+    }
+}
+
+/// `drawn`, which is what is drawn of the `whole` prompt, in a style that its subject was taught in: one that it names, or else one that
+/// the whole prompt names. Otherwise in the first: if it names another style, or if it names none and `any` style is to be added.
+pub(crate) fn styled(whole: &str, drawn: String, any: bool, manifest: &Manifest) -> Styled {
+    let subject = main_subject(&drawn, manifest).unwrap_or_default();
+    let taught = manifest.styles_of(&subject);
+    let named = |text: &str| manifest.find_style(text, &subject, &taught);
+    let mut styled = Styled {
+        prompt: drawn,
+        untaught: None,
+    };
+    let empty = !styled.prompt.contains(char::is_alphanumeric);
+    let Some(first) = taught.first().filter(|_| !empty) else {
+        return styled;
+    };
+    if named(&styled.prompt).is_some() {
+        return styled;
+    }
+    let said = named(whole).map(|(_, style)| style);
+    let style = said.unwrap_or(first);
+    let mut others = manifest.styles_of("");
+    others.retain(|style| !taught.contains(style));
+    // Were the name of one a part of the new one, there would be no end.
+    for _ in 0..=others.len() {
+        let other = manifest.find_style(&styled.prompt, &subject, &others);
+        let Some((place, asked)) = other else { break };
+        styled.untaught.get_or_insert_with(|| Untaught {
+            subject: subject.clone(),
+            asked: asked.to_string(),
+            taught: taught.iter().map(ToString::to_string).collect(),
+        });
+        styled.prompt = replaced(&styled.prompt, place, style);
+    }
+    if styled.untaught.is_none() && (any || said.is_some()) {
+        styled.prompt = inserted(&styled.prompt, 0, style);
+    }
+    styled
+}
+
+/// `prompt` with another style at these bytes, and the words beside it that go with that.
+fn replaced(prompt: &str, place: Range<usize>, style: &str) -> String {
+    let (before, after) = (&prompt[..place.start], &prompt[place.end..]);
+    let separates = |c: char| !c.is_alphanumeric();
+    let noun = style.rsplit(separates).next().unwrap_or(style);
+    let next = after.trim_start().split(separates).next();
+    // A "flat icon" is no "app icon icon".
+    let again = next.filter(|next| next.eq_ignore_ascii_case(noun));
+    let after = again.map_or(after, |again| &after.trim_start()[again.len()..]);
+    let words = before.trim_end();
+    let last = words.rsplit(separates).next();
+    let article = last.filter(|last| ["a", "an"].contains(&&*last.to_lowercase()));
+    match article {
+        Some(article) => {
+            let before = &words[..words.len() - article.len()];
+            format!("{before}{}{after}", with_article(style))
+        }
+        None => format!("{before}{style}{after}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Request;
+    use crate::prompt::reader::taught;
+
+    /// Things that are drawn in three styles, icons of two others, and a house in all.
+    fn manifest() -> Manifest {
+        let names = |names: &[&str]| names.iter().map(ToString::to_string).collect();
+        let mut manifest = taught();
+        manifest.styles = vec![
+            names(&["3d render", "3d", "3d icon", "3d illustration"]),
+            names(&["flat illustration", "flat", "flat vector", "flat design"]),
+            names(&["cartoon", "cartoon drawing", "cartoon illustration"]),
+            names(&["app icon", "gradient app icon"]),
+            names(&["ui icon", "flat ui icon", "simple ui icon"]),
+        ];
+        let icons = ["pie chart", "safe", "file", "library"];
+        let other = ["book", "flat shoe"];
+        manifest.subject_styles = vec![vec![0, 1, 2]; manifest.subjects.len() + other.len()];
+        let subjects = other.iter().chain(&icons).chain(&["house"]);
+        manifest
+            .subjects
+            .extend(subjects.map(|name| names(&[name])));
+        manifest
+            .subject_styles
+            .extend([vec![3], vec![3], vec![4], vec![4], vec![0, 1, 2, 3, 4]]);
+        manifest
+    }
+
+    #[test]
+    fn things_are_drawn_in_styles_that_they_were_taught_in() {
+        let manifest = manifest();
+        for (prompt, expected) in [
+            (
+                "a pie chart",
+                "a pie chart, app icon, on a white background",
+            ),
+            (
+                "a safe on an orange background",
+                "a safe on an orange background, app icon",
+            ),
+            (
+                "a safe, ui icon on an orange background",
+                "a safe, app icon, on an orange background",
+            ),
+            (
+                "a fox, 3d render, safe for kids",
+                "a fox, 3d render, on a white background, safe for kids",
+            ),
+            (
+                "a dog, svg file",
+                "a dog, 3d render, on a white background, svg file",
+            ),
+            (
+                "pie chart app icon",
+                "pie chart app icon, on a white background",
+            ),
+            (
+                "a pie chart icon on teal",
+                "a pie chart icon on teal, app icon",
+            ),
+            (
+                "app icon, pie chart",
+                "app icon, pie chart, on a white background",
+            ),
+            (
+                "a app icon of a pie chart, flat design",
+                "a app icon of a pie chart, on a white background, flat design",
+            ),
+            (
+                "a Cartoon of a pie chart on teal",
+                "an app icon of a pie chart on teal",
+            ),
+            (
+                "a flat icon of a pie chart",
+                "an app icon of a pie chart, on a white background",
+            ),
+            (
+                "a cartoon pie chart, cartoon",
+                "an app icon pie chart, on a white background, app icon",
+            ),
+            (
+                "(cartoon) drawing of a pie chart",
+                "(app icon) drawing of a pie chart, on a white background",
+            ),
+            (
+                "a flat app icon of a fox",
+                "a flat app icon of a fox, on a white background",
+            ),
+            (
+                "a flat shoe, cartoon",
+                "a flat shoe, cartoon, on a white background",
+            ),
+            (
+                "a flat shoe",
+                "a flat shoe, 3d render, on a white background",
+            ),
+            (
+                "a house, flat ui icon",
+                "a house, flat ui icon, on a white background",
+            ),
+            (
+                "a cartoon fox that jumps over it",
+                "a fox, cartoon, on a white background",
+            ),
+            (
+                "a cartoon pie chart that jumps over it",
+                "a pie chart, app icon, on a white background",
+            ),
+            ("İ cartoon file", "İ ui icon file, on a white background"),
+            ("ui icon", "ui icon, on a white background"),
+        ] {
+            let drawn = Request::new(prompt).drawn_prompts(&manifest);
+            assert_eq!(drawn, [expected], "{prompt}");
+        }
+    }
+
+    #[test]
+    fn things_of_a_list_keep_their_own_styles() {
+        let manifest = manifest();
+        let drawn = |prompt: &str| {
+            let request = Request::new(prompt).size([1536, 512]);
+            (
+                request.drawn_prompts(&manifest),
+                request.untaught_styles(&manifest),
+            )
+        };
+        let white = "on a white background";
+        let [fox, chart] =
+            ["a fox, 3d render", "a pie chart, app icon"].map(|it| format!("{it}, {white}"));
+        assert_eq!(
+            drawn("a fox and a pie chart"),
+            (vec![fox, chart.clone()], vec![])
+        );
+        let (prompts, told) = drawn("a fox, a pie chart and a cat, ui icon");
+        assert_eq!(prompts[1], chart);
+        let told: Vec<_> = told
+            .iter()
+            .map(|it| it.contains("ui icon; drawn as"))
+            .collect();
+        assert_eq!(told, [true; 3]);
+        let (prompts, told) = drawn("a 3d fox and an app icon pie chart");
+        assert!(
+            prompts[1].starts_with("an app icon pie chart"),
+            "{prompts:?}"
+        );
+        assert!(told.is_empty(), "{told:?}");
+    }
+
+    #[test]
+    fn another_style_than_asked_for_is_told_of() {
+        let manifest = manifest();
+        let told = |prompt: &str| Request::new(prompt).warnings(&manifest);
+        for prompt in [
+            "a pie chart",
+            "a pie chart app icon",
+            "a house, ui icon",
+            "a fox, safe for kids",
+            "check mark",
+        ] {
+            let styles = told(prompt)
+                .into_iter()
+                .filter(|it| it.contains("drawn as"));
+            assert_eq!(styles.count(), 0, "{prompt}");
+        }
+        let expected = format!(
+            "`{}` was taught `pie chart` as app icon and not as cartoon; drawn as app icon",
+            manifest.name
+        );
+        assert!(told("a pie chart, cartoon").contains(&expected));
+        let redrawn = Request::new("a pie chart, cartoon").init_image(crate::RgbImage::new(64, 64));
+        assert!(redrawn.untaught_styles(&manifest).contains(&expected));
+        assert_eq!(redrawn.drawn_prompts(&manifest), ["a pie chart, app icon"]);
+        let redrawn = |prompt: &str| {
+            let request = Request::new(prompt).init_image(crate::RgbImage::new(64, 64));
+            request.drawn_prompts(&manifest)
+        };
+        assert_eq!(redrawn("a fox"), ["a fox"]);
+        assert_eq!(
+            redrawn("a cartoon fox jumping over a log"),
+            ["a fox, cartoon"]
+        );
+    }
+}
