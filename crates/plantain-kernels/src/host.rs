@@ -3,7 +3,7 @@
 use burn::tensor::Shape;
 
 use crate::cpu::attention::{self, AttentionShape};
-use crate::cpu::{elementwise, norm};
+use crate::cpu::{norm, upsample};
 use crate::layer::{Fusion, HostLayer, Precision};
 
 /// A CPU tensor of `f32` whose elements can be seen as one slice.
@@ -149,6 +149,6 @@ pub(crate) fn upsample_nearest<T: HostTensor>(x: T) -> T {
     let extents @ [batch, channels, height, width] = x.dims();
     let x = x.into_contiguous();
     filled([batch, channels, 2 * height, 2 * width], |out| {
-        elementwise::upsample_nearest(x.as_f32(), extents, 2, out);
+        upsample::upsample_nearest(x.as_f32(), extents, 2, out);
     })
 }

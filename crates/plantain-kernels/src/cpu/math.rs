@@ -1,8 +1,7 @@
-//! Exponential, sigmoid, SiLU, GELU and hyperbolic tangent on vectors, accurate to a few units in the last place.
+//! Powers of two, SiLU and GELU on vectors, accurate to a few units in the last place.
 //!
 //! The polynomials are minimax approximations in the relative error (Remez 1934), fitted for these kernels. The
-//! functions are generic over the vectors, to be inlined into the loops of other kernels; on whole slices they are
-//! applied by [`crate::cpu::elementwise::apply`].
+//! functions are generic over the vectors, to be inlined into the loops of other kernels.
 
 use crate::cpu::simd::Lanes;
 
@@ -14,29 +13,6 @@ pub(crate) fn polynomial<L: Lanes, const N: usize>(l: L, x: L::F, coefficients: 
         value = l.mul_add(value, x, l.splat(coefficient));
     }
     value
-}
-
-/// `e^x`; zero and infinity where f32 ends, subnormals between.
-#[inline(always)]
-pub(crate) fn exp<L: Lanes>(l: L, x: L::F) -> L::F {
-    // e^r = 1 + r + r^2 p(r) for |r| <= ln(2) / 2, error 3.1e-9.
-    const P: [f32; 5] = [
-        0.499_999_94,
-        0.166_665_21,
-        0.041_668_39,
-        0.008_368_71,
-        0.001_381_461_6,
-    ];
-    // The first part has few bits, so that its product with n is exact even without a fused multiply-add.
-    const LN2_HIGH: f32 = 0.693_359_4;
-    const LN2_LOW: f32 = -2.121_944_4e-4;
-    let x = l.min(l.splat(89.0), l.max(l.splat(-105.0), x));
-    let n = l.round(l.mul(x, l.splat(std::f32::consts::LOG2_E)));
-    let r = l.mul_add(n, l.splat(-LN2_HIGH), x);
-    let r = l.mul_add(n, l.splat(-LN2_LOW), r);
-    let tail = l.mul(l.mul(r, r), polynomial(l, r, &P));
-    let power = l.add(l.add(tail, r), l.splat(1.0));
-    l.scale(power, n)
 }
 
 /// `2^x` for `x` up to 126 (zero at minus infinity, undefined above 127) with a relative error of 7.5e-8.
@@ -64,12 +40,6 @@ const LOWEST: f32 = -87.0;
 fn bounded_sigmoid<L: Lanes>(l: L, x: L::F) -> L::F {
     let e = exp2(l, l.mul(x, l.splat(-std::f32::consts::LOG2_E)));
     l.reciprocal(l.add(l.splat(1.0), e))
-}
-
-/// `1 / (1 + e^-x)`.
-#[inline(always)]
-pub(crate) fn sigmoid<L: Lanes>(l: L, x: L::F) -> L::F {
-    bounded_sigmoid(l, l.max(l.splat(LOWEST), x))
 }
 
 /// `x / (1 + e^-x)`.
@@ -108,29 +78,6 @@ pub(crate) fn gelu<L: Lanes>(l: L, x: L::F) -> L::F {
     let y = l.min(l.splat(6.0), l.abs(x));
     let tail = l.mul(y, exp2(l, polynomial(l, y, &P)));
     l.sub(l.max(l.splat(0.0), x), tail)
-}
-
-/// Hyperbolic tangent.
-#[inline(always)]
-pub(crate) fn tanh<L: Lanes>(l: L, x: L::F) -> L::F {
-    // (tanh(x) - x) / x^3 in x^2 for |x| <= 0.625, error 4.1e-9.
-    const P: [f32; 5] = [
-        -0.333_332_84,
-        0.133_314_9,
-        -0.053_743_497,
-        0.020_650_584,
-        -0.005_717_042,
-    ];
-    let y = l.min(l.splat(10.0), l.abs(x));
-    let square = l.mul(y, y);
-    let small = l.mul_add(l.mul(polynomial(l, square, &P), square), y, y);
-    let e = exp(l, l.add(y, y));
-    let large = l.mul_add(
-        l.splat(-2.0),
-        l.reciprocal(l.add(e, l.splat(1.0))),
-        l.splat(1.0),
-    );
-    l.with_sign(l.select_less(y, l.splat(0.625), small, large), x)
 }
 
 #[cfg(test)]

@@ -2,12 +2,12 @@
 
 pub mod attention;
 pub mod convolve;
-pub mod elementwise;
 pub mod isa;
 pub mod norm;
 pub mod packed;
 pub mod precision;
 pub mod scratch;
+pub mod upsample;
 
 mod epilogue;
 mod fill;

@@ -98,33 +98,8 @@ impl Lanes for Avx2 {
         op!(_mm256_andnot_ps(_mm256_set1_ps(-0.0), a))
     }
     #[inline(always)]
-    fn with_sign(self, magnitude: __m256, sign: __m256) -> __m256 {
-        op!(_mm256_or_ps(
-            magnitude,
-            _mm256_and_ps(sign, _mm256_set1_ps(-0.0))
-        ))
-    }
-    #[inline(always)]
     fn reciprocal(self, a: __m256) -> __m256 {
         op!(_mm256_div_ps(_mm256_set1_ps(1.0), a))
-    }
-    #[inline(always)]
-    fn round(self, a: __m256) -> __m256 {
-        op!(_mm256_round_ps::<
-            { _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC },
-        >(a))
-    }
-    #[inline(always)]
-    fn scale(self, a: __m256, n: __m256) -> __m256 {
-        // In two halves, since one power of two cannot carry the whole range of exponents.
-        op!({
-            let n = _mm256_cvtps_epi32(n);
-            let half = _mm256_srai_epi32::<1>(n);
-            _mm256_mul_ps(
-                _mm256_mul_ps(a, self.power(half)),
-                self.power(_mm256_sub_epi32(n, half)),
-            )
-        })
     }
     #[inline(always)]
     fn fraction(self, x: __m256) -> __m256 {

@@ -153,13 +153,6 @@ impl Lanes for Avx512 {
         op!(_mm512_abs_ps(a))
     }
     #[inline(always)]
-    fn with_sign(self, magnitude: __m512, sign: __m512) -> __m512 {
-        op!(_mm512_or_ps(
-            magnitude,
-            _mm512_and_ps(sign, _mm512_set1_ps(-0.0))
-        ))
-    }
-    #[inline(always)]
     fn reciprocal(self, a: __m512) -> __m512 {
         // One Newton step doubles the 14 bits of the estimate.
         op!({
@@ -167,14 +160,6 @@ impl Lanes for Avx512 {
             let error = _mm512_fnmadd_ps(a, estimate, _mm512_set1_ps(1.0));
             _mm512_fmadd_ps(estimate, error, estimate)
         })
-    }
-    #[inline(always)]
-    fn round(self, a: __m512) -> __m512 {
-        op!(_mm512_roundscale_ps::<0>(a))
-    }
-    #[inline(always)]
-    fn scale(self, a: __m512, n: __m512) -> __m512 {
-        op!(_mm512_scalef_ps(a, n))
     }
     #[inline(always)]
     fn fraction(self, x: __m512) -> __m512 {

@@ -121,14 +121,8 @@ pub(crate) trait Lanes: Copy {
     fn max(self, a: Self::F, b: Self::F) -> Self::F;
     fn min(self, a: Self::F, b: Self::F) -> Self::F;
     fn abs(self, a: Self::F) -> Self::F;
-    /// `magnitude` (not negative) with the sign of `sign`.
-    fn with_sign(self, magnitude: Self::F, sign: Self::F) -> Self::F;
     /// `1 / a` to about one unit in the last place, for `a` and `1 / a` in the normal range.
     fn reciprocal(self, a: Self::F) -> Self::F;
-    /// The nearest integer, for `|a| < 2^22`.
-    fn round(self, a: Self::F) -> Self::F;
-    /// `a * 2^n` for an integer `n` from -252 to 252, also where the result overflows or is subnormal.
-    fn scale(self, a: Self::F, n: Self::F) -> Self::F;
     /// `x - floor(x)`, in [0, 1), for `x` from -2^22 to 127; undefined at minus infinity, but finite.
     fn fraction(self, x: Self::F) -> Self::F;
     /// `a * 2^floor(x)` for `a` in [1, 2) and `x` below 127; zero for `x` of minus infinity.

@@ -117,25 +117,8 @@ impl Lanes for Neon {
         op!(vabsq_f32(a))
     }
     #[inline(always)]
-    fn with_sign(self, magnitude: float32x4_t, sign: float32x4_t) -> float32x4_t {
-        op!(vbslq_f32(vdupq_n_u32(1 << 31), sign, magnitude))
-    }
-    #[inline(always)]
     fn reciprocal(self, a: float32x4_t) -> float32x4_t {
         op!(vdivq_f32(vdupq_n_f32(1.0), a))
-    }
-    #[inline(always)]
-    fn round(self, a: float32x4_t) -> float32x4_t {
-        op!(vrndnq_f32(a))
-    }
-    #[inline(always)]
-    fn scale(self, a: float32x4_t, n: float32x4_t) -> float32x4_t {
-        // In two halves, since one power of two cannot carry the whole range of exponents.
-        op!({
-            let n = vcvtq_s32_f32(n);
-            let half = vshrq_n_s32::<1>(n);
-            vmulq_f32(vmulq_f32(a, power(half)), power(vsubq_s32(n, half)))
-        })
     }
     #[inline(always)]
     fn fraction(self, x: float32x4_t) -> float32x4_t {

@@ -88,23 +88,8 @@ impl<const FUSED: bool> Lanes for Single<FUSED> {
         a.abs()
     }
     #[inline(always)]
-    fn with_sign(self, magnitude: f32, sign: f32) -> f32 {
-        magnitude.copysign(sign)
-    }
-    #[inline(always)]
     fn reciprocal(self, a: f32) -> f32 {
         1.0 / a
-    }
-    #[inline(always)]
-    fn round(self, a: f32) -> f32 {
-        (a + ROUNDER) - ROUNDER
-    }
-    #[inline(always)]
-    fn scale(self, a: f32, n: f32) -> f32 {
-        // In two halves, since one power of two cannot carry the whole range of exponents.
-        let n = integer(n);
-        let half = n >> 1;
-        a * power(half) * power(n.wrapping_sub(half))
     }
     #[inline(always)]
     fn fraction(self, x: f32) -> f32 {
@@ -212,20 +197,8 @@ impl Lanes for Portable {
         each(|lane| ONE.abs(a.0[lane]))
     }
     #[inline(always)]
-    fn with_sign(self, magnitude: Four, sign: Four) -> Four {
-        each(|lane| ONE.with_sign(magnitude.0[lane], sign.0[lane]))
-    }
-    #[inline(always)]
     fn reciprocal(self, a: Four) -> Four {
         each(|lane| ONE.reciprocal(a.0[lane]))
-    }
-    #[inline(always)]
-    fn round(self, a: Four) -> Four {
-        each(|lane| ONE.round(a.0[lane]))
-    }
-    #[inline(always)]
-    fn scale(self, a: Four, n: Four) -> Four {
-        each(|lane| ONE.scale(a.0[lane], n.0[lane]))
     }
     #[inline(always)]
     fn fraction(self, x: Four) -> Four {

@@ -29,14 +29,7 @@ impl Kernel for Operations {
         check("max", l.max(va, vb), &|i| a[i].max(b[i]));
         check("min", l.min(va, vb), &|i| a[i].min(b[i]));
         check("abs", l.abs(va), &|i| a[i].abs());
-        check("with_sign", l.with_sign(l.abs(vb), va), &|i| {
-            b[i].copysign(a[i])
-        });
         check("reciprocal", l.reciprocal(va), &|i| 1.0 / a[i]);
-        check("round", l.round(va), &|i| a[i].round_ties_even());
-        check("scale", l.scale(va, l.splat(-130.0)), &|i| {
-            (f64::from(a[i]) * 2f64.powi(-130)) as f32
-        });
         check("fraction", l.fraction(va), &|i| a[i] - a[i].floor());
         check("scale_by_floor", l.scale_by_floor(l.splat(1.5), va), &|i| {
             1.5 * a[i].floor().exp2()
