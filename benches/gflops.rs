@@ -105,7 +105,9 @@ const CASES: &[Case] = &[
 ];
 
 fn main() {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    // `cargo bench` adds an argument of its own.
+    let arguments = std::env::args().skip(1).filter(|word| word != "--bench");
+    let arguments: Vec<String> = arguments.collect();
     let precisions = [
         ("f32", Precision::F32),
         ("bf16", Precision::Bf16),

@@ -63,7 +63,7 @@ pub(crate) enum Command {
     Doctor(DoctorArgs),
     /// List the devices that models can run on
     Devices,
-    /// Compile the kernels of a model for a graphics processor, so that its next picture starts at once
+    /// Compile the kernels of a model for a graphics processor, so that its next picture starts sooner
     Warmup(WarmupArgs),
     /// List the named styles
     Styles,
@@ -130,8 +130,8 @@ pub(crate) struct GenerateArgs {
     #[arg(long, value_name = "WxH", conflicts_with = "aspect")]
     pub(crate) size: Option<Size>,
 
-    /// Shape of the picture, such as 3:2, 16:9, 1:1, 9:16 or 2:3, with the shorter side of, or about as many pixels as, the
-    /// model's default
+    /// Shape of the picture, such as 3:2, 16:9, 1:1, 9:16 or 2:3; the built-in model keeps its shorter side, others about
+    /// their number of pixels
     #[arg(long, value_name = "W:H")]
     pub(crate) aspect: Option<Aspect>,
 
@@ -172,7 +172,7 @@ pub(crate) struct GenerateArgs {
     #[command(flatten)]
     pub(crate) on: DeviceArgs,
 
-    /// What to compute in: auto, f32, bf16 and int8 on the CPU, f16 on graphics processors
+    /// What to compute in: auto, f32 (anywhere), bf16 or int8 (on the CPU), f16 (on graphics processors)
     #[arg(long, value_name = "NAME", default_value_t = PrecisionChoice::Auto)]
     pub(crate) precision: PrecisionChoice,
 
@@ -225,8 +225,8 @@ pub(crate) struct BatchArgs {
     #[command(flatten)]
     pub(crate) render: RenderArgs,
 
-    /// Render one shard: I of N from 1, or auto/N or auto where Slurm, AWS Batch or Kubernetes numbers the processes;
-    /// without it too what they say is followed
+    /// Render one shard: I of N, counted from 1; auto/N or auto: the one that Slurm, AWS Batch or Kubernetes gives this process
+    /// [default: all, in an array of Slurm or AWS Batch its own]
     #[arg(long, value_name = "I/N")]
     pub(crate) shard: Option<ShardChoice>,
 
@@ -269,7 +269,7 @@ pub(crate) struct RenderArgs {
     #[command(flatten)]
     pub(crate) on: DeviceArgs,
 
-    /// What to compute in: auto, f32, bf16 and int8 on the CPU, f16 on graphics processors
+    /// What to compute in: auto, f32 (anywhere), bf16 or int8 (on the CPU), f16 (on graphics processors)
     #[arg(long, value_name = "NAME", default_value_t = PrecisionChoice::Auto)]
     pub(crate) precision: PrecisionChoice,
 
@@ -278,7 +278,7 @@ pub(crate) struct RenderArgs {
     pub(crate) threads: Option<u32>,
 
     /// Most memory to plan for, in megabytes [default: what is free]
-    #[arg(long, value_name = "MB")]
+    #[arg(long, value_name = "MB", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) memory: Option<u64>,
 
     /// Threads that measure and write beside drawing
@@ -304,7 +304,6 @@ pub(crate) struct InfoArgs {
     pub(crate) raw: bool,
 }
 
-/// Type of the numbers in a converted model.
 #[derive(Debug, clap::Args)]
 pub(crate) struct InspectArgs {
     /// Model file, checkpoint or diffusers folder [default: the built-in model]
@@ -340,7 +339,7 @@ pub(crate) struct TraceArgs {
     #[command(flatten)]
     pub(crate) on: DeviceArgs,
 
-    /// What to compute in: auto, f32, bf16 and int8 on the CPU, f16 on graphics processors
+    /// What to compute in: auto, f32 (anywhere), bf16 or int8 (on the CPU), f16 (on graphics processors)
     #[arg(long, value_name = "NAME", default_value_t = PrecisionChoice::F32)]
     pub(crate) precision: PrecisionChoice,
 
@@ -442,8 +441,8 @@ pub(crate) struct BenchArgs {
 
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "`(undisturbed)` is the network run without a stop after each block, for the first time: what the device \
-                  compiles counts in its time.\n\n\
+    after_help = "`(undisturbed)` is one run of the whole network without a look at each block, the first of its kind, so \
+                  that what the device compiles counts in its time.\n\n\
                   Ends with 0 where every block agrees, with 3 where one differs or is not finite, and with 1 or 2 where \
                   the examination fails."
 )]
@@ -455,7 +454,7 @@ pub(crate) struct DoctorArgs {
     #[command(flatten)]
     pub(crate) on: DeviceArgs,
 
-    /// What it computes in: auto, f32, bf16 and int8 on the CPU, f16 on graphics processors
+    /// What it computes in: auto, f32 (anywhere), bf16 or int8 (on the CPU), f16 (on graphics processors)
     #[arg(long, value_name = "NAME", default_value_t = PrecisionChoice::Auto)]
     pub(crate) precision: PrecisionChoice,
 

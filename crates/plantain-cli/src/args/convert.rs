@@ -7,6 +7,7 @@ use clap::ValueEnum;
 use plantain::sampling::PredictionType;
 use plantain::weights::TargetType;
 
+/// Type of the numbers in a converted model.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(crate) enum Dtype {
     /// 32 bits
