@@ -1,4 +1,4 @@
-"""Builds the pack of drawings from the published packages: parts.bin, parts.json and weights/LICENSES.md.
+"""Builds the pack of drawings from the published packages: parts.bin, parts.json and the notices of their licences.
 
 Each part is one drawing of one thing in one style, trimmed, scaled into a square and stored as WebP; photos for
 backdrops follow. The WebP quality is the highest at which the pack stays under its size limit. Needs node and npm, and
@@ -131,8 +131,9 @@ def main():
     parser.add_argument("--things-file", type=Path, help="one table of things instead of all")
     parser.add_argument("--limit-mib", type=float, default=56)
     parser.add_argument("--no-photos", action="store_true")
-    parser.add_argument("--licences", type=Path, default=Path("weights/LICENSES.md"))
+    parser.add_argument("--licences", type=Path, help="where to write what the drawings' licences ask for (default: WORK/LICENSES.md)")
     args = parser.parse_args()
+    args.licences = args.licences or args.work / "LICENSES.md"
     for folder in (args.work / "npm", args.work / "deb", args.work / "pack", args.licences.parent):
         folder.mkdir(parents=True, exist_ok=True)
     rows = build(args)

@@ -137,9 +137,14 @@ def fill(scene, form, words):
     return Caption(text, stated)
 
 
+def usual(scene):
+    """The form that is used most, without synonyms, which programs bring prompts to."""
+    return fill(scene, TYPICAL, Words())
+
+
 def typical(scene):
-    """The form that is used most, without synonyms: what evaluation asks for."""
-    return fill(scene, TYPICAL, Words()).text
+    """The text of the usual caption: what evaluation asks for."""
+    return usual(scene).text
 
 
 def loose_subject(thing, brief, rng):

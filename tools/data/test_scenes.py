@@ -71,6 +71,16 @@ class Splits(unittest.TestCase):
             self.assertTrue(all(splits.held_out_kinds(scene) & {"triple"} == wanted for scene in drawn))
             self.assertIn("style", {kind for scene in drawn for kind in splits.held_out_kinds(scene)})
 
+    def test_each_drawing_comes_up_alike_on_grounds_that_differ(self):
+        planner = Planner(THINGS[:40], ["3d", "flat"], AVAILABLE, MIXES["plain"], "seen", ("triple",))
+        drawn = planner.each_drawing(random.Random(0), 3)
+        grounds = {}
+        for scene in drawn:
+            grounds.setdefault((scene.figures[0].thing, scene.style), set()).add(scene.backdrop.colours)
+        self.assertEqual([len(colours) for colours in grounds.values()], [3] * 80)
+        self.assertFalse(any(splits.held_out_kinds(scene) & {"triple"} for scene in drawn))
+        self.assertEqual({(figure.x, figure.y, figure.size) for scene in drawn for figure in scene.figures}, {(0.5, 0.5, 0.83)})
+
     def test_a_split_without_scenes_is_an_error(self):
         alone = Thing("1f436", ("dog",), "animals", "dogs")
         planner = Planner([alone], ["3d"], {("1f436", "3d")}, MIXES["full"], "pair")

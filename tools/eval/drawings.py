@@ -10,7 +10,8 @@ import json
 import random
 import zlib
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
+from itertools import islice
 from pathlib import Path
 
 import torch
@@ -231,7 +232,9 @@ def main():
     folder.mkdir(exist_ok=True)
     parts = Parts(pack_folder(args), preset.things(), list(preset.styles))
     painter, planner, rng = Painter(parts, device), planner_for(preset, parts, preset.held_out[0]), random.Random("judged")
-    scenes = [planner.draw(rng) for _ in range(ENCODED)]
+    # Of things that could be drawn in another style too.
+    drawn = (scene for scene in iter(partial(planner.draw, rng), None) if len(planner.styles[scene.figures[0].thing.code]) > 1)
+    scenes = list(islice(drawn, ENCODED))
     pictures = painter.paint(scenes, preset.side)
     teacher, model = (Model(args, stage, device) for stage in ("teacher", args.stage))
     judge = Judge(painter, preset)

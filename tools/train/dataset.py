@@ -12,7 +12,7 @@ from multiprocessing import get_context
 import torch
 from transformers import CLIPTokenizer
 
-from tools.data.captions import write
+from tools.data.captions import usual, write
 from tools.data.compose import Painter, Parts
 from tools.data.scenes import MIXES, Planner
 from tools.data.vocabulary import COLOURS, STYLES, load_things
@@ -25,7 +25,7 @@ FACTS = ("thing", "style", "colour", "second", "object_colour", "count")
 NOT_STATED = -100
 # What a drawing goes by.
 DRAWING = ("thing", "style")
-# What makes the caption of a plain picture complete: but for small shifts there is one picture that it can mean.
+# What makes the caption of a plain picture complete: there is one picture that it can mean.
 COMPLETE = (*DRAWING, "colour")
 # Pictures painted and encoded at once: few on a processor, enough to keep a graphics card busy.
 PAINT_BATCH = {"cpu": 32, "cuda": 256}
@@ -48,21 +48,40 @@ def planner_for(preset, parts, split="seen"):
         preset.things(), list(preset.styles), parts.available, MIXES[preset.mix], split, preset.held_out, preset.colours)
 
 
+@dataclass
+class Job:
+    """Pictures to plan: so many random ones, or these scenes, of each of which the first caption is the usual one."""
+
+    seed: int
+    count: int = 0
+    scenes: tuple = ()
+
+
 def plan_chunk(planner, tokenizer, captions_each, loose, aspect, job):
     """Scenes with the tokens [n, captions, length] and stated facts [n, captions, facts] of their captions."""
-    seed, count = job
-    rng, classes = random.Random(seed), fact_classes()
-    scenes = [planner.draw(rng, aspect=aspect) for _ in range(count)]
-    captions = [write(scene, rng, loose) for scene in scenes for _ in range(captions_each)]
+    rng, classes = random.Random(job.seed), fact_classes()
+    scenes = job.scenes or [planner.draw(rng, aspect=aspect) for _ in range(job.count)]
+    captions = [usual(scene) if job.scenes and number == 0 else write(scene, rng, loose)
+                for scene in scenes for number in range(captions_each)]
     ids = tokenizer([caption.text for caption in captions], padding="max_length", truncation=True)["input_ids"]
     facts = [[classes[fact].get(caption.stated.get(fact), NOT_STATED) for fact in FACTS] for caption in captions]
-    shape = (count, captions_each, -1)
+    shape = (len(scenes), captions_each, -1)
     return scenes, torch.tensor(ids, dtype=torch.int16).view(shape), torch.tensor(facts, dtype=torch.int16).view(shape)
+
+
+def jobs_for(planner, preset, count, seed):
+    """The pictures of one aspect in chunks: plain ones of every drawing alike, others at random."""
+    first = seed * 1_000_003
+    if preset.mix != "plain":
+        return [Job(first + start, min(CHUNK, count - start)) for start in range(0, count, CHUNK)]
+    each = max(1, count // sum(map(len, planner.styles.values())))
+    scenes = planner.each_drawing(random.Random(first), each)
+    return [Job(first + start, scenes=tuple(scenes[start : start + CHUNK])) for start in range(0, len(scenes), CHUNK)]
 
 
 def encode_bucket(planner, tokenizer, preset, aspect, count, painter, codec, seed):
     """All pictures of one aspect as latents, tokens and facts."""
-    jobs = [(seed * 1_000_003 + start, min(CHUNK, count - start)) for start in range(0, count, CHUNK)]
+    jobs = jobs_for(planner, preset, count, seed)
     latents, tokens, facts = [], [], []
     batch, workers = PAINT_BATCH[codec.device.type], worker_count(codec.device)
 
@@ -146,9 +165,11 @@ class LatentSet:
         """Draws no more captions that end, with the token `end`, where they begin."""
         self._tell([bucket["tokens"][..., 1] != end for bucket in self.buckets])
 
-    def leave_out_open(self):
-        """Draws no more captions that are not complete."""
+    def leave_out_open(self, usual):
+        """Draws no more captions that are not complete, and the first, which is the usual one, for this share of the pictures."""
         self._tell([are_complete(bucket["facts"]) for bucket in self.buckets])
+        for told in self.told:
+            told[:, 0] *= usual / (1 - usual) * told[:, 1:].sum(1).clamp(min=1)
 
     def _tell(self, wanted):
         """Draws those captions alone for which this is true; a picture that has none keeps all."""
@@ -175,7 +196,7 @@ class CaptionSet:
     """Captions of random scenes with the shape of their latents, where no picture is needed."""
 
     def __init__(self, preset, parts, tokenizer, device, seed):
-        job = seed, preset.pictures
+        job = Job(seed, preset.pictures)
         _, self.tokens, self.facts = plan_chunk(planner_for(preset, parts), tokenizer, 1, preset.loose, (1, 1), job)
         self.shape = preset.latent_channels, preset.latent_side, preset.latent_side
         self.generator = torch.Generator().manual_seed(seed)

@@ -12,8 +12,8 @@ from diffusers import AutoencoderTiny, FlowMatchEulerDiscreteScheduler
 
 from tools.data.sources import SOURCES
 from tools.data.vocabulary import STYLES
-from tools.train.common import common_arguments
-from tools.train.networks import Generator
+from tools.train.common import common_arguments, pack_folder
+from tools.train.networks import Generator, autoencoder_of
 from tools.train.presets import PRESETS
 
 NAME = "plantain-2-lite"
@@ -43,6 +43,17 @@ def licence(preset):
     return " AND ".join(sorted({source.licence for source in SOURCES if source.style in styles}))
 
 
+def styles_of_things(preset, pack):
+    """For each thing of plain pictures, which of the preset's styles the pack has it in."""
+    if preset.mix != "plain":
+        return []
+    drawn = {(row["concept"], row["style"]) for row in json.loads((pack / "parts.json").read_text())["parts"]}
+    styles = [[number for number, style in enumerate(preset.styles) if (thing.code, style) in drawn] for thing in preset.things()]
+    if not all(styles):
+        raise SystemExit(f"{pack} lacks drawings that {preset.name} was trained on")
+    return styles
+
+
 def write_json(path, content):
     path.write_text(json.dumps(content, indent=2) + "\n")
 
@@ -54,14 +65,14 @@ def forget_origin(path):
     write_json(path, config)
 
 
-def write_model(work, stage, preset, folder, notices, with_refiner):
+def write_model(work, stage, preset, pack, folder, notices, with_refiner):
     """All parts of the model into an empty folder."""
     generator = Generator.saved(work / stage, torch.device("cpu")).requires_grad_(False)
     sampling = json.loads((work / stage / "sampling.json").read_text())
     generator.unet.to(memory_format=torch.contiguous_format).half().save_pretrained(folder / "unet")
     generator.text_encoder.half().save_pretrained(folder / "text_encoder")
     generator.tokenizer.save_pretrained(folder / "tokenizer")
-    AutoencoderTiny.from_pretrained(work / "vae").half().save_pretrained(folder / "vae")
+    AutoencoderTiny.from_pretrained(autoencoder_of(work)).half().save_pretrained(folder / "vae")
     for part in ("unet", "text_encoder", "vae"):
         forget_origin(folder / part / "config.json")
     scheduler = folder / "scheduler" / "scheduler_config.json"
@@ -81,6 +92,7 @@ def write_model(work, stage, preset, folder, notices, with_refiner):
         "description": description(preset),
         "subjects": [list(thing.names) for thing in preset.things()],
         "styles": [STYLES[style] for style in preset.styles] if preset.mix == "plain" else [],
+        "subject_styles": styles_of_things(preset, pack),
         "license": licence(preset),
         "notices": "LICENSES.md",
         "sampler": "flow-euler",
@@ -115,7 +127,7 @@ def main():
     shutil.rmtree(building, ignore_errors=True)
     building.mkdir(parents=True)
     with_refiner = not args.no_refiner and (args.work / "refiner").exists()
-    write_model(args.work, args.stage, PRESETS[args.preset], building, args.notices, with_refiner)
+    write_model(args.work, args.stage, PRESETS[args.preset], pack_folder(args), building, args.notices, with_refiner)
     for file in building.rglob("*.safetensors"):
         file.chmod(0o644)
     replace_folder(building, target)

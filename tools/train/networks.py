@@ -52,6 +52,12 @@ def build_unet(config):
     return unet
 
 
+def autoencoder_of(work):
+    """The folder of the autoencoder whose decoder has learned on, if it has, or else as it was."""
+    learned = work / "decoder"
+    return learned if (learned / "config.json").exists() else work / "vae"
+
+
 class Codec:
     """The frozen autoencoder: pictures to and from latents of unit spread."""
 

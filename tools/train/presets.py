@@ -85,7 +85,7 @@ class Preset:
         """The things to learn."""
         if self.goes_on_from == SMALLER_PICTURES:
             return load_things(folder=FIRST_THINGS_FOLDER)
-        return load_things(self.codes.read_text().split() if self.codes else None)
+        return load_things(self.codes.read_text().splitlines() if self.codes else None)
 
     @property
     def student_stage(self):
@@ -124,13 +124,13 @@ PRESETS = {
             held_out=("triple",), colours=FIRST_COLOURS, goes_on_from=SMALLER_PICTURES,
         ),
         Preset(
-            name="wide", codes=WIDE, styles=("3d", "flat", "cartoon"), mix="plain", aspects=SQUARE,
-            side=256, latent_channels=12, pictures=13_000, captions_each=8, vocabulary=4200, text_width=192, text_layers=3,
+            name="wide", codes=WIDE, styles=("3d", "flat", "cartoon", "ui", "flatui"), mix="plain", aspects=SQUARE,
+            side=256, latent_channels=12, pictures=16_000, captions_each=8, vocabulary=4200, text_width=192, text_layers=3,
             teacher=None, batch=48, peak_rate=6e-4,
             ae_crop=256, ae_batch=4, pairs=0, sentences=12_000, student_parameters=None,
-            minutes=dict(text_encoder=6, widen=80, few_step=10, refiner=3, quantize=3, upscaler=15),
+            minutes=dict(text_encoder=7, widen=80, few_step=6, quantize=3, decoder=8, refiner=4, upscaler=15),
             held_out=("triple",), colours=FIRST_COLOURS, goes_on_from=FEWER_THINGS,
-            known=tuple(FEWER.read_text().split()), without=CHEAP_TO_LEAVE_OUT, loose=0.3,
+            known=tuple(FEWER.read_text().splitlines()), without=CHEAP_TO_LEAVE_OUT, loose=0.3,
             enlarged=1_000,
         ),
         Preset(

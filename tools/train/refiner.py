@@ -22,8 +22,8 @@ from torch import nn
 from tools.train.autoencoder import psnr
 from tools.train.common import Loop, common_arguments, in_parts, set_up
 from tools.train.dataset import DRAWING, FACTS, LatentSet, evenly
-from tools.train.few_step import STEPS
-from tools.train.networks import Codec, Generator
+from tools.train.few_step import STEPS, USUAL_SHARE
+from tools.train.networks import Codec, Generator, autoencoder_of
 from tools.train.pairs import PairSet
 from tools.train.presets import PRESETS
 
@@ -142,7 +142,7 @@ def beside_teacher(student, pairs):
 def beside_pictures(student, data, count):
     """What the student draws of complete captions, beside the pictures that they are of; drawings are kept aside whole."""
     data.weigh([evenly(bucket["facts"]) for bucket in data.buckets])
-    data.leave_out_open()
+    data.leave_out_open(USUAL_SHARE)
     drawn = data.draw(count)
     thing, style = (drawn.facts[:, FACTS.index(fact)] for fact in DRAWING)
     return [dict(made=sampled(student, drawn.tokens, torch.randn_like(drawn.latents)), wanted=drawn.latents,
@@ -222,7 +222,7 @@ def latents_of(args, preset, device):
 def main(words=None):
     args = common_arguments(__doc__).parse_args(words)
     preset, device = PRESETS[args.preset], set_up(args.seed)
-    codec, examples = Codec(args.work / "vae", device), Examples(latents_of(args, preset, device))
+    codec, examples = Codec(autoencoder_of(args.work), device), Examples(latents_of(args, preset, device))
     refiner = LatentRefiner(preset.latent_channels).to(device)
     loop = Loop(args, "refiner", refiner, device, ["after", "before", "picture", "edges"], PEAK_RATE, warmup=50, ema_decay=0.99,
                 made_from=args.work / "quantize")

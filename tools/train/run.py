@@ -60,7 +60,10 @@ FROM_FEWER_THINGS = (
     Stage("dataset", "latents.pt", timed=False),
     Stage("text_encoder", "text_encoder_trained.pt"),
     Stage("widen", "teacher/sampling.json"),
-    *DRAWING_IN_FEW_STEPS,
+    Stage("few_step", "few_step/sampling.json"),
+    Stage("quantize", "quantize/sampling.json"),
+    Stage("decoder", "decoder/config.json"),
+    Stage("refiner", "refiner/config.json"),
     Stage("upscaler", "upscaler/config.json"),
 )
 

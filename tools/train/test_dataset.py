@@ -61,9 +61,18 @@ class Drawing(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             torch.save([bucket], f"{folder}/latents.pt")
             data = LatentSet(f"{folder}/latents.pt", torch.device("cpu"), 0)
-            data.leave_out_open()
+            data.leave_out_open(0.5)
             # The second picture has none that is complete, and keeps all.
             self.assertEqual(set(data.draw(99).tokens.flatten().tolist()), {1, 3, 4, 5})
+
+    def test_the_usual_caption_comes_up_as_often_as_told(self):
+        bucket = dict(latents=torch.zeros(1, 1, 1, 1), tokens=torch.arange(5).view(1, 5, 1), facts=torch.zeros(1, 5, len(FACTS)))
+        with tempfile.TemporaryDirectory() as folder:
+            torch.save([bucket], f"{folder}/latents.pt")
+            data = LatentSet(f"{folder}/latents.pt", torch.device("cpu"), 0)
+            data.leave_out_open(0.7)
+            usual = (data.draw(1000).tokens == 0).float().mean().item()
+        self.assertAlmostEqual(usual, 0.7, delta=0.06)
 
     def test_weights_do_not_change_how_often_a_shape_comes_up(self):
         def bucket(count, width):

@@ -117,7 +117,7 @@ class Wide(unittest.TestCase):
         preset = PRESETS["wide"]
         codes = {thing.code for thing in preset.things()}
         self.assertLess(set(preset.known), codes)
-        self.assertEqual(len(codes), len(preset.codes.read_text().split()))
+        self.assertEqual(len(codes), len(preset.codes.read_text().splitlines()))
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from tools.data.compose import Painter, Parts
 from tools.train.autoencoder import gradient_loss, psnr
 from tools.train.common import Loop, common_arguments, on_all_cores, pack_folder, save_grid, set_up, worker_count
 from tools.train.dataset import planner_for
-from tools.train.networks import Codec
+from tools.train.networks import Codec, autoencoder_of
 from tools.train.presets import PRESETS
 
 WIDTH = 48
@@ -94,7 +94,7 @@ class Bank:
 
     def __init__(self, args, preset, device):
         painter = Painter(Parts(pack_folder(args), preset.things(), list(preset.styles)), device)
-        codec, rng, planner = Codec(args.work / "vae", device), random.Random(SEED), planner_for(preset, painter.parts)
+        codec, rng, planner = Codec(autoencoder_of(args.work), device), random.Random(SEED), planner_for(preset, painter.parts)
         jobs = [([planner.draw(rng) for _ in range(PAINTED)], rng.random() * LATENT_NOISE)
                 for _ in range(-(-preset.enlarged // PAINTED))]
 

@@ -20,6 +20,8 @@ STEPS, GUIDANCE = 6, 1
 # How seldom and how often a drawing may come up, beside one that is off by the mean.
 LEAST, MOST = 0.4, 3.0
 BATCH = 16
+# How often a caption is the one that the program brings prompts to.
+USUAL_SHARE = 0.4
 # What is new is what to draw, which noisy times decide; how drawings look in detail is known.
 TIME_SHIFT = 0.6
 UNIFORM_TIME_SHARE = 0.2
@@ -58,7 +60,7 @@ def favour_badly_drawn(generator, data):
 
 def select(generator, data):
     """What the data is to show from now on."""
-    data.leave_out_open()
+    data.leave_out_open(USUAL_SHARE)
     favour_badly_drawn(generator, data)
 
 
@@ -68,7 +70,7 @@ def main(words=None):
     times = partial(draw_times, shift=TIME_SHIFT, uniform_share=UNIFORM_TIME_SHARE)
     trainee = Trainee(to_teach(args.work, preset, device), times)
     start(trainee, args.work)
-    learn(args, preset, trainee, "widen", STEPS, GUIDANCE, decay_share=0.5, select=select)
+    learn(args, preset, trainee, "widen", STEPS, GUIDANCE, decay_share=0.95, select=select)
 
 
 if __name__ == "__main__":
