@@ -145,7 +145,7 @@ fn the_built_in_model_draws_several_things_on_one_ground() {
 }
 
 #[test]
-fn a_prompt_without_a_style_is_drawn_in_the_first() {
+fn a_prompt_without_a_style_is_drawn_in_the_first_of_its_thing() {
     let place = Place::new();
     let draw = |prompt: &str| {
         let args = [
@@ -176,6 +176,37 @@ fn a_prompt_without_a_style_is_drawn_in_the_first() {
 }
 
 #[test]
+fn an_icon_is_drawn_in_a_style_of_its_own() {
+    let place = Place::new();
+    let draw = |prompt: &str| {
+        let args = [
+            "generate", prompt, "--seed", "1", "--steps", "1", "-o", "a.png",
+        ];
+        let drawn = place.run(&args).succeeded();
+        (place.image("a.png"), drawn)
+    };
+    let (icon, drawn) = draw("a piggy bank, app icon, on a white background");
+    assert!(!drawn.says("warning"), "{drawn:?}");
+    for prompt in [
+        "a piggy bank",
+        "piggy bank app icon",
+        "a cartoon piggy bank",
+    ] {
+        let (_, drawn) = draw(prompt);
+        assert_eq!(
+            drawn.says("not as cartoon; drawn as app icon"),
+            prompt.contains("cartoon"),
+            "{drawn:?}"
+        );
+    }
+    assert_eq!(draw("a piggy bank").0, icon);
+    assert_eq!(draw("a piggy bank, cartoon").0, icon);
+    let listed = place.run(&["inspect"]).succeeded();
+    assert!(listed.says("piggy bank (app icon)"), "{listed:?}");
+    assert!(!listed.says("fox ("), "{listed:?}");
+}
+
+#[test]
 fn a_campaign_tells_what_its_prompts_come_to() {
     let place = Place::new();
     let campaign = r#"name = "sale"
@@ -188,11 +219,15 @@ name = "card"
 size = "512x512"
 "#;
     place.write("campaign.toml", campaign);
-    place.write("rows.csv", "what\nfox\nfox that eats cake\n");
+    place.write(
+        "rows.csv",
+        "what\nfox\nfox that eats cake\npiggy bank\ncartoon piggy bank\n",
+    );
     let args = ["batch", "campaign.toml", "--out", "out", "--dry-run"];
     let planned = place.run(&args).succeeded();
     for told in [
-        "1 of 2 prompts",
+        "1 of 4 prompts say what things do",
+        "1 of 4 prompts are drawn in another style",
         "drawn as `a fox, 3d render, on a white background`",
     ] {
         assert!(planned.says(told), "{planned:?}");

@@ -134,21 +134,6 @@ impl Manifest {
         longest.map(|(found, style)| (bytes(&found), style))
     }
 
-    /// The bytes of `prompt` that name the subject of this name, in the singular or plural, where it does so first.
-    ///
-    /// ```
-    /// # use std::path::Path;
-    /// # use plantain_weights::Model;
-    /// # let model = Model::open(Path::new("../../tests/fixtures/weights/turbo"))?;
-    /// assert_eq!(model.manifest().find_subject("Two Teddy  bears", "teddy bear"), Some(4..16));
-    /// # Ok::<(), plantain_weights::ReadError>(())
-    /// ```
-    pub fn find_subject(&self, prompt: &str, subject: &str) -> Option<Range<usize>> {
-        let (places, words): (Vec<_>, Vec<_>) = placed_words(prompt).unzip();
-        let found = find(&words, subject, |_| true)?;
-        Some(places[found.start].start..places[found.end - 1].end)
-    }
-
     /// The styles that the subject of this name was taught in, by their usual names; all styles where nothing else is said of it. A
     /// prompt that names none is drawn in the first.
     ///

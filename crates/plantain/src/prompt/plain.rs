@@ -9,9 +9,6 @@ use super::reader::{
     words_of,
 };
 
-/// What may stand behind a thing and says no more than that a picture of it is meant.
-const KINDS: [&str; 4] = ["icon", "symbol", "logo", "clip art"];
-
 /// The ground where a prompt names none.
 pub(super) const ANY_GROUND: &str = "on a white background";
 
@@ -31,35 +28,32 @@ pub(super) fn main_subject(prompt: &str, manifest: &Manifest) -> Option<String> 
     Some(name)
 }
 
-/// `prompt` with a ground, if it names none and the model draws things on plain ones: behind thing and style, where captions have it and
-/// a long prompt is not cut.
+/// `prompt` with a ground, if it names none and the model draws things on plain ones: at the end, where most captions have it.
 pub(crate) fn with_ground(prompt: String, manifest: &Manifest) -> String {
     let empty = !prompt.contains(char::is_alphanumeric);
     if !manifest.plain_ground || empty || tells_ground(&prompt) {
         return prompt;
     }
-    let subject = main_subject(&prompt, manifest).unwrap_or_default();
-    let style = manifest.find_style(&prompt, &subject, &manifest.styles_of(&subject));
-    let style = style.map(|(place, _)| place.end);
-    let thing = manifest.find_subject(&prompt, &subject);
-    let thing = thing.map(|place| place.end);
-    inserted(&prompt, style.max(thing).unwrap_or(0), ANY_GROUND)
+    format!("{}, {ANY_GROUND}", without_end(&prompt))
 }
 
-/// `prompt` with another part between commas, before the first comma from byte `from` on that is in no bracket.
-pub(super) fn inserted(prompt: &str, from: usize, part: &str) -> String {
+fn without_end(prompt: &str) -> &str {
+    prompt.trim_end_matches(|end: char| end.is_whitespace() || ".!?,;".contains(end))
+}
+
+/// `prompt` with another part behind its first one; commas in brackets part nothing.
+pub(super) fn inserted(prompt: &str, part: &str) -> String {
     let mut depth = 0_usize;
-    let comma = prompt.char_indices().find(|(at, c)| {
+    let comma = prompt.char_indices().find(|(_, c)| {
         match c {
             '(' | '[' => depth += 1,
             ')' | ']' => depth = depth.saturating_sub(1),
             _ => {}
         }
-        depth == 0 && *c == ',' && *at >= from
+        depth == 0 && *c == ','
     });
     let (before, after) = prompt.split_at(comma.map_or(prompt.len(), |(at, _)| at));
-    let ends = |end: char| end.is_whitespace() || ".!?,;".contains(end);
-    format!("{}, {part}{after}", before.trim_end_matches(ends))
+    format!("{}, {part}{after}", without_end(before))
 }
 
 impl Reader<'_> {
@@ -101,19 +95,17 @@ impl Reader<'_> {
         starts.any(|at| self.subject(at, |end| self.ends_thing(end, to)).is_some())
     }
 
-    /// Whether a thing that ends at `at` may have the words up to `to` behind it: that it is an icon or in which style, and its ground.
+    /// Whether a thing that ends at `at` may have the words up to `to` behind it: its style, and its ground.
     fn ends_thing(&self, at: usize, to: usize) -> bool {
         let mut ends = at..=to.min(at + SHORT);
-        ends.any(|end| self.is_kind(at..end) && (end == to || self.is_ground(end)))
+        ends.any(|end| self.is_style(at..end) && (end == to || self.is_ground(end)))
     }
 
-    /// Whether some words, or none, tell what kind of picture is meant.
-    fn is_kind(&self, range: Range<usize>) -> bool {
+    /// Whether some words, or none, name a style.
+    fn is_style(&self, range: Range<usize>) -> bool {
         let text = self.lowered[range].join(" ");
         let mut styles = self.manifest.styles.iter().flatten();
-        text.is_empty()
-            || KINDS.contains(&&*text)
-            || styles.any(|style| style.to_lowercase() == text)
+        text.is_empty() || styles.any(|style| style.to_lowercase() == text)
     }
 
     /// The first subject that has an article or a number, else the first: where it begins and ends, and its name. Of subjects one after
@@ -225,8 +217,6 @@ mod tests {
             "a rocket on blue",
             "a rocket on light blue, cartoon",
             "a fox, in a cartoon style",
-            "fox icon",
-            "a cute fox logo on teal, glossy",
         ] {
             assert_eq!(plain(prompt), None, "{prompt}");
         }
@@ -274,11 +264,11 @@ mod tests {
             ("a unicycle", "a unicycle, 3d render, on a white background"),
             (
                 "a fox, cartoon, no background",
-                "a fox, cartoon, on a white background, no background",
+                "a fox, cartoon, no background, on a white background",
             ),
             (
                 "a fox, cartoon, with background of stars",
-                "a fox, cartoon, on a white background, with background",
+                "a fox, cartoon, with background, on a white background",
             ),
             (
                 "a fox on violet in cartoon style",
@@ -296,7 +286,7 @@ mod tests {
             ("a unicycle on teal. Cartoon", "a unicycle on teal. Cartoon"),
             (
                 "a fox, glossy, cartoon, friendly",
-                "a fox, glossy, cartoon, on a white background, friendly",
+                "a fox, glossy, cartoon, friendly, on a white background",
             ),
             ("cartoon, a fox", "cartoon, a fox, on a white background"),
             (
@@ -309,7 +299,7 @@ mod tests {
             ),
             (
                 "(a fox, friendly:1.2), glossy",
-                "(a fox, friendly:1.2), 3d render, on a white background, glossy",
+                "(a fox, friendly:1.2), 3d render, glossy, on a white background",
             ),
             ("", ""),
             ("?!", "?!"),

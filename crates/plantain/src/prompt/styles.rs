@@ -70,7 +70,7 @@ pub(crate) fn styled(whole: &str, drawn: String, any: bool, manifest: &Manifest)
         styled.prompt = replaced(&styled.prompt, place, style);
     }
     if styled.untaught.is_none() && (any || said.is_some()) {
-        styled.prompt = inserted(&styled.prompt, 0, style);
+        styled.prompt = inserted(&styled.prompt, style);
     }
     styled
 }
@@ -144,27 +144,24 @@ mod tests {
             ),
             (
                 "a fox, 3d render, safe for kids",
-                "a fox, 3d render, on a white background, safe for kids",
+                "a fox, 3d render, safe for kids, on a white background",
             ),
             (
                 "a dog, svg file",
-                "a dog, 3d render, on a white background, svg file",
+                "a dog, 3d render, svg file, on a white background",
             ),
             (
                 "pie chart app icon",
                 "pie chart app icon, on a white background",
             ),
-            (
-                "a pie chart icon on teal",
-                "a pie chart icon on teal, app icon",
-            ),
+            ("a pie chart icon on teal", "a pie chart, app icon, on teal"),
             (
                 "app icon, pie chart",
                 "app icon, pie chart, on a white background",
             ),
             (
                 "a app icon of a pie chart, flat design",
-                "a app icon of a pie chart, on a white background, flat design",
+                "a app icon of a pie chart, flat design, on a white background",
             ),
             (
                 "a Cartoon of a pie chart on teal",
@@ -176,7 +173,7 @@ mod tests {
             ),
             (
                 "a cartoon pie chart, cartoon",
-                "an app icon pie chart, on a white background, app icon",
+                "an app icon pie chart, app icon, on a white background",
             ),
             (
                 "(cartoon) drawing of a pie chart",
