@@ -3,7 +3,7 @@ import unittest
 
 import torch
 
-from tools.train.refiner import KEPT_SHARE, Examples, LatentRefiner, edge_error, keep_share, refine
+from tools.train.refiner import Examples, edge_error
 
 
 class KeptAside(unittest.TestCase):
@@ -27,18 +27,6 @@ class Edges(unittest.TestCase):
         blurred, moved = edge_error(edge(3) - wanted), edge_error(edge(1, 25.5) - wanted)
         self.assertGreater(blurred, 0)
         self.assertGreater(moved, blurred)
-
-
-class Share(unittest.TestCase):
-    def test_the_correction_is_made_smaller_and_nothing_else(self):
-        torch.manual_seed(0)
-        refiner, latents = LatentRefiner(12), torch.randn(2, 12, 4, 4)
-        torch.nn.init.normal_(refiner.conv_out.weight)
-        torch.nn.init.normal_(refiner.conv_out.bias)
-        with torch.no_grad():
-            whole = refine(refiner, latents) - latents
-            keep_share(refiner)
-            torch.testing.assert_close(refine(refiner, latents) - latents, KEPT_SHARE * whole, rtol=1e-4, atol=1e-5)
 
 
 if __name__ == "__main__":
