@@ -278,7 +278,7 @@ pub(crate) struct RenderArgs {
     pub(crate) threads: Option<u32>,
 
     /// Most memory to plan for, in megabytes [default: what is free]
-    #[arg(long, value_name = "MB", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "MB")]
     pub(crate) memory: Option<u64>,
 
     /// Threads that measure and write beside drawing
