@@ -73,12 +73,13 @@ impl Reader<'_> {
         (plain.to_lowercase() != text_of(self.words).to_lowercase()).then_some(plain)
     }
 
-    /// Whether each part between commas is a thing with its description and ground, a ground alone, or short and no thing.
+    /// Whether each part between commas is a thing with its description and ground, a ground alone, or a style.
     fn is_plain(&self) -> bool {
         let mut from = 0;
         self.lowered.split(|word| word == ",").all(|part| {
             let to = from + part.len();
-            let other = || self.manifest.named_subject(&part.join(" ")).is_none();
+            let text = part.join(" ");
+            let other = || self.manifest.named_subject(&text).is_none() && self.may_be_style(&text);
             let short = part.len() <= SHORT && other();
             let plain = short || self.is_ground(from) || self.is_thing(from, to);
             from = to + 1;
@@ -255,7 +256,7 @@ mod tests {
             ),
             (
                 "a fox, cartoon, isolated on white",
-                "a fox, cartoon, isolated on white",
+                "a fox, cartoon, on white",
             ),
             (
                 "a fox on orange leaves, cartoon",
@@ -264,7 +265,7 @@ mod tests {
             ("a unicycle", "a unicycle, 3d render, on a white background"),
             (
                 "a fox, cartoon, no background",
-                "a fox, cartoon, no background, on a white background",
+                "a fox, cartoon, on a white background",
             ),
             (
                 "a fox, cartoon, with background of stars",
@@ -286,7 +287,7 @@ mod tests {
             ("a unicycle on teal. Cartoon", "a unicycle on teal. Cartoon"),
             (
                 "a fox, glossy, cartoon, friendly",
-                "a fox, glossy, cartoon, friendly, on a white background",
+                "a fox, cartoon, on a white background",
             ),
             ("cartoon, a fox", "cartoon, a fox, on a white background"),
             (

@@ -172,7 +172,15 @@ impl<'a> Reader<'a> {
             NEGATIONS.contains(&first) || ARTICLES.contains(&first) || number(first).is_some();
         let text = text_of(&self.words[range.clone()]);
         let mut sides = text.split(" and ");
-        range.len() <= SHORT && !told && sides.all(|side| self.manifest.subject(side).is_none())
+        let subject = sides.any(|side| self.manifest.subject(side).is_some());
+        range.len() <= SHORT && !told && !subject && self.may_be_style(&text)
+    }
+
+    /// Whether a part between commas names a style, or may be one for a model that does not say which it knows. Of other words a model
+    /// makes lumps.
+    pub(super) fn may_be_style(&self, text: &str) -> bool {
+        let styles = self.manifest.styles_of("");
+        styles.is_empty() || self.manifest.find_style(text, "", &styles).is_some()
     }
 }
 

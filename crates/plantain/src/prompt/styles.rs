@@ -144,7 +144,7 @@ mod tests {
             ),
             (
                 "a fox, 3d render, safe for kids",
-                "a fox, 3d render, safe for kids, on a white background",
+                "a fox, 3d render, on a white background",
             ),
             (
                 "a dog, svg file",
@@ -251,7 +251,6 @@ mod tests {
             "a pie chart",
             "a pie chart app icon",
             "a house, ui icon",
-            "a fox, safe for kids",
             "check mark",
         ] {
             let styles = told(prompt)
