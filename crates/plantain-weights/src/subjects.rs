@@ -95,10 +95,10 @@ impl Manifest {
     /// # let model = Model::open(Path::new("../../tests/fixtures/weights/turbo"))?;
     /// let mut manifest = model.manifest().clone();
     /// manifest.styles = [["flat art", "flat"], ["icon", "flat icon"]].map(|names| names.map(String::from).to_vec()).to_vec();
+    /// manifest.subjects = vec![vec!["flat shoe".into()]];
     /// let all = manifest.styles_of("");
     /// assert_eq!(manifest.find_style("a Flat  Icon of a shoe", "shoe", &all), Some((2..12, "icon")));
     /// assert_eq!(manifest.find_style("a Flat  Icon of a shoe", "shoe", &["flat art"]), Some((2..6, "flat art")));
-    /// manifest.subjects = vec![vec!["flat shoe".into()]];
     /// assert_eq!(manifest.find_style("a flat shoe", "flat shoe", &all), None);
     /// # Ok::<(), plantain_weights::ReadError>(())
     /// ```
