@@ -1,6 +1,8 @@
 //! The model that comes with the program.
 
-use crate::support::Place;
+use image::RgbImage;
+
+use crate::support::{Outcome, Place};
 
 #[test]
 fn the_built_in_model_draws() {
@@ -144,16 +146,19 @@ fn the_built_in_model_draws_several_things_on_one_ground() {
     assert_ne!(halves[0], halves[1], "each has noise of its own");
 }
 
+/// The picture of a prompt in one step, and what the program said.
+fn in_one_step(place: &Place, prompt: &str) -> (RgbImage, Outcome) {
+    let args = [
+        "generate", prompt, "--seed", "1", "--steps", "1", "-o", "a.png",
+    ];
+    let drawn = place.run(&args).succeeded();
+    (place.image("a.png"), drawn)
+}
+
 #[test]
 fn a_prompt_without_a_style_is_drawn_in_the_first_of_its_thing() {
     let place = Place::new();
-    let draw = |prompt: &str| {
-        let args = [
-            "generate", prompt, "--seed", "1", "--steps", "1", "-o", "a.png",
-        ];
-        let drawn = place.run(&args).succeeded();
-        (place.image("a.png"), drawn)
-    };
+    let draw = |prompt: &str| in_one_step(&place, prompt);
     let (plain, drawn) = draw("a fox, on a teal background");
     assert!(!drawn.says("warning"), "{drawn:?}");
     assert_eq!(plain, draw("a fox, 3d render, on a teal background").0);
@@ -178,13 +183,7 @@ fn a_prompt_without_a_style_is_drawn_in_the_first_of_its_thing() {
 #[test]
 fn an_icon_is_drawn_in_a_style_of_its_own() {
     let place = Place::new();
-    let draw = |prompt: &str| {
-        let args = [
-            "generate", prompt, "--seed", "1", "--steps", "1", "-o", "a.png",
-        ];
-        let drawn = place.run(&args).succeeded();
-        (place.image("a.png"), drawn)
-    };
+    let draw = |prompt: &str| in_one_step(&place, prompt);
     let (icon, drawn) = draw("a piggy bank, app icon, on a white background");
     assert!(!drawn.says("warning"), "{drawn:?}");
     for prompt in [
