@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use plantain_kernels::cpu::convolve::{Activation, Convolution, Epilogue, Prologue, convolve};
+use plantain_kernels::cpu::convolve::{Activation, Convolution, Epilogue, Prologue, convolve_on};
+use plantain_kernels::cpu::isa::Isa;
 use plantain_kernels::cpu::packed::{Form, PackedWeight, WeightShape, WeightSource};
 use plantain_kernels::cpu::precision::Precision;
 
@@ -211,7 +212,13 @@ fn measure(case: &Case, precision: Precision) -> f64 {
         .unwrap_or(0.25);
     while runs < 4 || start.elapsed().as_secs_f64() < seconds {
         let start = clock();
-        convolve(&x, [1, inputs, height, width], &convolution, &mut out);
+        convolve_on(
+            Isa::current(),
+            &x,
+            [1, inputs, height, width],
+            &convolution,
+            &mut out,
+        );
         best = best.min(clock() - start);
         total += clock() - start;
         runs += 1;

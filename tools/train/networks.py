@@ -99,6 +99,7 @@ class Generator(torch.nn.Module):
         if device.type == "cpu":
             # On so few tokens the fused attention's backward pass costs a quarter of the whole step.
             self.unet.set_attn_processor(AttnProcessor())
+            self.text_encoder.set_attn_implementation("eager")
 
     @classmethod
     def untrained(cls, tokenizer_folder, preset, device):

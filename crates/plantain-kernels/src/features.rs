@@ -9,8 +9,8 @@ use crate::cpu::isa::Isa;
 /// ```
 pub fn cpu_features() -> Vec<&'static str> {
     match Isa::current() {
-        Isa::Avx512 { bf16, vnni } => {
-            let extensions = [("avx512bf16", bf16), ("avx512vnni", vnni)];
+        Isa::Avx512 { bf16, vnni, amx } => {
+            let extensions = [("avx512bf16", bf16), ("avx512vnni", vnni), ("amx", amx)];
             let present = extensions.iter().filter(|(_, found)| *found);
             ["avx512"]
                 .into_iter()

@@ -1,6 +1,7 @@
 //! Convolutions and linear layers with their weights packed for the kernels of a device, and what is fused into them.
 
 use std::fmt;
+use std::mem::MaybeUninit;
 use std::sync::Arc;
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
@@ -8,6 +9,7 @@ use half::f16;
 
 pub use crate::cpu::convolve::Activation;
 use crate::cpu::convolve::{Convolution, Epilogue, Prologue, convolve};
+use crate::cpu::isa::Isa;
 use crate::cpu::norm::{group_norm_affine, layer_norm_stats};
 pub use crate::cpu::packed::WeightShape;
 use crate::cpu::packed::{Form, PackedWeight, WeightSource};
@@ -266,14 +268,17 @@ fn chosen_form(
         Use::Halving => (Form::Plain, precision),
         Use::Plain | Use::Doubling if shape.kernel != 3 => (Form::Plain, precision),
         _ if narrow => (
-            Form::fastest(shape, doubling, Precision::F32, side),
+            Form::fastest(Isa::current(), shape, doubling, Precision::F32, side),
             Precision::F32,
         ),
         _ if precision == Precision::Bf16 && size > LARGE && doubling => {
             (Form::Upsample, precision)
         }
         _ if precision == Precision::Bf16 && size > LARGE => (Form::Plain, precision),
-        _ => (Form::fastest(shape, doubling, precision, side), precision),
+        _ => (
+            Form::fastest(Isa::current(), shape, doubling, precision, side),
+            precision,
+        ),
     }
 }
 
@@ -389,7 +394,7 @@ impl HostLayer {
         [batch, channels, height, width]
     }
 
-    /// Runs the layer on slices.
+    /// Runs the layer on slices; every number of `out` is written.
     ///
     /// # Shapes
     /// - `x`: `extents`, `[batch, inputs, height, width]`
@@ -402,7 +407,7 @@ impl HostLayer {
         fusion: &Fusion,
         channel_add: Option<&[f32]>,
         residual: Option<&[f32]>,
-        out: &mut [f32],
+        out: &mut [MaybeUninit<f32>],
     ) {
         let epilogue = Epilogue {
             bias: self.0.bias.as_deref(),
@@ -412,7 +417,7 @@ impl HostLayer {
         };
         let [batch, channels, height, width] = extents;
         let shape = [batch, channels, height * width];
-        let run = |prologue: Prologue<'_>, out: &mut [f32]| {
+        let run = |prologue: Prologue<'_>, out: &mut [MaybeUninit<f32>]| {
             convolve(x, extents, &self.convolution(prologue, epilogue), out);
         };
         match &fusion.before {

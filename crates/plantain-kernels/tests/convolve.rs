@@ -122,7 +122,8 @@ fn error(case: &Case, isa: Isa, precision: Precision) -> f64 {
             bias: &norm_bias,
         },
     };
-    let packed = PackedWeight::new(
+    let packed = PackedWeight::new_on(
+        isa,
         WeightSource::F32(&weights),
         WeightShape {
             outputs,
@@ -254,6 +255,7 @@ fn paths() -> Vec<Isa> {
         Isa::Avx512 { .. } => paths.push(Isa::Avx512 {
             bf16: false,
             vnni: false,
+            amx: false,
         }),
         Isa::Neon { .. } => paths.push(Isa::Neon { dot: false }),
         _ => {}

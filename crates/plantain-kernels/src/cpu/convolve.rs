@@ -4,20 +4,23 @@
 //! the input instead of an unfolded matrix: a block of the input is rewritten once so that it stays in a near cache, the
 //! weights of eight output channels at a time stream past it, and the sums never leave registers before they are done.
 
+use std::mem::MaybeUninit;
 use std::ops::Range;
 
 pub use crate::cpu::epilogue::{Activation, Epilogue};
 use crate::cpu::epilogue::{Finish, Output};
 use crate::cpu::geometry::{Block, Extents, Part, Reach, Segment, Tile, even_parts, parts};
 use crate::cpu::isa::Isa;
-use crate::cpu::micro::{Kernel, ROWS, TILE, TileArguments, VECTOR, VECTORS, kernels};
+use crate::cpu::micro::{
+    Kernel, Prepared, ROWS, SUMS, TileArguments, VECTOR, VECTORS, kernels_for,
+};
 use crate::cpu::packed::{Form, PackedWeight};
 use crate::cpu::parallel::{for_each, threads};
 use crate::cpu::precision::Precision;
 use crate::cpu::prepare::Preparation;
 use crate::cpu::prologue::Input;
 pub use crate::cpu::prologue::Prologue;
-use crate::cpu::scratch::{Scratch, as_f32_mut};
+use crate::cpu::scratch::{Scratch, as_f32_mut, to_write};
 use crate::cpu::winograd::Winograd;
 
 /// A convolution with padding `kernel / 2`, and what is fused into it.
@@ -45,25 +48,40 @@ impl Convolution<'_> {
     }
 }
 
-/// Convolves `x` of `[batch, channels, height, width]`. A linear layer is a 1x1 convolution of height 1 whose width is
-/// the number of tokens.
+/// Convolves `x` of `[batch, channels, height, width]` and writes every number of `out`. A linear layer is a 1x1
+/// convolution of height 1 whose width is the number of tokens.
 ///
 /// # Panics
 /// If an extent does not fit, or the stride and doubling are not what the weights were packed for.
-pub fn convolve(x: &[f32], extents: [usize; 4], convolution: &Convolution<'_>, out: &mut [f32]) {
-    convolve_on(Isa::current(), x, extents, convolution, out);
+pub fn convolve(
+    x: &[f32],
+    extents: [usize; 4],
+    convolution: &Convolution<'_>,
+    out: &mut [MaybeUninit<f32>],
+) {
+    run(Isa::current(), x, extents, convolution, out);
 }
 
 /// [`convolve`] on a given path.
 ///
 /// # Panics
-/// As [`convolve`], and if the processor does not have the path's instructions.
+/// As [`convolve`], and if the processor does not have the path's instructions, or the weights were packed for another one.
 pub fn convolve_on(
     isa: Isa,
     x: &[f32],
     extents: [usize; 4],
     convolution: &Convolution<'_>,
     out: &mut [f32],
+) {
+    run(isa, x, extents, convolution, to_write(out));
+}
+
+fn run(
+    isa: Isa,
+    x: &[f32],
+    extents: [usize; 4],
+    convolution: &Convolution<'_>,
+    out: &mut [MaybeUninit<f32>],
 ) {
     assert!(isa.is_available(), "the processor does not have {isa:?}");
     let extents = checked(x, extents, convolution, out);
@@ -98,6 +116,7 @@ pub fn convolve_on(
     let mut preparation = Preparation {
         isa,
         precision: weight.precision,
+        order: weight.order,
         extents,
         groups: weight.groups,
         input,
@@ -107,7 +126,7 @@ pub fn convolve_on(
         preparation.measure_images();
     }
     let driver = Driver {
-        kernels: kernels(isa, weight.precision),
+        kernels: kernels_for(isa, weight.precision, weight.order),
         preparation,
         convolution,
         output,
@@ -120,7 +139,7 @@ fn checked(
     x: &[f32],
     [batch, channels, height, width]: [usize; 4],
     convolution: &Convolution<'_>,
-    out: &[f32],
+    out: &[MaybeUninit<f32>],
 ) -> Extents {
     let weight = convolution.weight;
     let reach = match (
@@ -228,7 +247,7 @@ impl Driver<'_> {
 
     fn block(&self, part: &Part, parallel: bool) {
         let weight = self.convolution.weight;
-        let block = &part.block(&self.preparation.extents, weight.groups);
+        let block = &part.block(&self.preparation.extents, weight.groups, weight.order);
         let mut prepared = Scratch::take(block.prepared);
         let integer = weight.precision == Precision::Int8;
         let mut scales = Scratch::take(if integer { block.lanes + VECTOR } else { 0 });
@@ -236,8 +255,9 @@ impl Driver<'_> {
         self.preparation
             .block(block, &mut prepared, scales, parallel);
         let (prepared, scales) = (&*prepared, &*scales);
+        let calls = weight.tiles.div_ceil(weight.order.tiles());
         if parallel {
-            let ranges: Vec<_> = even_parts(weight.tiles, 4 * threads()).collect();
+            let ranges: Vec<_> = even_parts(calls, 4 * threads()).collect();
             for_each(
                 true,
                 ranges.len(),
@@ -245,26 +265,24 @@ impl Driver<'_> {
                 |(), index| self.multiply(block, prepared, scales, ranges[index].clone()),
             );
         } else {
-            self.multiply(block, prepared, scales, 0..weight.tiles);
+            self.multiply(block, prepared, scales, 0..calls);
         }
     }
 
-    /// All pixels of a block for a range of weight tiles.
-    fn multiply(
-        &self,
-        block: &Block,
-        prepared: &[u32],
-        scales: &[f32],
-        weight_tiles: Range<usize>,
-    ) {
-        let phases: Vec<_> = (0..self.convolution.weight.phases)
+    /// All pixels of a block for a range of weight tiles, counted in those that are multiplied together.
+    fn multiply(&self, block: &Block, prepared: &[u32], scales: &[f32], calls: Range<usize>) {
+        let weight = self.convolution.weight;
+        let phases: Vec<_> = (0..weight.phases)
             .map(|phase| self.taps(block, phase))
             .collect();
         for taps in &phases {
             self.check_reads(block, taps, prepared.len());
         }
-        let mut sums = Sums([0.0; SUMS]);
-        for weight_tile in weight_tiles {
+        let _prepared = Prepared::new(self.preparation.isa, weight.order);
+        let mut sums = Sums([0.0; ROOM]);
+        let mut columns = [Sums([0.0; ROOM]), Sums([0.0; ROOM])];
+        for call in calls {
+            let weight_tile = call * weight.order.tiles();
             for tile in &block.tiles {
                 if let [taps] = &phases[..] {
                     self.sum(tile, prepared, (0, weight_tile), taps, &mut sums);
@@ -277,7 +295,8 @@ impl Driver<'_> {
                         &sums,
                     );
                 } else {
-                    self.doubled(tile, prepared, weight_tile, &phases, scales);
+                    let room = (&mut columns, &mut sums);
+                    self.doubled(tile, prepared, weight_tile, &phases, scales, room);
                 }
             }
         }
@@ -291,6 +310,7 @@ impl Driver<'_> {
         weight_tile: usize,
         phases: &[Vec<isize>],
         scales: &[f32],
+        (columns, sums): (&mut [Sums; 2], &mut Sums),
     ) {
         let [_, width] = self.preparation.extents.tiled();
         let scales: Vec<f32> = scales
@@ -299,14 +319,13 @@ impl Driver<'_> {
             .take(tile.lanes() + VECTOR)
             .flat_map(|&s| [s; 2])
             .collect();
-        let mut columns = [Sums([0.0; SUMS]), Sums([0.0; SUMS])];
-        let mut sums = Sums([0.0; SUMS]);
+        let count = self.convolution.weight.order.tiles() * ROWS * tile.lanes();
         for row in 0..2 {
             for (column, sums) in columns.iter_mut().enumerate() {
                 let phase = 2 * row + column;
                 self.sum(tile, prepared, (phase, weight_tile), &phases[phase], sums);
             }
-            let pairs = columns[0].0.iter().zip(&columns[1].0);
+            let pairs = columns[0].0[..count].iter().zip(&columns[1].0);
             for (pair, (even, odd)) in sums.0.chunks_exact_mut(2).zip(pairs) {
                 pair.copy_from_slice(&[*even, *odd]);
             }
@@ -320,12 +339,12 @@ impl Driver<'_> {
                 &segments,
                 2 * tile.lanes(),
                 &scales,
-                &sums,
+                sums,
             );
         }
     }
 
-    /// The sums of a tile.
+    /// The sums of a tile for the weight tiles that are multiplied together.
     fn sum(
         &self,
         tile: &Tile,
@@ -335,75 +354,88 @@ impl Driver<'_> {
         sums: &mut Sums,
     ) {
         let weight = self.convolution.weight;
+        let depth = weight.order.depth();
         let arguments = TileArguments {
             weights: weight.tile(phase, weight_tile).as_ptr(),
             sources: tile
                 .sources
-                .map(|source| prepared.as_ptr().wrapping_add(source)),
+                .map(|source| prepared.as_ptr().wrapping_add(source * depth)),
             groups: weight.groups,
-            group_stride: tile.group_stride,
+            group_stride: tile.group_stride * depth,
             taps,
-            start: &weight.starts[phase * weight.tiles + weight_tile],
+            starts: weight.starts(phase, weight_tile),
             tile: sums.0.as_mut_ptr(),
         };
-        // SAFETY: the kernel was chosen for an instruction set that the processor has; the weights are a whole tile;
-        // `check_reads` has compared the furthest vectors with the prepared input; the largest tile fits `sums`.
+        // SAFETY: the kernel was chosen for an instruction set that the processor has, and `multiply` has prepared the thread
+        // for it; the weights are whole tiles; `check_reads` has compared the furthest vectors with the prepared input; what
+        // a call computes fits `sums`.
         unsafe { self.kernels[tile.vectors - 1](&arguments) };
     }
 
     /// # Panics
     /// If a vector of a tile begins before or ends after the prepared input.
     fn check_reads(&self, block: &Block, taps: &[isize], prepared: usize) {
-        let groups = self.convolution.weight.groups;
+        let weight = self.convolution.weight;
+        let depth = weight.order.depth();
         let (before, behind) = (
             taps.iter().min().copied().unwrap_or(0),
             taps.iter().max().copied().unwrap_or(0),
         );
         for tile in &block.tiles {
             for &source in &tile.sources[..tile.vectors] {
-                let last = source + (groups - 1) * tile.group_stride + VECTOR;
-                let inside = source.cast_signed() + before >= 0
-                    && last.cast_signed() + behind <= prepared.cast_signed();
+                let first = (source * depth).cast_signed();
+                let last = (weight.groups / depth - 1) * tile.group_stride * depth + VECTOR * depth;
+                let inside = first + before >= 0
+                    && first + last.cast_signed() + behind <= prepared.cast_signed();
                 assert!(inside, "a tile outside the prepared input");
             }
         }
     }
 
+    /// Writes the sums of the weight tiles that are multiplied together.
     fn finish(
         &self,
-        (phase, weight_tile): (usize, usize),
+        (phase, first): (usize, usize),
         segments: &[Segment],
         lanes: usize,
         lane_scales: &[f32],
         sums: &Sums,
     ) {
         let weight = self.convolution.weight;
-        let channel = weight_tile * weight.channels_per_tile();
         let channels = weight.output_channels();
-        let rows = (phase * weight.tiles + weight_tile) * ROWS;
-        let finish = Finish {
-            epilogue: &self.convolution.epilogue,
-            sums: &sums.0,
-            lanes,
-            scales: weight
-                .scales
-                .get(rows..)
-                .filter(|rows| !rows.is_empty())
-                .map(|rows| (rows, lane_scales)),
-            segments,
-            channel,
-            rows: weight.channels_per_tile().min(channels - channel),
-            channels,
-            pixels: self.output_pixels,
-            output: self.output,
-        };
-        // SAFETY: `convolve_on` borrows the output until it returns; blocks have disjoint pixels and weight tiles have
-        // disjoint channels.
-        unsafe { finish.run_on(self.preparation.isa) };
+        let tiles = first..weight.tiles.min(first + weight.order.tiles());
+        for (weight_tile, sums) in
+            tiles.zip(sums.0.windows((ROWS + 1) * lanes).step_by(ROWS * lanes))
+        {
+            let channel = weight_tile * weight.channels_per_tile();
+            let scales = weight.scales(phase, weight_tile);
+            let finish = Finish {
+                epilogue: &self.convolution.epilogue,
+                sums,
+                lanes,
+                scales: scales.map(|rows| (rows, lane_scales)),
+                segments,
+                channel,
+                rows: weight.channels_per_tile().min(channels - channel),
+                channels,
+                pixels: self.output_pixels,
+                output: self.output,
+            };
+            // SAFETY: `convolve_on` borrows the output until it returns; blocks have disjoint pixels and weight tiles have
+            // disjoint channels.
+            unsafe { finish.run_on(self.preparation.isa) };
+        }
     }
 
-    /// Lane offsets of the taps of a phase.
+    /// Offsets of the taps of a phase in words of the prepared input.
     fn taps(&self, block: &Block, phase: usize) -> Vec<isize> {
+        let depth = self.convolution.weight.order.depth().cast_signed();
+        let taps = self.lane_taps(block, phase);
+        taps.into_iter().map(|tap| tap * depth).collect()
+    }
+
+    /// The same in lanes.
+    fn lane_taps(&self, block: &Block, phase: usize) -> Vec<isize> {
         let stride = self.preparation.extents.stride().cast_signed();
         let three = || (0..3).flat_map(|y| (0..3).map(move |x| (y, x)));
         match self.preparation.extents.reach {
@@ -447,9 +479,9 @@ fn doubled_segments(segment: &Segment, width: usize, row: usize) -> Vec<Segment>
     parts
 }
 
-/// Room for the sums of two tiles and a row that is read but not used.
-const SUMS: usize = 2 * TILE + 2 * TILE / ROWS;
+/// Room for the sums of two calls and a row that is read but not used.
+const ROOM: usize = 2 * SUMS + 2 * VECTORS * VECTOR;
 
-/// A tile's sums, or those of two interleaved.
+/// The sums of a call, or those of two interleaved.
 #[repr(align(64))]
-struct Sums([f32; SUMS]);
+struct Sums([f32; ROOM]);

@@ -1,5 +1,7 @@
 //! What happens to the sums of a tile on their way to the output.
 
+use std::mem::MaybeUninit;
+
 use crate::cpu::geometry::Segment;
 use crate::cpu::isa::Isa;
 use crate::cpu::math;
@@ -86,9 +88,9 @@ unsafe impl Send for Output {}
 unsafe impl Sync for Output {}
 
 impl Output {
-    pub(crate) fn new(out: &mut [f32]) -> Self {
+    pub(crate) fn new(out: &mut [MaybeUninit<f32>]) -> Self {
         Self {
-            start: out.as_mut_ptr(),
+            start: out.as_mut_ptr().cast(),
             length: out.len(),
         }
     }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use half::bf16;
 
-use crate::cpu::micro::ROWS;
+use crate::cpu::micro::{Order, ROWS, VECTOR};
 use crate::cpu::packed::{Form, PackedWeight, WeightSource};
 use crate::cpu::precision::Precision;
 use crate::cpu::simd::{Kernel, Lanes};
@@ -29,7 +29,7 @@ pub(crate) struct FillTile<'a, 'lanes> {
     pub weight: &'a PackedWeight,
     pub source: WeightSource<'a>,
     pub tile: usize,
-    /// The tile's lanes in each phase, all zero.
+    /// In each phase the lanes of the tiles that are stored with it, zero where it is to be.
     pub phases: Vec<&'lanes mut [u32]>,
 }
 
@@ -67,7 +67,8 @@ impl Kernel for FillTile<'_, '_> {
         let mut starts = vec![[0; ROWS]; self.phases.len()];
         let mut kernels = [[0.0; ROWS]; BLOCK * TAPS];
         let mut values = [[[0.0; ROWS]; VALUES]; MOST_PARTS];
-        for group in 0..weight.groups {
+        // What fills up the groups of an order stays zero.
+        for group in 0..weight.shape.inputs.div_ceil(parts) {
             let first = group * parts % BLOCK;
             if first == 0 {
                 rows.block(group * parts, &mut kernels);
@@ -78,15 +79,15 @@ impl Kernel for FillTile<'_, '_> {
             }
             for (phase, lanes) in self.phases.iter_mut().enumerate() {
                 for tap in 0..weight.taps {
-                    let lanes = &mut lanes[(group * weight.taps + tap) * ROWS..][..ROWS];
                     let columns = values
                         .each_ref()
                         .map(|part| &part[phase * weight.taps + tap]);
-                    match weight.precision {
-                        Precision::F32 => single(columns[0], lanes),
-                        Precision::Bf16 => pair([columns[0], columns[1]], lanes),
-                        Precision::Int8 => quad(columns, &inverse, lanes, &mut starts[phase]),
-                    }
+                    let column = match weight.precision {
+                        Precision::F32 => single(columns[0]),
+                        Precision::Bf16 => pair([columns[0], columns[1]]),
+                        Precision::Int8 => quad(columns, &inverse, &mut starts[phase]),
+                    };
+                    put(weight, self.tile, [group, tap], &column, lanes);
                 }
             }
         }
@@ -94,24 +95,51 @@ impl Kernel for FillTile<'_, '_> {
     }
 }
 
+/// Writes the rows of a tile for one group and tap to their places.
 #[inline(always)]
-fn single(column: &Column, lanes: &mut [u32]) {
-    for (lane, value) in lanes.iter_mut().zip(column) {
-        *lane = value.to_bits();
+fn put(
+    weight: &PackedWeight,
+    tile: usize,
+    [group, tap]: [usize; 2],
+    column: &[u32; ROWS],
+    lanes: &mut [u32],
+) {
+    let tiles = weight.order.tiles();
+    let first = match weight.order {
+        Order::Rows => group * weight.taps + tap,
+        Order::Blocks | Order::Columns => (group / VECTOR * weight.taps + tap) * tiles * VECTOR,
+    } * ROWS;
+    let (row, depth) = (tile % tiles * ROWS, group % VECTOR);
+    match weight.order {
+        Order::Rows => lanes[first..][..ROWS].copy_from_slice(column),
+        Order::Columns => {
+            lanes[first + depth * tiles * ROWS + row..][..ROWS].copy_from_slice(column)
+        }
+        Order::Blocks => {
+            let lanes = lanes[first + row * VECTOR + depth..].iter_mut();
+            for (lane, value) in lanes.step_by(VECTOR).zip(column) {
+                *lane = *value;
+            }
+        }
     }
 }
 
 #[inline(always)]
-fn pair(columns: [&Column; 2], lanes: &mut [u32]) {
-    for (row, lane) in lanes.iter_mut().enumerate() {
+fn single(column: &Column) -> [u32; ROWS] {
+    column.map(f32::to_bits)
+}
+
+#[inline(always)]
+fn pair(columns: [&Column; 2]) -> [u32; ROWS] {
+    std::array::from_fn(|row| {
         let [low, high] = columns.map(|column| u32::from(bf16::from_f32(column[row]).to_bits()));
-        *lane = low | high << 16;
-    }
+        low | high << 16
+    })
 }
 
 /// Also takes from `starts` what the zero point 128 of the sources adds to the sums.
 #[inline(always)]
-fn quad(columns: [&Column; 4], inverse: &Column, lanes: &mut [u32], starts: &mut [i32; ROWS]) {
+fn quad(columns: [&Column; 4], inverse: &Column, starts: &mut [i32; ROWS]) -> [u32; ROWS] {
     let mut packed = [0; ROWS];
     for (part, column) in columns.into_iter().enumerate() {
         for row in 0..ROWS {
@@ -121,7 +149,7 @@ fn quad(columns: [&Column; 4], inverse: &Column, lanes: &mut [u32], starts: &mut
             packed[row] |= u32::from(byte.cast_unsigned()) << (8 * part);
         }
     }
-    lanes.copy_from_slice(&packed);
+    packed
 }
 
 /// The numbers of one input channel, `[phase][tap]`, from its stored kernel, `[tap]`; the rest stays as it is.

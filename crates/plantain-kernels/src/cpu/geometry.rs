@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::cpu::micro::{VECTOR, VECTORS};
+use crate::cpu::micro::{Order, VECTOR, VECTORS};
 
 /// How an output pixel meets its input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,7 +80,7 @@ impl Segment {
     }
 }
 
-/// Up to three vectors of pixels.
+/// Up to three vectors of pixels, as many as are multiplied together.
 #[derive(Clone, Debug)]
 pub(crate) struct Tile {
     pub vectors: usize,
@@ -142,15 +142,16 @@ pub(crate) fn parts(extents: &Extents, target: usize) -> Vec<Part> {
 }
 
 impl Part {
-    pub(crate) fn block(&self, extents: &Extents, groups: usize) -> Block {
+    /// For weights of so many groups in this order.
+    pub(crate) fn block(&self, extents: &Extents, groups: usize, order: Order) -> Block {
         match self {
-            Self::Points(vectors) => point_block(extents, groups, vectors.clone()),
-            Self::Bands(bands) => image_block(extents, groups, bands.clone()),
+            Self::Points(vectors) => point_block(extents, groups, order, vectors.clone()),
+            Self::Bands(bands) => image_block(extents, groups, order, bands.clone()),
         }
     }
 }
 
-fn point_block(extents: &Extents, groups: usize, vectors: Range<usize>) -> Block {
+fn point_block(extents: &Extents, groups: usize, order: Order, vectors: Range<usize>) -> Block {
     let pixels = extents.pixels();
     let each = pixels.div_ceil(VECTOR);
     let strip = |vector: usize| {
@@ -167,7 +168,7 @@ fn point_block(extents: &Extents, groups: usize, vectors: Range<usize>) -> Block
         }
     };
     let strips: Vec<_> = vectors.map(strip).collect();
-    let mut tiles = into_tiles(&strips);
+    let mut tiles = into_tiles(&strips, order.vectors());
     let lanes = tiles.iter().map(Tile::lanes).sum::<usize>();
     for tile in &mut tiles {
         tile.group_stride = tile.lanes();
@@ -209,7 +210,7 @@ pub(crate) fn band_groups(
         .collect()
 }
 
-fn image_block(extents: &Extents, groups: usize, mut bands: Vec<Band>) -> Block {
+fn image_block(extents: &Extents, groups: usize, order: Order, mut bands: Vec<Band>) -> Block {
     let [_, width] = extents.tiled();
     let stride = extents.stride();
     let mut plane = 0;
@@ -254,7 +255,7 @@ fn image_block(extents: &Extents, groups: usize, mut bands: Vec<Band>) -> Block 
     } else {
         0
     };
-    let mut tiles = into_tiles(&strips);
+    let mut tiles = into_tiles(&strips, order.vectors());
     for tile in &mut tiles {
         tile.group_stride = plane;
     }
@@ -304,10 +305,10 @@ fn flat_strip(band: &Band, width: usize, origin: usize, start: usize) -> Strip {
     }
 }
 
-/// Deals vectors to as few tiles as possible, of nearly equal size.
-fn into_tiles(strips: &[Strip]) -> Vec<Tile> {
+/// Deals vectors to as few tiles as possible, of nearly equal size up to `widest` vectors.
+fn into_tiles(strips: &[Strip], widest: usize) -> Vec<Tile> {
     let mut lane = 0;
-    even_parts(strips.len(), strips.len().div_ceil(VECTORS))
+    even_parts(strips.len(), strips.len().div_ceil(widest))
         .map(|range| {
             let strips = &strips[range];
             let sources =

@@ -11,6 +11,8 @@ pub enum Isa {
         bf16: bool,
         /// Dot products of byte quadruples (AVX512-VNNI).
         vnni: bool,
+        /// Products of whole tiles of bfloat16 and of bytes (AMX).
+        amx: bool,
     },
     /// 256-bit vectors with fused multiply-add.
     Avx2,
@@ -25,7 +27,7 @@ pub enum Isa {
 
 impl Isa {
     /// The best path of this processor, or a lower one if the environment variable `PLANTAIN_ISA` names it
-    /// (`avx512`, `avx2`, `neon` or `scalar`; read once).
+    /// (`amx`, `avx512`, `avx2`, `neon` or `scalar`; read once).
     #[must_use]
     pub fn current() -> Self {
         static CURRENT: OnceLock<Isa> = OnceLock::new();
@@ -55,7 +57,8 @@ impl Isa {
             {
                 let bf16 = is_x86_feature_detected!("avx512bf16");
                 let vnni = is_x86_feature_detected!("avx512vnni");
-                available.push(Self::Avx512 { bf16, vnni });
+                let kinds = [true, false].into_iter().filter(|&amx| !amx || has_amx());
+                available.extend(kinds.map(|amx| Self::Avx512 { bf16, vnni, amx }));
             }
             if fused {
                 available.push(Self::Avx2);
@@ -74,12 +77,13 @@ impl Isa {
     pub fn is_available(self) -> bool {
         Self::available().into_iter().any(|isa| match (self, isa) {
             (
-                Self::Avx512 { bf16, vnni },
+                Self::Avx512 { bf16, vnni, amx },
                 Self::Avx512 {
                     bf16: has_bf16,
                     vnni: has_vnni,
+                    amx: has_amx,
                 },
-            ) => (has_bf16 || !bf16) && (has_vnni || !vnni),
+            ) => (has_bf16 || !bf16) && (has_vnni || !vnni) && (has_amx || !amx),
             (Self::Neon { dot }, Self::Neon { dot: has_dot }) => has_dot || !dot,
             (wanted, isa) => wanted == isa,
         })
@@ -89,12 +93,45 @@ impl Isa {
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
-            Self::Avx512 { .. } => "avx512",
+            Self::Avx512 { amx: true, .. } => "amx",
+            Self::Avx512 { amx: false, .. } => "avx512",
             Self::Avx2 => "avx2",
             Self::Neon { .. } => "neon",
             Self::Scalar => "scalar",
         }
     }
+}
+
+/// Whether the processor multiplies tiles of bfloat16 and of bytes, and the system lets this process use their registers.
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+fn has_amx() -> bool {
+    use std::arch::x86_64::{__cpuid, __cpuid_count};
+
+    // The standard library does not tell of AMX yet: leaf 7 of the processor's identification, bits 22, 24 and 25.
+    const BF16_TILE_INT8: u32 = 1 << 22 | 1 << 24 | 1 << 25;
+    // Linux keeps room for the registers of processes that have asked for it; it refuses where it does not know them.
+    const ARCH_REQ_XCOMP_PERM: libc::c_int = 0x1023;
+    const XFEATURE_XTILEDATA: libc::c_ulong = 18;
+    static FOUND: OnceLock<bool> = OnceLock::new();
+    *FOUND.get_or_init(|| {
+        let present =
+            __cpuid(0).eax >= 7 && __cpuid_count(7, 0).edx & BF16_TILE_INT8 == BF16_TILE_INT8;
+        // SAFETY: the request takes no pointer and changes nothing but what this process may use.
+        present
+            && unsafe {
+                libc::syscall(
+                    libc::SYS_arch_prctl,
+                    ARCH_REQ_XCOMP_PERM,
+                    XFEATURE_XTILEDATA,
+                )
+            } == 0
+    })
+}
+
+/// Other systems are not asked.
+#[cfg(all(target_arch = "x86_64", not(target_os = "linux")))]
+fn has_amx() -> bool {
+    false
 }
 
 /// Defines a function that compiles one generic body for every instruction set and picks by [`Isa`].

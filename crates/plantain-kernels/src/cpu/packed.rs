@@ -5,7 +5,7 @@ use rayon::prelude::*;
 
 use crate::cpu::fill::FillTile;
 use crate::cpu::isa::Isa;
-use crate::cpu::micro::{ROWS, VECTOR};
+use crate::cpu::micro::{Order, ROWS, VECTOR, order};
 use crate::cpu::precision::Precision;
 use crate::cpu::scratch::Buffer;
 use crate::cpu::simd::dispatch;
@@ -47,18 +47,20 @@ pub enum Form {
 }
 
 impl Form {
-    /// The form that is fastest for a convolution of stride 1 whose output, on the image as it is or doubled, is usually
+    /// The form that is fastest on a path for a convolution of stride 1 whose output, on the image as it is or doubled, is usually
     /// `side` pixels wide and high.
     ///
     /// Where the size is not known, wide layers are taken for those of small images.
     #[must_use]
     pub fn fastest(
+        isa: Isa,
         shape: WeightShape,
         upsample: bool,
         precision: Precision,
         side: Option<usize>,
     ) -> Self {
-        let few = shape.inputs.min(shape.outputs) < 16;
+        let channels = shape.inputs.min(shape.outputs);
+        let few = channels < 16;
         let direct = if upsample {
             Self::Upsample
         } else {
@@ -74,6 +76,10 @@ impl Form {
                 let forms = [large, small, direct].into_iter();
                 let cheapest = forms.min_by_key(|form| form.cost(side));
                 cheapest.expect("three forms")
+            }
+            // Products of tiles are faster than the transformations that save some of them.
+            Precision::Bf16 if order(isa, precision, shape.kernel, channels) != Order::Rows => {
+                direct
             }
             Precision::Bf16 if !few && !upsample => small,
             _ => direct,
@@ -106,36 +112,52 @@ pub struct WeightShape {
     pub kernel: usize,
 }
 
-/// Weights in compute precision as `[phase][tile][group][tap][ROWS]` lanes.
+/// Weights in compute precision, for each phase in the order of the path that they were packed for.
 pub struct PackedWeight {
     pub(crate) shape: WeightShape,
     pub(crate) form: Form,
     pub(crate) precision: Precision,
+    pub(crate) order: Order,
     /// Kernels that make one convolution: positions of an output pixel in its input pixel for [`Form::Upsample`],
     /// frequencies for [`Form::Winograd`].
     pub(crate) phases: usize,
     /// Tiles of one phase.
     pub(crate) tiles: usize,
-    /// Groups of input channels: lanes of a pixel.
+    /// Groups of input channels, and what their order fills them up with: lanes of a pixel.
     pub(crate) groups: usize,
     /// Taps of one phase.
     pub(crate) taps: usize,
-    /// [`Precision::Int8`] only, `[phase][tile][ROWS]`: the scale of a row.
-    pub(crate) scales: Vec<f32>,
-    /// `[phase][tile]`: what sums start from; for [`Precision::Int8`] minus 128 times the sum of a row's bytes, which
+    /// [`Precision::Int8`] only, `[phase][stored tile][ROWS]`: the scale of a row.
+    scales: Vec<f32>,
+    /// `[phase][stored tile]`: what sums start from; for [`Precision::Int8`] minus 128 times the sum of a row's bytes, which
     /// the zero point 128 of the sources adds.
-    pub(crate) starts: Vec<[i32; ROWS]>,
+    starts: Vec<[i32; ROWS]>,
     lanes: Buffer,
 }
 
 impl PackedWeight {
-    /// Packs weights.
+    /// Packs weights for the best path of this processor.
+    ///
+    /// # Panics
+    /// As [`PackedWeight::new_on`].
+    #[must_use]
+    pub fn new(
+        source: WeightSource<'_>,
+        shape: WeightShape,
+        form: Form,
+        precision: Precision,
+    ) -> Self {
+        Self::new_on(Isa::current(), source, shape, form, precision)
+    }
+
+    /// Packs weights for a path.
     ///
     /// # Panics
     /// If the source does not have the shape's extents, the kernel is neither 1 nor 3, or the form does not fit it
     /// (GEGLU needs an even number of outputs, the doubled image a 3x3 kernel).
     #[must_use]
-    pub fn new(
+    pub fn new_on(
+        isa: Isa,
         source: WeightSource<'_>,
         shape: WeightShape,
         form: Form,
@@ -156,23 +178,31 @@ impl PackedWeight {
             Form::Geglu => (outputs / 2).div_ceil(ROWS / 2),
             _ => outputs.div_ceil(ROWS),
         };
-        let groups = inputs.div_ceil(precision.channels_per_lane());
+        let order = match form {
+            Form::Winograd { .. } => Order::Rows,
+            _ => order(isa, precision, kernel, inputs.min(outputs)),
+        };
+        let groups = inputs
+            .div_ceil(precision.channels_per_lane())
+            .next_multiple_of(order.groups());
+        let stored = tiles.next_multiple_of(order.tiles());
         let mut packed = Self {
             shape,
             form,
             precision,
+            order,
             phases,
             tiles,
             groups,
             taps,
             scales: Vec::new(),
-            starts: vec![[0; ROWS]; phases * tiles],
-            lanes: Buffer::zeroed(phases * tiles * groups * taps * ROWS),
+            starts: vec![[0; ROWS]; phases * stored],
+            lanes: Buffer::zeroed(phases * stored * groups * taps * ROWS),
         };
         if precision == Precision::Int8 {
-            packed.scales = vec![0.0; phases * tiles * ROWS];
+            packed.scales = vec![0.0; phases * stored * ROWS];
         }
-        packed.fill(source);
+        packed.fill(isa, source);
         packed
     }
 
@@ -208,13 +238,34 @@ impl PackedWeight {
     /// Bytes of the packed weights.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        4 * self.phases * self.tiles * self.groups * self.taps * ROWS
+        4 * self.phases * self.stored_tiles() * self.tile_lanes()
     }
 
-    /// `[group][tap][ROWS]` lanes of a tile.
+    /// Lanes of a tile.
+    fn tile_lanes(&self) -> usize {
+        self.groups * self.taps * ROWS
+    }
+
+    /// Tiles of one phase that there is room for.
+    fn stored_tiles(&self) -> usize {
+        self.tiles.next_multiple_of(self.order.tiles())
+    }
+
+    /// The lanes of the tiles from `tile` on that are stored together.
     pub(crate) fn tile(&self, phase: usize, tile: usize) -> &[u32] {
-        let lanes = self.groups * self.taps * ROWS;
-        &self.lanes[(phase * self.tiles + tile) * lanes..][..lanes]
+        let lanes = self.tile_lanes();
+        &self.lanes[(phase * self.stored_tiles() + tile) * lanes..][..self.order.tiles() * lanes]
+    }
+
+    /// What the sums of the same tiles start from.
+    pub(crate) fn starts(&self, phase: usize, tile: usize) -> &[[i32; ROWS]] {
+        &self.starts[phase * self.stored_tiles() + tile..][..self.order.tiles()]
+    }
+
+    /// The scales of the rows of a tile, if they have some.
+    pub(crate) fn scales(&self, phase: usize, tile: usize) -> Option<&[f32]> {
+        let first = (phase * self.stored_tiles() + tile) * ROWS;
+        self.scales.get(first..first + ROWS)
     }
 
     /// The output channel of a tile's row, or nothing where the tile is larger than what is left.
@@ -229,34 +280,44 @@ impl PackedWeight {
         }
     }
 
-    fn fill(&mut self, source: WeightSource<'_>) {
-        let chunk = self.groups * self.taps * ROWS;
+    fn fill(&mut self, isa: Isa, source: WeightSource<'_>) {
+        let (together, stored) = (self.order.tiles(), self.stored_tiles());
+        let chunk = together * self.tile_lanes();
         let mut lanes = std::mem::replace(&mut self.lanes, Buffer::zeroed(0));
-        let mut tiles: Vec<Vec<_>> = Vec::new();
-        tiles.resize_with(self.tiles, || Vec::with_capacity(self.phases));
-        let chunks = lanes.chunks_exact_mut(chunk).take(self.phases * self.tiles);
-        for (index, lanes) in chunks.enumerate() {
-            tiles[index % self.tiles].push(lanes);
+        let mut chunks: Vec<Vec<_>> = Vec::new();
+        chunks.resize_with(stored / together, || Vec::with_capacity(self.phases));
+        let kinds = stored / together;
+        for (index, lanes) in lanes
+            .chunks_exact_mut(chunk)
+            .take(self.phases * kinds)
+            .enumerate()
+        {
+            chunks[index % kinds].push(lanes);
         }
-        let (isa, weight) = (Isa::current(), &*self);
-        let quantised: Vec<_> = tiles
+        let weight = &*self;
+        let quantised: Vec<_> = chunks
             .into_par_iter()
             .enumerate()
-            .map(|(tile, phases)| {
-                let fill = FillTile {
-                    weight,
-                    source,
-                    tile,
-                    phases,
-                };
-                dispatch(isa, fill)
+            .flat_map_iter(|(index, mut phases)| {
+                let first = index * together;
+                let tiles = first..(first + together).min(weight.tiles);
+                tiles.map(move |tile| {
+                    let phases = phases.iter_mut().map(|lanes| &mut **lanes).collect();
+                    let fill = FillTile {
+                        weight,
+                        source,
+                        tile,
+                        phases,
+                    };
+                    dispatch(isa, fill)
+                })
             })
             .collect();
         self.lanes = lanes;
         if self.precision == Precision::Int8 {
             for (tile, quantised) in quantised.iter().enumerate() {
                 for (phase, starts) in quantised.starts.iter().enumerate() {
-                    let index = phase * self.tiles + tile;
+                    let index = phase * stored + tile;
                     self.scales[index * ROWS..][..ROWS].copy_from_slice(&quantised.scales);
                     self.starts[index] = *starts;
                 }
@@ -325,7 +386,7 @@ mod tests {
             inputs: channels,
             kernel: 3,
         };
-        Form::fastest(shape, upsample, Precision::F32, side.into())
+        Form::fastest(Isa::Scalar, shape, upsample, Precision::F32, side.into())
     }
 
     #[test]

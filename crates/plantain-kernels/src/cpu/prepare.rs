@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use crate::cpu::geometry::{Band, Block, Extents, Reach, Segment, Tile};
 use crate::cpu::isa::Isa;
+use crate::cpu::micro::{Order, turn};
 use crate::cpu::parallel::{for_each_chunk, for_each_item, threads};
 use crate::cpu::precision::Precision;
 use crate::cpu::prologue::{Input, Run, pairs, quads, raise};
@@ -16,6 +17,7 @@ const PREFETCHED: usize = 1024;
 pub(crate) struct Preparation<'a> {
     pub isa: Isa,
     pub precision: Precision,
+    pub order: Order,
     pub extents: Extents,
     pub groups: usize,
     pub input: Input<'a>,
@@ -59,7 +61,18 @@ impl Preparation<'_> {
                 self.band(band, group, stage, plane);
             }
         };
-        for_each_chunk(parallel, prepared, block.plane, stage, fill);
+        let depth = self.order.depth();
+        if depth == 1 {
+            return for_each_chunk(parallel, prepared, block.plane, stage, fill);
+        }
+        let stages = || (stage(), Scratch::take(depth * block.plane));
+        let turned = |(stage, planes): &mut (Stage, Scratch), index, lanes: &mut [u32]| {
+            for (part, plane) in planes.chunks_exact_mut(block.plane).enumerate() {
+                fill(stage, index * depth + part, plane);
+            }
+            turn(self.isa, planes, lanes);
+        };
+        for_each_chunk(parallel, prepared, depth * block.plane, stages, turned);
     }
 
     /// The lane of a pixel outside the image.

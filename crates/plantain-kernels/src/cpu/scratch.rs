@@ -2,6 +2,7 @@
 //! zeroes pages once, not for each operation.
 
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::mem::MaybeUninit;
 use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 use std::sync::{Mutex, PoisonError};
@@ -163,6 +164,12 @@ impl Drop for Scratch {
 /// Gives every free scratch buffer back to the system.
 pub fn release() {
     FREE.lock().unwrap_or_else(PoisonError::into_inner).clear();
+}
+
+/// Numbers for those that write and never read them.
+pub(crate) fn to_write(numbers: &mut [f32]) -> &mut [MaybeUninit<f32>] {
+    // SAFETY: both have the same layout. Nothing in this crate writes what is not a number through such a slice.
+    unsafe { std::slice::from_raw_parts_mut(numbers.as_mut_ptr().cast(), numbers.len()) }
 }
 
 /// The same lanes seen as f32.

@@ -1,6 +1,6 @@
 //! One block of queries against all keys of its head.
 
-use super::format::{Format, FormatKernel};
+use super::format::{Format, FormatKernel, VectorOf};
 use super::pack::{Layout, pack_queries};
 use super::tile::{KEY_ROWS, Scores, Softmax, add_values, tile_scores};
 use crate::cpu::simd::Lanes;
@@ -11,7 +11,7 @@ const NARROW: usize = 2;
 /// Words of weights that wait for their values: half of a first-level cache.
 const WAITING: usize = 6 << 10;
 /// A score may exceed the bound by this many powers of two before the bound moves.
-const SLACK: f32 = 10.0;
+pub(super) const SLACK: f32 = 10.0;
 
 /// Vectors of queries in a full block.
 pub(super) const fn block_vectors(registers: usize) -> usize {
@@ -214,15 +214,15 @@ unsafe fn write_output<T: Format, const N: usize>(
 
 /// Which keys the queries of a block see.
 #[derive(Clone, Copy)]
-struct Visible {
-    keys: usize,
-    first_query: usize,
-    causal: bool,
+pub(super) struct Visible {
+    pub keys: usize,
+    pub first_query: usize,
+    pub causal: bool,
 }
 
 impl Visible {
     /// The keys before this one are all that any of the block's queries sees.
-    fn end(self, queries: usize) -> usize {
+    pub(super) fn end(self, queries: usize) -> usize {
         if self.causal {
             self.keys.min(self.first_query + queries)
         } else {
@@ -232,7 +232,7 @@ impl Visible {
 
     /// Whether every query sees all keys before `end`.
     #[inline(always)]
-    fn all_before(self, end: usize) -> bool {
+    pub(super) fn all_before(self, end: usize) -> bool {
         end <= self.keys && !(self.causal && end > self.first_query + 1)
     }
 
@@ -244,6 +244,19 @@ impl Visible {
         first_key: usize,
         scores: &mut Scores<T, N>,
     ) {
+        for (row, scores) in scores.iter_mut().enumerate() {
+            *scores = self.masked(format, first_key + row, *scores);
+        }
+    }
+
+    /// The scores of one key, without those of queries that do not see it.
+    #[inline(always)]
+    pub(super) fn masked<T: Format, const N: usize>(
+        self,
+        format: T,
+        key: usize,
+        mut scores: [VectorOf<T>; N],
+    ) -> [VectorOf<T>; N] {
         const STEPS: [f32; 16] = [
             0., 1., 2., 3., 4., 5., 6., 7., 8., 9., 10., 11., 12., 13., 14., 15.,
         ];
@@ -251,18 +264,16 @@ impl Visible {
         let nothing = l.splat(f32::NEG_INFINITY);
         // SAFETY: no vector has more than sixteen lanes.
         let steps = unsafe { l.load(STEPS.as_ptr()) };
-        for (row, scores) in scores.iter_mut().enumerate() {
-            let key = first_key + row;
-            for (vector, score) in scores.iter_mut().enumerate() {
-                if key >= self.keys {
-                    *score = nothing;
-                } else if self.causal {
-                    // How far the query is behind the key; small integers, so exact where the comparison is close.
-                    let query = self.first_query + vector * T::L::COUNT;
-                    let distance = l.add(steps, l.splat(query as f32 - key as f32));
-                    *score = l.select_less(distance, l.splat(0.0), nothing, *score);
-                }
+        for (vector, score) in scores.iter_mut().enumerate() {
+            if key >= self.keys {
+                *score = nothing;
+            } else if self.causal {
+                // How far the query is behind the key; small integers, so exact where the comparison is close.
+                let query = self.first_query + vector * T::L::COUNT;
+                let distance = l.add(steps, l.splat(query as f32 - key as f32));
+                *score = l.select_less(distance, l.splat(0.0), nothing, *score);
             }
         }
+        scores
     }
 }

@@ -9,8 +9,11 @@
 
 mod block;
 mod format;
+mod matrices;
 mod pack;
 mod tile;
+
+use std::mem::MaybeUninit;
 
 use crate::cpu::isa::Isa;
 use crate::cpu::parallel::{for_each, threads};
@@ -19,6 +22,7 @@ use crate::cpu::scratch::Scratch;
 use crate::cpu::simd::{Kernel, Lanes, dispatch};
 use block::{Block, block_vectors, scratch_words};
 use format::{dispatch_format, group};
+use matrices::{MatrixBlock, PackPanels, Panels};
 use pack::{Layout, PackHead};
 use tile::KEY_ROWS;
 
@@ -40,7 +44,7 @@ pub struct AttentionShape {
     pub keys: usize,
 }
 
-/// Softmax attention with the usual scale `1 / sqrt(head_size)`.
+/// Softmax attention with the usual scale `1 / sqrt(head_size)`; every number of `out` is written.
 ///
 /// `q` and `out` are `[batch][heads * head_size][queries]`, `k` and `v` are `[batch][heads * head_size][keys]`. With
 /// `causal`, a query sees only the keys up to its own index. [`Precision::Bf16`] multiplies bfloat16 values and sums
@@ -56,7 +60,7 @@ pub fn attention(
     shape: AttentionShape,
     causal: bool,
     precision: Precision,
-    out: &mut [f32],
+    out: &mut [MaybeUninit<f32>],
 ) {
     Attention {
         q,
@@ -95,7 +99,7 @@ impl Output {
 }
 
 impl Attention<'_> {
-    fn run(&self, isa: Isa, out: &mut [f32]) {
+    fn run(&self, isa: Isa, out: &mut [MaybeUninit<f32>]) {
         let AttentionShape {
             batch,
             heads,
@@ -121,7 +125,7 @@ impl Attention<'_> {
         }
         let layout = Layout::new(head_size, keys, group(isa, self.precision));
         let parallel = batch * heads * head_size * queries * keys >= SERIAL;
-        let out = Output(out.as_mut_ptr());
+        let out = Output(out.as_mut_ptr().cast());
         // Threads take a head each if that comes out even, and otherwise share one after the other.
         let (heads, threads) = (batch * heads, threads());
         let apart = parallel && (heads % threads == 0 || heads >= 3 * threads);
@@ -129,7 +133,62 @@ impl Attention<'_> {
             apart,
             heads,
             || (),
-            |(), head| self.run_head(isa, layout, head, out, parallel && !apart),
+            |(), head| {
+                if matrices::is_for(isa, self.precision) {
+                    self.run_head_by_matrices(isa, head, out, parallel && !apart);
+                } else {
+                    self.run_head(isa, layout, head, out, parallel && !apart);
+                }
+            },
+        );
+    }
+
+    fn run_head_by_matrices(&self, isa: Isa, head: usize, out: Output, parallel: bool) {
+        let AttentionShape {
+            head_size,
+            queries: total,
+            keys,
+            ..
+        } = self.shape;
+        let panels = Panels::new(head_size, keys);
+        let mut packed = Scratch::take(2 * panels.packed());
+        let (packed_keys, packed_values) = packed.split_at_mut(panels.packed());
+        let of_head = head * head_size * keys..(head + 1) * head_size * keys;
+        let pack = PackPanels {
+            panels,
+            keys: &self.k[of_head.clone()],
+            values: &self.v[of_head],
+            packed_keys,
+            packed_values,
+        };
+        dispatch_format(isa, self.precision, pack);
+        let (packed_keys, packed_values) = packed.split_at(panels.packed());
+
+        let queries = &self.q[head * head_size * total..][..head_size * total];
+        let run_block = |scratch: &mut Scratch, block: usize| {
+            let first = block * matrices::WIDTH;
+            let block = MatrixBlock {
+                isa,
+                panels,
+                packed_keys,
+                packed_values,
+                queries,
+                total,
+                first,
+                count: matrices::WIDTH.min(total - first),
+                causal: self.causal,
+                scratch,
+                // The block writes the columns `first .. first + count` of this head, which no other block has.
+                out: out.head(head * head_size * total),
+            };
+            dispatch_format(isa, self.precision, block);
+        };
+        let scratch = || Scratch::take(panels.scratch_words());
+        for_each(
+            parallel,
+            total.div_ceil(matrices::WIDTH),
+            scratch,
+            run_block,
         );
     }
 

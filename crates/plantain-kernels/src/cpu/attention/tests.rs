@@ -1,4 +1,5 @@
 use super::*;
+use crate::cpu::scratch::to_write;
 
 fn noise(length: usize, seed: u64) -> Vec<f32> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
@@ -71,7 +72,7 @@ fn check(mut attention: Attention<'_>, limits: [f64; 2]) {
         for (precision, limit) in [(Precision::F32, limits[0]), (Precision::Bf16, limits[1])] {
             attention.precision = precision;
             let mut out = vec![f32::NAN; attention.q.len()];
-            attention.run(isa, &mut out);
+            attention.run(isa, to_write(&mut out));
             let error = relative(&out, &want);
             println!(
                 "{isa:?} {precision:?} {:?} causal {}: {error:.2e}",

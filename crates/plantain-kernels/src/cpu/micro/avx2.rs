@@ -42,7 +42,7 @@ macro_rules! kernel {
                 let place = |part: usize| (part / (halves / H) * R, part % (halves / H) * H);
                 let mut sums: [[[$sum; H]; R]; PARTS] = std::array::from_fn(|part| {
                     std::array::from_fn(|row| {
-                        let $start = arguments.start[place(part).0 + row];
+                        let $start = arguments.starts[0][place(part).0 + row];
                         [$first; H]
                     })
                 });

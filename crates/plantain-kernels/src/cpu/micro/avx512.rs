@@ -74,7 +74,7 @@ macro_rules! kernel {
                     $first
                 }; V]; ROWS];
                 for row in 0..ROWS {
-                    let $start = arguments.start[row];
+                    let $start = arguments.starts[0][row];
                     sums[row] = [$first; V];
                 }
                 let mut weights = arguments.weights;

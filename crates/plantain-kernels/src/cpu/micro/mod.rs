@@ -7,6 +7,8 @@
 mod scalar;
 
 #[cfg(target_arch = "x86_64")]
+mod amx;
+#[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
@@ -22,24 +24,72 @@ pub(crate) const ROWS: usize = 8;
 pub(crate) const VECTOR: usize = 16;
 /// Vectors of the widest tile: 24 accumulators of 32 registers leave room for three sources and a weight.
 pub(crate) const VECTORS: usize = 3;
-/// Lanes of the largest tile.
-pub(crate) const TILE: usize = ROWS * VECTORS * VECTOR;
+/// Sums of a call that computes most: four tiles of two vectors, or one of three.
+pub(crate) const SUMS: usize = 4 * ROWS * 2 * VECTOR;
+
+/// How weights and prepared input are laid out for the kernels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// Weights `[tile][group][tap][ROWS]`, input `[group][lane]`.
+    Rows,
+    /// Weights `[4 tiles][16 groups][tap][4 * ROWS][16]`, input `[group][lane]`: as AMX reads them where weights are what it
+    /// takes by rows. Groups and tiles are as many as fit; those that are too many are zero.
+    Blocks,
+    /// Weights `[4 tiles][16 groups][tap][16][4 * ROWS]`, input `[16 groups][lane][16]`: as AMX reads them where the input is
+    /// what it takes by rows. A lane's groups are a cache line, wherever the tap is; read by columns, most taps would
+    /// meet two.
+    Columns,
+}
+
+impl Order {
+    /// What groups come in.
+    pub(crate) fn groups(self) -> usize {
+        match self {
+            Self::Rows => 1,
+            Self::Blocks | Self::Columns => VECTOR,
+        }
+    }
+
+    /// Groups of a lane that lie beside each other in the prepared input.
+    pub(crate) fn depth(self) -> usize {
+        match self {
+            Self::Rows | Self::Blocks => 1,
+            Self::Columns => VECTOR,
+        }
+    }
+
+    /// Tiles that are stored and multiplied together.
+    pub(crate) fn tiles(self) -> usize {
+        match self {
+            Self::Rows => 1,
+            Self::Blocks | Self::Columns => 4,
+        }
+    }
+
+    /// Vectors of pixels that are multiplied together.
+    pub(crate) fn vectors(self) -> usize {
+        match self {
+            Self::Rows => VECTORS,
+            Self::Blocks | Self::Columns => 2,
+        }
+    }
+}
 
 /// What a tile reads and where its sums go.
 pub(crate) struct TileArguments<'a> {
-    /// `[groups][taps][ROWS]` lanes.
+    /// The lanes of the tiles, in the kernel's [`Order`].
     pub weights: *const u32,
-    /// First lane of each vector in the first group; the taps' offsets are added to it.
+    /// First word of each vector in the first group, or groups that lie beside each other; the taps' offsets are added to it.
     pub sources: [*const u32; VECTORS],
     /// Groups of input channels.
     pub groups: usize,
-    /// Lanes from a group to the next.
+    /// Words from there to the same of the next.
     pub group_stride: usize,
-    /// Lane offset of each tap.
+    /// Offset of each tap in words.
     pub taps: &'a [isize],
-    /// What the sums of integers start from: minus what the zero point adds to them. Other sums start from zero.
-    pub start: &'a [i32; ROWS],
-    /// `[ROWS][vectors * VECTOR]` sums.
+    /// Of each tile of a call what the sums of integers start from: minus what the zero point adds to them. Other sums start from zero.
+    pub starts: &'a [[i32; ROWS]],
+    /// `[tiles][ROWS][vectors * VECTOR]` sums.
     pub tile: *mut f32,
 }
 
@@ -50,11 +100,78 @@ pub(crate) struct TileArguments<'a> {
 /// describes must be readable, and the tile writable.
 pub(crate) type Kernel = unsafe fn(&TileArguments<'_>);
 
-/// The kernels for 1, 2 and 3 vectors.
+/// What the kernels for an order of weights need of a thread while they run there.
+pub(crate) struct Prepared {
+    #[cfg(target_arch = "x86_64")]
+    _registers: Option<amx::Registers>,
+}
+
+impl Prepared {
+    /// For a path that reads weights in this order, as [`kernels_for`] has checked.
+    pub(crate) fn new(isa: Isa, order: Order) -> Self {
+        #[cfg(target_arch = "x86_64")]
+        let _registers = match (order, isa) {
+            // SAFETY: an `Isa` says so only after it was found and asked for.
+            (Order::Blocks | Order::Columns, Isa::Avx512 { amx: true, .. }) => {
+                Some(unsafe { amx::Registers::configure() })
+            }
+            _ => None,
+        };
+        Self {
+            #[cfg(target_arch = "x86_64")]
+            _registers,
+        }
+    }
+}
+
+/// The order that a convolution is fastest with, of a kernel so many pixels wide and of at least so many channels.
+pub(crate) fn order(isa: Isa, precision: Precision, kernel: usize, channels: usize) -> Order {
+    match isa {
+        Isa::Avx512 { amx: true, .. } if precision != Precision::F32 && channels >= VECTOR => {
+            if kernel == 1 {
+                Order::Blocks
+            } else {
+                Order::Columns
+            }
+        }
+        _ => Order::Rows,
+    }
+}
+
+/// The kernels for 1, 2 and 3 vectors; only of [`Order::Rows`] there is one for 3.
+///
+/// # Panics
+/// If the path does not read weights in this order.
+pub(crate) fn kernels_for(isa: Isa, precision: Precision, order: Order) -> [Kernel; VECTORS] {
+    match (order, isa) {
+        (Order::Rows, _) => kernels(isa, precision),
+        #[cfg(target_arch = "x86_64")]
+        (Order::Blocks, Isa::Avx512 { amx: true, .. }) => amx::by_rows(precision),
+        #[cfg(target_arch = "x86_64")]
+        (Order::Columns, Isa::Avx512 { amx: true, .. }) => amx::by_columns(precision),
+        _ => panic!("weights in the order of another path than {isa:?}"),
+    }
+}
+
+/// Turns the lanes of sixteen groups, `[group][lane]`, into what [`Order::Columns`] reads, `[lane][group]`.
+///
+/// # Panics
+/// If there is a number of lanes that is no multiple of sixteen, or the path has no such order.
+pub(crate) fn turn(isa: Isa, groups: &[u32], lanes: &mut [u32]) {
+    assert!(groups.len() == lanes.len() && lanes.len().is_multiple_of(VECTOR * VECTOR));
+    match isa {
+        // SAFETY: an `Isa` says so only after it was found.
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512 { .. } => unsafe { amx::turn(groups, lanes) },
+        _ => panic!("{isa:?} reads groups one by one"),
+    }
+}
+
+/// The kernels for 1, 2 and 3 vectors, for weights in [`Order::Rows`].
 pub(crate) fn kernels(isa: Isa, precision: Precision) -> [Kernel; VECTORS] {
     match isa {
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512 { bf16, vnni } => avx512::kernels(precision, bf16, vnni),
+        Isa::Avx512 { bf16, vnni, .. } => avx512::kernels(precision, bf16, vnni),
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2 => avx2::kernels(precision),
         #[cfg(target_arch = "aarch64")]

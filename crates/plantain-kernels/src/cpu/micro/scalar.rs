@@ -83,7 +83,7 @@ impl Product for Int8 {
 unsafe fn tile<const V: usize, P: Product>(arguments: &TileArguments<'_>) {
     for row in 0..ROWS {
         for vector in 0..V {
-            let mut sums = [P::start(arguments.start[row]); VECTOR];
+            let mut sums = [P::start(arguments.starts[0][row]); VECTOR];
             for group in 0..arguments.groups {
                 for (tap, &offset) in arguments.taps.iter().enumerate() {
                     // SAFETY: the caller promises that weights and sources are readable.

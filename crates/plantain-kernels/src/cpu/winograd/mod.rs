@@ -286,7 +286,7 @@ impl<'a> Winograd<'a> {
                         groups: weight.groups,
                         group_stride: panel.vectors * VECTOR,
                         taps: &[0],
-                        start: &[0; ROWS],
+                        starts: &[[0; ROWS]],
                         tile: sums[ROWS * panel.lane..][..ROWS * panel.vectors * VECTOR]
                             .as_mut_ptr(),
                     };
