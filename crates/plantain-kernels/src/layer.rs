@@ -248,7 +248,7 @@ fn vector(values: Vec<f32>, device: &Device) -> Tensor<1> {
     upload(TensorData::new(values, [count]), device, Storage::F32)
 }
 
-/// Channels up to which rewriting the input takes longer than multiplying in any precision.
+/// Channels up to which rewriting the input takes longer than multiplying in any precision, but for AMX.
 const NARROW: usize = 64;
 /// Numbers in a 3x3 weight above which minimal filtering in bf16 is not worth its memory: such layers see small pictures.
 const LARGE: usize = 9 * 640 * 960;
@@ -260,6 +260,7 @@ fn chosen_form(
     side: Option<usize>,
     precision: Precision,
 ) -> (Form, Precision) {
+    let isa = Isa::current();
     let doubling = purpose == Use::Doubling;
     let size = 9 * shape.inputs * shape.outputs;
     let narrow = shape.inputs.max(shape.outputs) <= NARROW;
@@ -267,16 +268,23 @@ fn chosen_form(
         Use::Gated => (Form::Geglu, precision),
         Use::Halving => (Form::Plain, precision),
         Use::Plain | Use::Doubling if shape.kernel != 3 => (Form::Plain, precision),
-        _ if narrow => (
-            Form::fastest(Isa::current(), shape, doubling, Precision::F32, side),
-            Precision::F32,
-        ),
+        _ if narrow => {
+            // Bytes take a look at the whole picture before.
+            let precision = match precision {
+                Precision::Bf16 | Precision::Int8 if isa.multiplies_matrices() => Precision::Bf16,
+                _ => Precision::F32,
+            };
+            (
+                Form::fastest(isa, shape, doubling, precision, side),
+                precision,
+            )
+        }
         _ if precision == Precision::Bf16 && size > LARGE && doubling => {
             (Form::Upsample, precision)
         }
         _ if precision == Precision::Bf16 && size > LARGE => (Form::Plain, precision),
         _ => (
-            Form::fastest(Isa::current(), shape, doubling, precision, side),
+            Form::fastest(isa, shape, doubling, precision, side),
             precision,
         ),
     }

@@ -281,11 +281,13 @@ impl Driver<'_> {
         let _prepared = Prepared::new(self.preparation.isa, weight.order);
         let mut sums = Sums([0.0; ROOM]);
         let mut columns = [Sums([0.0; ROOM]), Sums([0.0; ROOM])];
-        for call in calls {
+        for call in calls.clone() {
             let weight_tile = call * weight.order.tiles();
-            for tile in &block.tiles {
+            let next = self.next_weights(call, &calls);
+            for (index, tile) in block.tiles.iter().enumerate() {
                 if let [taps] = &phases[..] {
-                    self.sum(tile, prepared, (0, weight_tile), taps, &mut sums);
+                    let ahead = quarter(next, index, block.tiles.len());
+                    self.sum(tile, prepared, (0, weight_tile), taps, ahead, &mut sums);
                     let scales = scales.get(tile.lane..).unwrap_or_default();
                     self.finish(
                         (0, weight_tile),
@@ -299,6 +301,21 @@ impl Driver<'_> {
                     self.doubled(tile, prepared, weight_tile, &phases, scales, room);
                 }
             }
+        }
+    }
+
+    /// The weights that this thread will probably read after those of `call`: others take the ranges in between.
+    fn next_weights(&self, call: usize, calls: &Range<usize>) -> &[u32] {
+        let weight = self.convolution.weight;
+        let next = match call + 1 {
+            next if next < calls.end => next,
+            next => next + calls.len() * (threads() - 1),
+        };
+        let tile = next * weight.order.tiles();
+        if tile < weight.tiles {
+            weight.tile(0, tile)
+        } else {
+            &[]
         }
     }
 
@@ -323,7 +340,14 @@ impl Driver<'_> {
         for row in 0..2 {
             for (column, sums) in columns.iter_mut().enumerate() {
                 let phase = 2 * row + column;
-                self.sum(tile, prepared, (phase, weight_tile), &phases[phase], sums);
+                self.sum(
+                    tile,
+                    prepared,
+                    (phase, weight_tile),
+                    &phases[phase],
+                    &[],
+                    sums,
+                );
             }
             let pairs = columns[0].0[..count].iter().zip(&columns[1].0);
             for (pair, (even, odd)) in sums.0.chunks_exact_mut(2).zip(pairs) {
@@ -344,19 +368,23 @@ impl Driver<'_> {
         }
     }
 
-    /// The sums of a tile for the weight tiles that are multiplied together.
+    /// The sums of a tile for the weight tiles that are multiplied together; `ahead` is what will be read soon.
     fn sum(
         &self,
         tile: &Tile,
         prepared: &[u32],
         (phase, weight_tile): (usize, usize),
         taps: &[isize],
+        ahead: &[u32],
         sums: &mut Sums,
     ) {
         let weight = self.convolution.weight;
         let depth = weight.order.depth();
+        let weights = weight.tile(phase, weight_tile);
+        let ahead = if ahead.is_empty() { weights } else { ahead };
         let arguments = TileArguments {
-            weights: weight.tile(phase, weight_tile).as_ptr(),
+            weights: weights.as_ptr(),
+            ahead: ahead.as_ptr(),
             sources: tile
                 .sources
                 .map(|source| prepared.as_ptr().wrapping_add(source * depth)),
@@ -457,6 +485,15 @@ impl Driver<'_> {
                     .collect()
             }
         }
+    }
+}
+
+/// What a tile is to ask for ahead of time: four of a block's tiles a quarter each.
+fn quarter(next: &[u32], tile: usize, tiles: usize) -> &[u32] {
+    let apart = (tiles / 4).max(1);
+    match tile / apart {
+        part @ 0..4 if tile.is_multiple_of(apart) => &next[part * next.len() / 4..],
+        _ => &[],
     }
 }
 

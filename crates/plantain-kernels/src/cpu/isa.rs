@@ -89,6 +89,11 @@ impl Isa {
         })
     }
 
+    /// Whether it multiplies whole matrices of bfloat16 or of bytes.
+    pub(crate) fn multiplies_matrices(self) -> bool {
+        matches!(self, Self::Avx512 { amx: true, .. })
+    }
+
     /// The name that `PLANTAIN_ISA` knows it by.
     #[must_use]
     pub fn name(self) -> &'static str {

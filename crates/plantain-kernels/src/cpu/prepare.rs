@@ -70,7 +70,7 @@ impl Preparation<'_> {
             for (part, plane) in planes.chunks_exact_mut(block.plane).enumerate() {
                 fill(stage, index * depth + part, plane);
             }
-            turn(self.isa, planes, lanes);
+            turn(self.isa, planes, 0, lanes);
         };
         for_each_chunk(parallel, prepared, depth * block.plane, stages, turned);
     }

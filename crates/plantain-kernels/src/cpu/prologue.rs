@@ -228,6 +228,17 @@ pub(crate) fn pairs_body(even: &[f32], odd: &[f32], out: &mut [u32]) {
     }
 }
 
+#[inline(always)]
+fn neighbours_body(values: &[f32], out: &mut [u32]) {
+    let (two, last) = values.as_chunks::<2>();
+    for (out, [even, odd]) in out.iter_mut().zip(two) {
+        *out = rounded(*even) >> 16 | rounded(*odd) & 0xffff_0000;
+    }
+    if let [last] = last {
+        out[two.len()] = rounded(*last) >> 16;
+    }
+}
+
 /// The bits of a number whose upper half is the nearest bfloat16, ties to even.
 #[inline(always)]
 fn rounded(value: f32) -> u32 {
@@ -261,6 +272,10 @@ per_isa! {
 per_isa! {
     /// Two channels as bfloat16 in one lane.
     pub(crate) fn pairs(even: &[f32], odd: &[f32], out: &mut [u32]) = pairs_body
+}
+per_isa! {
+    /// Neighbouring values as bfloat16 in one lane, with a zero beside the last where their number is odd.
+    pub(crate) fn neighbours(values: &[f32], out: &mut [u32]) = neighbours_body
 }
 per_isa! {
     /// Four channels as unsigned bytes with zero point 128 in one lane.

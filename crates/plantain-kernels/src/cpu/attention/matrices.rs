@@ -7,8 +7,11 @@ use super::block::{SLACK, Visible};
 use super::format::{Format, FormatKernel, VectorOf};
 use crate::cpu::isa::Isa;
 use crate::cpu::math;
-use crate::cpu::micro::{Kernel, Order, Prepared, ROWS, TileArguments, VECTOR, kernels_for};
+use crate::cpu::micro::{
+    Kernel, Order, Prepared, ROWS, TileArguments, VECTOR, matrix_kernel, turn,
+};
 use crate::cpu::precision::Precision;
+use crate::cpu::prologue::{neighbours, pairs};
 use crate::cpu::simd::Lanes;
 
 /// Rows of a product: keys of scores, channels of sums.
@@ -21,11 +24,11 @@ const DEPTH: usize = VECTOR;
 /// Values of a panel: a block of rows, each with [`DEPTH`] words.
 const PANEL: usize = HEIGHT * DEPTH;
 /// Products that give the scores which are weighed together: what they read and write stays in the first-level cache.
-const TOGETHER: usize = 8;
+const TOGETHER: usize = 4;
 
 /// Whether a path multiplies matrices in this precision.
 pub(super) fn is_for(isa: Isa, precision: Precision) -> bool {
-    matches!(isa, Isa::Avx512 { amx: true, .. }) && precision != Precision::F32
+    isa.multiplies_matrices() && precision != Precision::F32
 }
 
 /// Extents of one head in panels.
@@ -35,6 +38,8 @@ pub(super) struct Panels {
     pub keys: usize,
     /// Panels that the channels of a row of keys go through.
     channels: usize,
+    /// Panels of rows of values, of which one more than there are channels is of ones: its sums are those of the weights.
+    value_panels: usize,
     /// Panels that all keys go through, as rows of keys or along the rows of values: both have 32 keys.
     key_panels: usize,
 }
@@ -45,71 +50,98 @@ impl Panels {
             head_size,
             keys,
             channels: head_size.div_ceil(2 * DEPTH),
+            value_panels: (head_size + 1).div_ceil(HEIGHT),
             key_panels: keys.div_ceil(HEIGHT),
         }
     }
 
-    /// Words of the packed keys `[key panel][channel panel][key][channel pair]`, which is also those of the packed values
-    /// `[channel panel][key panel][channel][key pair]`.
-    pub(super) fn packed(self) -> usize {
-        self.channels * self.key_panels * PANEL
+    /// Words of the packed keys `[key panel][channel panel][key][channel pair]`.
+    pub(super) fn packed_keys(self) -> usize {
+        self.key_panels * self.channels * PANEL
+    }
+
+    /// Words of the packed values `[channel panel][key panel][channel][key pair]`.
+    pub(super) fn packed_values(self) -> usize {
+        self.value_panels * self.key_panels * PANEL
+    }
+
+    /// Words of the rows that keys and values are packed through.
+    pub(super) fn row_words(self) -> usize {
+        DEPTH * self.key_panels * HEIGHT
     }
 
     /// Words of scratch memory of a block.
     pub(super) fn scratch_words(self) -> usize {
-        let rows = self.channels * (DEPTH + HEIGHT) + TOGETHER * (HEIGHT + DEPTH) + HEIGHT + 2;
-        rows * WIDTH
+        let rows = self.channels * DEPTH + self.value_panels * HEIGHT;
+        (rows + TOGETHER * (HEIGHT + DEPTH) + HEIGHT) * WIDTH
     }
 }
 
 /// Packs the keys and values of one head, both `[channel][key]`.
 pub(super) struct PackPanels<'a> {
+    pub isa: Isa,
     pub panels: Panels,
     pub keys: &'a [f32],
     pub values: &'a [f32],
-    /// As [`Panels::packed`] says.
+    /// As [`Panels::packed_keys`] says.
     pub packed_keys: &'a mut [u32],
+    /// As [`Panels::packed_values`] says.
     pub packed_values: &'a mut [u32],
+    /// [`Panels::row_words`] words.
+    pub rows: &'a mut [u32],
 }
 
-impl FormatKernel for PackPanels<'_> {
-    #[inline(always)]
-    fn run<T: Format>(self, _: T) {
+impl<'a> PackPanels<'a> {
+    pub(super) fn run(self) {
         let Panels {
             head_size,
             keys: count,
             channels,
             key_panels,
+            ..
         } = self.panels;
-        let value = |values: &[f32], channel: usize, key: usize| {
-            let inside = channel < head_size && key < count;
-            if inside {
-                values[channel * count + key]
-            } else {
-                0.0
-            }
+        let row = move |values: &'a [f32], channel: usize| {
+            let first = channel * count;
+            let inside = channel < head_size;
+            inside.then(|| &values[first..first + count])
         };
-        for (index, panel) in self.packed_keys.chunks_exact_mut(PANEL).enumerate() {
-            let (first_key, first_channel) =
-                (index / channels * HEIGHT, index % channels * 2 * DEPTH);
-            for pair in 0..DEPTH {
-                let channel = first_channel + 2 * pair;
-                for (row, words) in panel.chunks_exact_mut(DEPTH).enumerate() {
-                    let [low, high] = [channel, channel + 1]
-                        .map(|channel| value(self.keys, channel, first_key + row));
-                    words[pair] = T::word(low, high);
-                }
+        let width = self.rows.len() / DEPTH;
+        let (nothing, ones) = (vec![0.0; count], vec![1.0; count]);
+        for channel_panel in 0..channels {
+            for (pair, words) in self.rows.chunks_exact_mut(width).enumerate() {
+                let channel = 2 * (channel_panel * DEPTH + pair);
+                let [low, high] = [channel, channel + 1]
+                    .map(|channel| row(self.keys, channel).unwrap_or(&nothing));
+                pairs(self.isa, low, high, &mut words[..count]);
+                words[count..].fill(0);
+            }
+            let panels = self
+                .packed_keys
+                .chunks_exact_mut(PANEL)
+                .skip(channel_panel)
+                .step_by(channels);
+            for (key_panel, panel) in panels.enumerate() {
+                turn(self.isa, self.rows, key_panel * HEIGHT, panel);
             }
         }
-        for (index, panel) in self.packed_values.chunks_exact_mut(PANEL).enumerate() {
-            let (first_channel, first_key) =
-                (index / key_panels * HEIGHT, index % key_panels * 2 * DEPTH);
-            for (row, words) in panel.chunks_exact_mut(DEPTH).enumerate() {
-                for (pair, word) in words.iter_mut().enumerate() {
-                    let key = first_key + 2 * pair;
-                    let [low, high] =
-                        [key, key + 1].map(|key| value(self.values, first_channel + row, key));
-                    *word = T::word(low, high);
+        for (channel_panel, packed) in self
+            .packed_values
+            .chunks_exact_mut(key_panels * PANEL)
+            .enumerate()
+        {
+            for channel in 0..HEIGHT {
+                let words = &mut self.rows[..key_panels * DEPTH];
+                words.fill(0);
+                let channel_of_head = channel_panel * HEIGHT + channel;
+                let sums = (channel_of_head == head_size).then_some(&*ones);
+                if let Some(values) = row(self.values, channel_of_head).or(sums) {
+                    neighbours(self.isa, values, words);
+                }
+                for (panel, words) in packed
+                    .chunks_exact_mut(PANEL)
+                    .zip(words.chunks_exact(DEPTH))
+                {
+                    panel[channel * DEPTH..][..DEPTH].copy_from_slice(words);
                 }
             }
         }
@@ -141,12 +173,10 @@ impl FormatKernel for MatrixBlock<'_> {
     fn run<T: Format>(self, format: T) {
         let panels = self.panels;
         assert!(self.count <= WIDTH && self.first + self.count <= self.total);
-        assert!(
-            self.packed_keys.len() >= panels.packed()
-                && self.packed_values.len() >= panels.packed()
-        );
+        assert!(self.packed_keys.len() >= panels.packed_keys());
+        assert!(self.packed_values.len() >= panels.packed_values());
         let (queries, rest) = self.scratch.split_at_mut(panels.channels * DEPTH * WIDTH);
-        let (sums, rest) = rest.split_at_mut(panels.channels * HEIGHT * WIDTH);
+        let (sums, rest) = rest.split_at_mut(panels.value_panels * HEIGHT * WIDTH);
         let (scores, rest) = rest.split_at_mut(TOGETHER * HEIGHT * WIDTH);
         let (weights, rest) = rest.split_at_mut(TOGETHER * DEPTH * WIDTH);
         let (more, _) = rest.split_at_mut(HEIGHT * WIDTH);
@@ -158,7 +188,7 @@ impl FormatKernel for MatrixBlock<'_> {
         let words = panels.head_size.div_ceil(2) * WIDTH;
         super::pack::pack_queries::<T>(self.queries, place, factor, WIDTH, &mut queries[..words]);
         sums.fill(0);
-        let mut softmax = Softmax::<T>::new(format);
+        let mut bound = Bound::<T>([format.lanes().splat(f32::NEG_INFINITY); N]);
 
         let visible = Visible {
             keys: panels.keys,
@@ -166,7 +196,7 @@ impl FormatKernel for MatrixBlock<'_> {
             causal: self.causal,
         };
         let product = Product {
-            kernel: kernels_for(self.isa, Precision::Bf16, Order::Blocks)[N - 1],
+            kernel: matrix_kernel(self.isa),
             _prepared: Prepared::new(self.isa, Order::Blocks),
         };
         let end = visible.end(self.count).div_ceil(HEIGHT);
@@ -180,11 +210,15 @@ impl FormatKernel for MatrixBlock<'_> {
             }
             let scores = &mut scores[..count * HEIGHT * WIDTH];
             visible.mask_rows(format, start * HEIGHT, scores);
-            if let Some(factors) = softmax.raise(format, scores) {
-                scale_rows(format, factors, sums);
-            }
             let weights = &mut weights[..count * DEPTH * WIDTH];
-            softmax.weigh(format, scores, weights);
+            if start == 0 {
+                bound.raise(format, top_of(format, scores));
+            }
+            let top = bound.weigh(format, scores, weights);
+            if let Some(factors) = bound.raise(format, top) {
+                scale_rows(format, factors, sums);
+                bound.weigh(format, scores, weights);
+            }
             for (channel, sums) in sums.chunks_exact_mut(HEIGHT * WIDTH).enumerate() {
                 let values = &self.packed_values[(channel * panels.key_panels + start) * PANEL..]
                     [..count * PANEL];
@@ -195,9 +229,10 @@ impl FormatKernel for MatrixBlock<'_> {
         // SAFETY: `out` is `[head_size][total]`, of which this block alone writes the columns `first .. first + count`.
         unsafe {
             let out = self.out.add(self.first);
-            softmax.write(
+            write(
                 format,
-                &sums[..panels.head_size * WIDTH],
+                panels.head_size,
+                sums,
                 [self.total, self.count],
                 out,
             );
@@ -220,6 +255,7 @@ impl Product {
         let columns = columns.as_ptr();
         let arguments = TileArguments {
             weights: rows.as_ptr(),
+            ahead: std::ptr::null(),
             sources: [columns, columns.wrapping_add(VECTOR), columns],
             groups: words,
             group_stride: WIDTH,
@@ -279,54 +315,48 @@ fn scale_rows<T: Format>(format: T, factors: [VectorOf<T>; N], sums: &mut [u32])
     }
 }
 
-/// The running softmax of a block, see [`super`].
-struct Softmax<T: Format> {
-    /// What scores are taken relative to.
-    bound: [VectorOf<T>; N],
-    /// Sum of the weights `2^(score - bound)`.
-    total: [VectorOf<T>; N],
+/// The largest score of each query.
+#[inline(always)]
+fn top_of<T: Format>(format: T, scores: &[u32]) -> [VectorOf<T>; N] {
+    let l = format.lanes();
+    let mut top = load(format, scores, 0);
+    for row in 1..scores.len() / WIDTH {
+        let scores = load(format, scores, row);
+        top = [l.max(top[0], scores[0]), l.max(top[1], scores[1])];
+    }
+    top
 }
 
-impl<T: Format> Softmax<T> {
-    #[inline(always)]
-    fn new(format: T) -> Self {
-        let l = format.lanes();
-        Self {
-            bound: [l.splat(f32::NEG_INFINITY); N],
-            total: [l.splat(0.0); N],
-        }
-    }
+/// What the scores of each query are taken relative to, see [`super`].
+struct Bound<T: Format>([VectorOf<T>; N]);
 
-    /// Raises the bound to the scores where any of them exceeds it by too much; returns what everything summed before is to
+impl<T: Format> Bound<T> {
+    /// Raises the bound to these scores where any of them exceeds it by too much; returns what everything summed before is to
     /// be multiplied with.
     #[inline(always)]
-    fn raise(&mut self, format: T, scores: &[u32]) -> Option<[VectorOf<T>; N]> {
+    fn raise(&mut self, format: T, top: [VectorOf<T>; N]) -> Option<[VectorOf<T>; N]> {
         let l = format.lanes();
-        let mut top = load(format, scores, 0);
-        for row in 1..scores.len() / WIDTH {
-            let scores = load(format, scores, row);
-            top = [l.max(top[0], scores[0]), l.max(top[1], scores[1])];
-        }
         let slack = l.splat(SLACK);
-        let exceeded = (0..N).any(|v| l.any_greater(top[v], l.add(self.bound[v], slack)));
+        let exceeded = (0..N).any(|v| l.any_greater(top[v], l.add(self.0[v], slack)));
         if !exceeded {
             return None;
         }
         let mut factors = top;
         for vector in 0..N {
-            let bound = l.max(self.bound[vector], top[vector]);
-            factors[vector] = math::exp2(l, l.sub(self.bound[vector], bound));
-            self.total[vector] = l.mul(self.total[vector], factors[vector]);
-            self.bound[vector] = bound;
+            let bound = l.max(self.0[vector], top[vector]);
+            factors[vector] = math::exp2(l, l.sub(self.0[vector], bound));
+            self.0[vector] = bound;
         }
         Some(factors)
     }
 
-    /// Writes the weights of `scores: [key][query]` as `[key pair][query]`, and adds them to the total.
+    /// Writes the weights of `scores: [key][query]` as `[key pair][query]`; returns the largest score of each query. Where
+    /// one exceeds the bound by too much the weights are of no use.
     #[inline(always)]
-    fn weigh(&mut self, format: T, scores: &[u32], weights: &mut [u32]) {
+    fn weigh(&self, format: T, scores: &[u32], weights: &mut [u32]) -> [VectorOf<T>; N] {
         let l = format.lanes();
-        let (bound, mut total) = (self.bound, self.total);
+        let bound = self.0;
+        let mut top = bound;
         for pair in 0..weights.len() / WIDTH {
             let (low, high) = (
                 load(format, scores, 2 * pair),
@@ -334,36 +364,42 @@ impl<T: Format> Softmax<T> {
             );
             let mut words = low;
             for vector in 0..N {
+                top[vector] = l.max(top[vector], l.max(low[vector], high[vector]));
                 let [low, high] = [low, high].map(|scores| l.sub(scores[vector], bound[vector]));
                 words[vector] = format.weights(low, high);
-                total[vector] = format.add_weights(total[vector], words[vector]);
             }
             store(format, weights, pair, words);
         }
-        self.total = total;
+        top
     }
+}
 
-    /// `out[row][query] = sums[row][query] / total[query]`, rows `stride` apart, of `count` queries.
-    ///
-    /// # Safety
-    /// `out` must be valid for writing them.
-    #[inline(always)]
-    unsafe fn write(&self, format: T, sums: &[u32], [stride, count]: [usize; 2], out: *mut f32) {
-        let l = format.lanes();
-        let factors = self.total.map(|total| l.reciprocal(total));
-        for row in 0..sums.len() / WIDTH {
-            let sums = load(format, sums, row);
-            for vector in 0..count.div_ceil(VECTOR) {
-                let lane = vector * VECTOR;
-                // SAFETY: the caller's promise.
-                unsafe {
-                    let out = out.add(row * stride + lane);
-                    l.store_some(
-                        out,
-                        l.mul(sums[vector], factors[vector]),
-                        VECTOR.min(count - lane),
-                    );
-                }
+/// `out[row][query] = sums[row][query] / sums[rows][query]`, rows `stride` apart, of `count` queries.
+///
+/// # Safety
+/// `out` must be valid for writing them.
+#[inline(always)]
+unsafe fn write<T: Format>(
+    format: T,
+    rows: usize,
+    sums: &[u32],
+    [stride, count]: [usize; 2],
+    out: *mut f32,
+) {
+    let l = format.lanes();
+    let factors = load(format, sums, rows).map(|total| l.reciprocal(total));
+    for row in 0..rows {
+        let sums = load(format, sums, row);
+        for vector in 0..count.div_ceil(VECTOR) {
+            let lane = vector * VECTOR;
+            // SAFETY: the caller's promise.
+            unsafe {
+                let out = out.add(row * stride + lane);
+                l.store_some(
+                    out,
+                    l.mul(sums[vector], factors[vector]),
+                    VECTOR.min(count - lane),
+                );
             }
         }
     }

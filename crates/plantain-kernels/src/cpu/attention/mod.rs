@@ -151,18 +151,22 @@ impl Attention<'_> {
             ..
         } = self.shape;
         let panels = Panels::new(head_size, keys);
-        let mut packed = Scratch::take(2 * panels.packed());
-        let (packed_keys, packed_values) = packed.split_at_mut(panels.packed());
+        let [keys_end, values_end] = [panels.packed_keys(), panels.packed_values()];
+        let mut packed = Scratch::take(keys_end + values_end + panels.row_words());
+        let (packed_keys, rest) = packed.split_at_mut(keys_end);
+        let (packed_values, rows) = rest.split_at_mut(values_end);
         let of_head = head * head_size * keys..(head + 1) * head_size * keys;
         let pack = PackPanels {
+            isa,
             panels,
             keys: &self.k[of_head.clone()],
             values: &self.v[of_head],
             packed_keys,
             packed_values,
+            rows,
         };
-        dispatch_format(isa, self.precision, pack);
-        let (packed_keys, packed_values) = packed.split_at(panels.packed());
+        pack.run();
+        let (packed_keys, packed_values) = packed.split_at(keys_end);
 
         let queries = &self.q[head * head_size * total..][..head_size * total];
         let run_block = |scratch: &mut Scratch, block: usize| {

@@ -78,7 +78,7 @@ impl Drop for Registers {
 /// `$second` is there for a second vector of sources. All instructions are in one block, because the compiler does not know
 /// of these registers.
 macro_rules! by_rows {
-    ($arguments:ident, $product:literal, lanes: $lanes:literal, $(second: $second:literal)?) => {
+    ($arguments:ident, $product:literal, ahead: [$($line:literal),*], lanes: $lanes:literal, $(second: $second:literal)?) => {
         asm!(
             "tilezero tmm0",
             "tilezero tmm1",
@@ -101,6 +101,8 @@ macro_rules! by_rows {
                 concat!($product, " tmm1, tmm4, tmm7"),
                 concat!($product, " tmm3, tmm5, tmm7"),
             )?
+            $(concat!("prefetcht1 [{ahead} + ", $line, "]"),)*
+            "add {ahead}, 512",
             "add {weights}, 2048",
             "add {tap}, 8",
             "cmp {tap}, {end}",
@@ -118,6 +120,7 @@ macro_rules! by_rows {
             "tilestored [{tile} + {row}*1], tmm2",
             $(concat!("tilestored [{tile} + {row}*1 + 64], tmm3", $second),)?
             weights = inout(reg) $arguments.weights => _,
+            ahead = inout(reg) $arguments.ahead => _,
             first = inout(reg) $arguments.sources[0] => _,
             second = inout(reg) $arguments.sources[1] => _,
             blocks = inout(reg) $arguments.groups / VECTOR => _,
@@ -136,7 +139,7 @@ macro_rules! by_rows {
 /// The same where sources are read by rows: `$sums` is `[vectors * VECTOR][4 * ROWS]`, registers 4 and 5 have sources, 6 and
 /// 7 weights.
 macro_rules! by_columns {
-    ($arguments:ident, $product:literal, $sums:expr, $(second: $second:literal)?) => {
+    ($arguments:ident, $product:literal, ahead: [$($line:literal),*], $sums:expr, $(second: $second:literal)?) => {
         asm!(
             "tilezero tmm0",
             "tilezero tmm1",
@@ -159,6 +162,8 @@ macro_rules! by_columns {
                 concat!($product, " tmm2, tmm5, tmm6"),
                 concat!($product, " tmm3, tmm5, tmm7"),
             )?
+            $(concat!("prefetcht1 [{ahead} + ", $line, "]"),)*
+            "add {ahead}, 512",
             "add {weights}, 2048",
             "add {tap}, 8",
             "cmp {tap}, {end}",
@@ -175,6 +180,7 @@ macro_rules! by_columns {
                 "tilestored [{sums} + 2*{row} + 2112], tmm3",
             )?
             weights = inout(reg) $arguments.weights => _,
+            ahead = inout(reg) $arguments.ahead => _,
             first = inout(reg) $arguments.sources[0] => _,
             second = inout(reg) $arguments.sources[1] => _,
             blocks = inout(reg) $arguments.groups / VECTOR => _,
@@ -199,10 +205,24 @@ unsafe fn pairs_by_rows<const V: usize>(arguments: &TileArguments<'_>) {
     // SAFETY: this function's own contract: all sixteen rows of each register are among the groups and rows.
     unsafe {
         match V {
-            1 => by_rows!(arguments, "tdpbf16ps", lanes: 16,),
-            _ => by_rows!(arguments, "tdpbf16ps", lanes: 32, second: ""),
+            1 => {
+                by_rows!(arguments, "tdpbf16ps", ahead: [0, 64, 128, 192, 256, 320, 384, 448], lanes: 16,)
+            }
+            _ => {
+                by_rows!(arguments, "tdpbf16ps", ahead: [0, 64, 128, 192, 256, 320, 384, 448], lanes: 32, second: "")
+            }
         }
     }
+}
+
+/// As [`pairs_by_rows`] for two vectors and weights that are at hand.
+///
+/// # Safety
+/// As [`Kernel`], within the life of a [`Registers`].
+pub(super) unsafe fn near_pairs_by_rows(arguments: &TileArguments<'_>) {
+    assert!(arguments.groups > 0 && !arguments.taps.is_empty());
+    // SAFETY: as in `pairs_by_rows`.
+    unsafe { by_rows!(arguments, "tdpbf16ps", ahead: [], lanes: 32, second: "") }
 }
 
 /// Sums of products of signed bytes of weights and unsigned bytes of sources, as f32.
@@ -216,8 +236,12 @@ unsafe fn quads_by_rows<const V: usize>(arguments: &TileArguments<'_>) {
     // of sums have been written before they are converted.
     unsafe {
         match V {
-            1 => by_rows!(arguments, "tdpbsud", lanes: 16,),
-            _ => by_rows!(arguments, "tdpbsud", lanes: 32, second: ""),
+            1 => {
+                by_rows!(arguments, "tdpbsud", ahead: [0, 64, 128, 192, 256, 320, 384, 448], lanes: 16,)
+            }
+            _ => {
+                by_rows!(arguments, "tdpbsud", ahead: [0, 64, 128, 192, 256, 320, 384, 448], lanes: 32, second: "")
+            }
         }
         for (row, &start) in arguments.starts.as_flattened().iter().enumerate() {
             for vector in 0..V {
@@ -246,8 +270,12 @@ unsafe fn pairs_by_columns<const V: usize>(arguments: &TileArguments<'_>) {
     // SAFETY: this function's own contract; what is turned was written before.
     unsafe {
         match V {
-            1 => by_columns!(arguments, "tdpbf16ps", sums,),
-            _ => by_columns!(arguments, "tdpbf16ps", sums, second: ""),
+            1 => {
+                by_columns!(arguments, "tdpbf16ps", ahead: [0, 64, 128, 192, 256, 320, 384, 448], sums,)
+            }
+            _ => {
+                by_columns!(arguments, "tdpbf16ps", ahead: [0, 64, 128, 192, 256, 320, 384, 448], sums, second: "")
+            }
         }
         for (vector, half) in (0..V).flat_map(|vector| [(vector, 0), (vector, 1)]) {
             let (from, to) = halves::<V>(sums, arguments.tile, vector, half);
@@ -269,8 +297,12 @@ unsafe fn quads_by_columns<const V: usize>(arguments: &TileArguments<'_>) {
     // tiles.
     unsafe {
         match V {
-            1 => by_columns!(arguments, "tdpbusd", sums,),
-            _ => by_columns!(arguments, "tdpbusd", sums, second: ""),
+            1 => {
+                by_columns!(arguments, "tdpbusd", ahead: [0, 64, 128, 192, 256, 320, 384, 448], sums,)
+            }
+            _ => {
+                by_columns!(arguments, "tdpbusd", ahead: [0, 64, 128, 192, 256, 320, 384, 448], sums, second: "")
+            }
         }
         for half in 0..2 {
             let start = _mm512_loadu_si512(
@@ -305,21 +337,18 @@ fn halves<const V: usize>(
     )
 }
 
-/// Turns the lanes of sixteen groups into sixteen groups of each lane.
+/// Turns lanes of sixteen groups from `first` on into sixteen groups of each lane.
 ///
 /// # Safety
-/// The processor must have AVX-512, there must be a multiple of sixteen lanes, and as many in both.
+/// The processor must have AVX-512; there must be a multiple of sixteen lanes, and as many from `first` on in each group.
 #[target_feature(enable = "avx512f,avx512dq")]
-pub(super) unsafe fn turn(groups: &[u32], lanes: &mut [u32]) {
+pub(super) unsafe fn turn(groups: &[u32], first: usize, lanes: &mut [u32]) {
     let plane = groups.len() / VECTOR;
-    for lane in (0..plane).step_by(VECTOR) {
-        // SAFETY: sixteen lanes of sixteen groups from `lane` on are within both.
+    for (index, lanes) in lanes.chunks_exact_mut(VECTOR * VECTOR).enumerate() {
+        // SAFETY: this function's own contract.
         unsafe {
-            let (from, to) = (
-                groups.as_ptr().add(lane),
-                lanes.as_mut_ptr().add(lane * VECTOR),
-            );
-            turn_square(from.cast(), plane, to.cast(), VECTOR);
+            let from = groups.as_ptr().add(first + index * VECTOR);
+            turn_square(from.cast(), plane, lanes.as_mut_ptr().cast(), VECTOR);
         }
     }
 }

@@ -79,6 +79,8 @@ impl Order {
 pub(crate) struct TileArguments<'a> {
     /// The lanes of the tiles, in the kernel's [`Order`].
     pub weights: *const u32,
+    /// A quarter as many lanes that will be read soon: AMX's kernels ask for them on their way. Elsewhere it is not read.
+    pub ahead: *const u32,
     /// First word of each vector in the first group, or groups that lie beside each other; the taps' offsets are added to it.
     pub sources: [*const u32; VECTORS],
     /// Groups of input channels.
@@ -126,15 +128,11 @@ impl Prepared {
 
 /// The order that a convolution is fastest with, of a kernel so many pixels wide and of at least so many channels.
 pub(crate) fn order(isa: Isa, precision: Precision, kernel: usize, channels: usize) -> Order {
-    match isa {
-        Isa::Avx512 { amx: true, .. } if precision != Precision::F32 && channels >= VECTOR => {
-            if kernel == 1 {
-                Order::Blocks
-            } else {
-                Order::Columns
-            }
-        }
-        _ => Order::Rows,
+    let matrices = isa.multiplies_matrices() && precision != Precision::F32 && channels >= VECTOR;
+    match kernel {
+        _ if !matrices => Order::Rows,
+        1 => Order::Blocks,
+        _ => Order::Columns,
     }
 }
 
@@ -153,16 +151,29 @@ pub(crate) fn kernels_for(isa: Isa, precision: Precision, order: Order) -> [Kern
     }
 }
 
-/// Turns the lanes of sixteen groups, `[group][lane]`, into what [`Order::Columns`] reads, `[lane][group]`.
+/// The kernel for two vectors of bfloat16 and weights in [`Order::Blocks`] that are in a near cache; it does not look ahead.
 ///
 /// # Panics
-/// If there is a number of lanes that is no multiple of sixteen, or the path has no such order.
-pub(crate) fn turn(isa: Isa, groups: &[u32], lanes: &mut [u32]) {
-    assert!(groups.len() == lanes.len() && lanes.len().is_multiple_of(VECTOR * VECTOR));
+/// If the path has none.
+pub(crate) fn matrix_kernel(isa: Isa) -> Kernel {
     match isa {
-        // SAFETY: an `Isa` says so only after it was found.
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512 { .. } => unsafe { amx::turn(groups, lanes) },
+        Isa::Avx512 { amx: true, .. } => amx::near_pairs_by_rows,
+        _ => panic!("{isa:?} does not multiply matrices"),
+    }
+}
+
+/// Turns lanes of sixteen groups, `[group][lane]`, from `first` on into what [`Order::Columns`] reads, `[lane][group]`.
+///
+/// # Panics
+/// If there are not as many lanes, a number of them that is no multiple of sixteen, or the path has no such order.
+pub(crate) fn turn(isa: Isa, groups: &[u32], first: usize, lanes: &mut [u32]) {
+    assert!(first * VECTOR + lanes.len() <= groups.len());
+    assert!(groups.len().is_multiple_of(VECTOR) && lanes.len().is_multiple_of(VECTOR * VECTOR));
+    match isa {
+        // SAFETY: an `Isa` says so only after it was found; the lanes are there, as checked above.
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512 { .. } => unsafe { amx::turn(groups, first, lanes) },
         _ => panic!("{isa:?} reads groups one by one"),
     }
 }

@@ -282,6 +282,7 @@ impl<'a> Winograd<'a> {
                         frequencies[frequency * plane + panel.lane * weight.groups..].as_ptr();
                     let arguments = TileArguments {
                         weights: weights.as_ptr(),
+                        ahead: weights.as_ptr(),
                         sources: std::array::from_fn(|vector| source.wrapping_add(vector * VECTOR)),
                         groups: weight.groups,
                         group_stride: panel.vectors * VECTOR,
