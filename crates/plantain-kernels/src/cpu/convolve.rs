@@ -204,7 +204,8 @@ const SERIAL_PRODUCTS: usize = 1 << 17;
 
 /// One convolution under way.
 struct Driver<'a> {
-    kernels: [Kernel; VECTORS],
+    /// Those that do not look ahead, and those that do.
+    kernels: [[Kernel; VECTORS]; 2],
     preparation: Preparation<'a>,
     convolution: &'a Convolution<'a>,
     output: Output,
@@ -286,7 +287,7 @@ impl Driver<'_> {
             let next = self.next_weights(call, &calls);
             for (index, tile) in block.tiles.iter().enumerate() {
                 if let [taps] = &phases[..] {
-                    let ahead = quarter(next, index, block.tiles.len());
+                    let ahead = third(next, index, block.tiles.len());
                     self.sum(tile, prepared, (0, weight_tile), taps, ahead, &mut sums);
                     let scales = scales.get(tile.lane..).unwrap_or_default();
                     self.finish(
@@ -381,7 +382,6 @@ impl Driver<'_> {
         let weight = self.convolution.weight;
         let depth = weight.order.depth();
         let weights = weight.tile(phase, weight_tile);
-        let ahead = if ahead.is_empty() { weights } else { ahead };
         let arguments = TileArguments {
             weights: weights.as_ptr(),
             ahead: ahead.as_ptr(),
@@ -397,7 +397,7 @@ impl Driver<'_> {
         // SAFETY: the kernel was chosen for an instruction set that the processor has, and `multiply` has prepared the thread
         // for it; the weights are whole tiles; `check_reads` has compared the furthest vectors with the prepared input; what
         // a call computes fits `sums`.
-        unsafe { self.kernels[tile.vectors - 1](&arguments) };
+        unsafe { self.kernels[usize::from(!ahead.is_empty())][tile.vectors - 1](&arguments) };
     }
 
     /// # Panics
@@ -488,11 +488,11 @@ impl Driver<'_> {
     }
 }
 
-/// What a tile is to ask for ahead of time: four of a block's tiles a quarter each.
-fn quarter(next: &[u32], tile: usize, tiles: usize) -> &[u32] {
-    let apart = (tiles / 4).max(1);
+/// What a tile is to ask for ahead of time: three of a block's tiles a third each.
+fn third(next: &[u32], tile: usize, tiles: usize) -> &[u32] {
+    let apart = (tiles / 3).max(1);
     match tile / apart {
-        part @ 0..4 if tile.is_multiple_of(apart) => &next[part * next.len() / 4..],
+        part @ 0..3 if tile.is_multiple_of(apart) => &next[part * next.len() / 3..],
         _ => &[],
     }
 }

@@ -8,7 +8,7 @@ use crate::cpu::micro::{Order, turn};
 use crate::cpu::parallel::{for_each_chunk, for_each_item, threads};
 use crate::cpu::precision::Precision;
 use crate::cpu::prologue::{Input, Run, pairs, quads, raise};
-use crate::cpu::scratch::{Scratch, as_f32, as_f32_mut};
+use crate::cpu::scratch::{Scratch, as_f32, as_f32_mut, as_lanes};
 
 /// Pixels that are asked for before they are read.
 const PREFETCHED: usize = 1024;
@@ -146,7 +146,7 @@ impl Preparation<'_> {
 
     /// A run of pixels of one group after the prologue, in compute precision.
     fn lanes<'s>(
-        &self,
+        &'s self,
         image: usize,
         group: usize,
         pixel: usize,
@@ -154,25 +154,28 @@ impl Preparation<'_> {
         stage: &'s mut Stage,
     ) -> &'s [u32] {
         let parts = self.precision.channels_per_lane();
+        let run = |part: usize| Run {
+            image,
+            channel: group * parts + part,
+            pixel,
+        };
+        // Short runs take less time than memory, so that more of them have to be under way.
+        let ahead = parts.max((PREFETCHED / length).next_multiple_of(parts));
         for part in 0..parts {
-            let run = Run {
-                image,
-                channel: group * parts + part,
-                pixel,
-            };
-            // Short runs take less time than memory, so that more of them have to be under way.
-            let ahead = parts.max((PREFETCHED / length).next_multiple_of(parts));
-            self.input.prefetch(
-                Run {
-                    channel: run.channel + ahead,
-                    ..run
-                },
-                length,
-            );
-            self.input
-                .read(self.isa, run, &mut stage.channel(part)[..length]);
+            self.input.prefetch(run(ahead + part), length);
         }
-        stage.pack(self.isa, self.precision, length)
+        // What nothing is done to need not be copied before it is packed.
+        if let Some(rows) = self.input.untouched(run(0), parts, length) {
+            return match self.precision {
+                Precision::F32 => as_lanes(rows[0]),
+                precision => stage.pack(self.isa, precision, length, Some(rows)),
+            };
+        }
+        for part in 0..parts {
+            let values = &mut stage.channel(part)[..length];
+            self.input.read(self.isa, run(part), values);
+        }
+        stage.pack(self.isa, self.precision, length, None)
     }
 
     /// Prepares the tiles of a block of single pixels.
@@ -318,17 +321,30 @@ impl Stage {
         self.channel(self.parts)
     }
 
-    fn pack(&mut self, isa: Isa, precision: Precision, length: usize) -> &[u32] {
+    /// Packs the channels of the stage, or others.
+    fn pack<'s>(
+        &'s mut self,
+        isa: Isa,
+        precision: Precision,
+        length: usize,
+        others: Option<[&[f32]; 4]>,
+    ) -> &'s [u32] {
         if precision == Precision::F32 {
             return &self.lanes[..length];
         }
         let (values, packed) = self.lanes.split_at_mut(self.length * (self.parts + 1));
         let values = as_f32(values);
-        let row = |part: usize| &values[part * self.length..][..length];
+        let row = |part: usize| match others {
+            Some(rows) => rows[part],
+            None => &values[part * self.length..][..length],
+        };
         let packed = &mut packed[..length];
         match precision {
             Precision::Bf16 => pairs(isa, row(0), row(1), packed),
-            _ => quads(isa, [row(0), row(1), row(2), row(3)], row(4), packed),
+            _ => {
+                let inverse = &values[self.parts * self.length..][..length];
+                quads(isa, [row(0), row(1), row(2), row(3)], inverse, packed);
+            }
         }
         packed
     }

@@ -102,6 +102,19 @@ impl<'a> Input<'a> {
         stage
     }
 
+    /// A run of pixels of this channel and those that follow it, `count` in all of at most four, if nothing is to be done to
+    /// them and there are as many; those beyond `count` are any.
+    pub(crate) fn untouched(&self, run: Run, count: usize, length: usize) -> Option<[&[f32]; 4]> {
+        let nothing = matches!(self.prologue, Prologue::None);
+        (nothing && run.channel + count <= self.channels).then(|| {
+            let row = run.image * self.channels + run.channel;
+            [0, 1, 2, 3].map(|part| {
+                let first = (row + part.min(count - 1)) * self.pixels + run.pixel;
+                &self.x[first..][..length]
+            })
+        })
+    }
+
     /// Asks for a run that will be read soon. Channels are far apart, so that the processor does not foresee it.
     pub(crate) fn prefetch(&self, run: Run, length: usize) {
         let first = (run.image * self.channels + run.channel) * self.pixels + run.pixel;

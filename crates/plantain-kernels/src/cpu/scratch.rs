@@ -178,6 +178,12 @@ pub(crate) fn as_f32(lanes: &[u32]) -> &[f32] {
     unsafe { std::slice::from_raw_parts(lanes.as_ptr().cast(), lanes.len()) }
 }
 
+/// Numbers seen as lanes.
+pub(crate) fn as_lanes(numbers: &[f32]) -> &[u32] {
+    // SAFETY: as in `as_f32`.
+    unsafe { std::slice::from_raw_parts(numbers.as_ptr().cast(), numbers.len()) }
+}
+
 /// The same lanes seen as f32, for writing.
 pub(crate) fn as_f32_mut(lanes: &mut [u32]) -> &mut [f32] {
     // SAFETY: as in `as_f32`, and the borrow is exclusive.

@@ -7,9 +7,7 @@ use super::block::{SLACK, Visible};
 use super::format::{Format, FormatKernel, VectorOf};
 use crate::cpu::isa::Isa;
 use crate::cpu::math;
-use crate::cpu::micro::{
-    Kernel, Order, Prepared, ROWS, TileArguments, VECTOR, matrix_kernel, turn,
-};
+use crate::cpu::micro::{Kernel, Order, Prepared, ROWS, TileArguments, VECTOR, kernels_for, turn};
 use crate::cpu::precision::Precision;
 use crate::cpu::prologue::{neighbours, pairs};
 use crate::cpu::simd::Lanes;
@@ -196,7 +194,7 @@ impl FormatKernel for MatrixBlock<'_> {
             causal: self.causal,
         };
         let product = Product {
-            kernel: matrix_kernel(self.isa),
+            kernel: kernels_for(self.isa, Precision::Bf16, Order::Blocks)[0][N - 1],
             _prepared: Prepared::new(self.isa, Order::Blocks),
         };
         let end = visible.end(self.count).div_ceil(HEIGHT);

@@ -13,26 +13,34 @@ use std::mem::MaybeUninit;
 use super::{Kernel, SUMS, TileArguments, VECTOR, VECTORS};
 use crate::cpu::precision::Precision;
 
-/// The kernels of [`super::Order::Blocks`].
-pub(super) fn by_rows(precision: Precision) -> [Kernel; VECTORS] {
+/// The kernels of [`super::Order::Blocks`]; they look ahead if `AHEAD`.
+pub(super) fn by_rows<const AHEAD: bool>(precision: Precision) -> [Kernel; VECTORS] {
     match precision {
-        Precision::Int8 => [quads_by_rows::<1>, quads_by_rows::<2>, quads_by_rows::<2>],
-        _ => [pairs_by_rows::<1>, pairs_by_rows::<2>, pairs_by_rows::<2>],
+        Precision::Int8 => [
+            quads_by_rows::<1, AHEAD>,
+            quads_by_rows::<2, AHEAD>,
+            quads_by_rows::<2, AHEAD>,
+        ],
+        _ => [
+            pairs_by_rows::<1, AHEAD>,
+            pairs_by_rows::<2, AHEAD>,
+            pairs_by_rows::<2, AHEAD>,
+        ],
     }
 }
 
-/// The kernels of [`super::Order::Columns`].
-pub(super) fn by_columns(precision: Precision) -> [Kernel; VECTORS] {
+/// The kernels of [`super::Order::Columns`]; they look ahead if `AHEAD`.
+pub(super) fn by_columns<const AHEAD: bool>(precision: Precision) -> [Kernel; VECTORS] {
     match precision {
         Precision::Int8 => [
-            quads_by_columns::<1>,
-            quads_by_columns::<2>,
-            quads_by_columns::<2>,
+            quads_by_columns::<1, AHEAD>,
+            quads_by_columns::<2, AHEAD>,
+            quads_by_columns::<2, AHEAD>,
         ],
         _ => [
-            pairs_by_columns::<1>,
-            pairs_by_columns::<2>,
-            pairs_by_columns::<2>,
+            pairs_by_columns::<1, AHEAD>,
+            pairs_by_columns::<2, AHEAD>,
+            pairs_by_columns::<2, AHEAD>,
         ],
     }
 }
@@ -75,9 +83,12 @@ impl Drop for Registers {
 }
 
 /// The products of a call where weights are read by rows. Registers 0 to 3 have the sums, 4 and 5 weights, 6 and 7 sources;
-/// `$second` is there for a second vector of sources. All instructions are in one block, because the compiler does not know
+/// `$second` is there for a second vector of sources, and lines are asked for ahead of time, a third of what is read. All instructions are in one block, because the compiler does not know
 /// of these registers.
 macro_rules! by_rows {
+    ($arguments:ident, $product:literal, far, $($rest:tt)*) => {
+        by_rows!($arguments, $product, ahead: [0, 64, 128, 192, 256, 320, 384, 448, 512, 576, 640], $($rest)*)
+    };
     ($arguments:ident, $product:literal, ahead: [$($line:literal),*], lanes: $lanes:literal, $(second: $second:literal)?) => {
         asm!(
             "tilezero tmm0",
@@ -102,7 +113,7 @@ macro_rules! by_rows {
                 concat!($product, " tmm3, tmm5, tmm7"),
             )?
             $(concat!("prefetcht1 [{ahead} + ", $line, "]"),)*
-            "add {ahead}, 512",
+            "add {ahead}, 704",
             "add {weights}, 2048",
             "add {tap}, 8",
             "cmp {tap}, {end}",
@@ -139,6 +150,9 @@ macro_rules! by_rows {
 /// The same where sources are read by rows: `$sums` is `[vectors * VECTOR][4 * ROWS]`, registers 4 and 5 have sources, 6 and
 /// 7 weights.
 macro_rules! by_columns {
+    ($arguments:ident, $product:literal, far, $($rest:tt)*) => {
+        by_columns!($arguments, $product, ahead: [0, 64, 128, 192, 256, 320, 384, 448, 512, 576, 640], $($rest)*)
+    };
     ($arguments:ident, $product:literal, ahead: [$($line:literal),*], $sums:expr, $(second: $second:literal)?) => {
         asm!(
             "tilezero tmm0",
@@ -163,7 +177,7 @@ macro_rules! by_columns {
                 concat!($product, " tmm3, tmm5, tmm7"),
             )?
             $(concat!("prefetcht1 [{ahead} + ", $line, "]"),)*
-            "add {ahead}, 512",
+            "add {ahead}, 704",
             "add {weights}, 2048",
             "add {tap}, 8",
             "cmp {tap}, {end}",
@@ -200,29 +214,17 @@ macro_rules! by_columns {
 ///
 /// # Safety
 /// As [`Kernel`], within the life of a [`Registers`].
-unsafe fn pairs_by_rows<const V: usize>(arguments: &TileArguments<'_>) {
+unsafe fn pairs_by_rows<const V: usize, const AHEAD: bool>(arguments: &TileArguments<'_>) {
     assert!(arguments.groups > 0 && !arguments.taps.is_empty());
     // SAFETY: this function's own contract: all sixteen rows of each register are among the groups and rows.
     unsafe {
-        match V {
-            1 => {
-                by_rows!(arguments, "tdpbf16ps", ahead: [0, 64, 128, 192, 256, 320, 384, 448], lanes: 16,)
-            }
-            _ => {
-                by_rows!(arguments, "tdpbf16ps", ahead: [0, 64, 128, 192, 256, 320, 384, 448], lanes: 32, second: "")
-            }
+        match (V, AHEAD) {
+            (1, false) => by_rows!(arguments, "tdpbf16ps", ahead: [], lanes: 16,),
+            (1, true) => by_rows!(arguments, "tdpbf16ps", far, lanes: 16,),
+            (_, false) => by_rows!(arguments, "tdpbf16ps", ahead: [], lanes: 32, second: ""),
+            (_, true) => by_rows!(arguments, "tdpbf16ps", far, lanes: 32, second: ""),
         }
     }
-}
-
-/// As [`pairs_by_rows`] for two vectors and weights that are at hand.
-///
-/// # Safety
-/// As [`Kernel`], within the life of a [`Registers`].
-pub(super) unsafe fn near_pairs_by_rows(arguments: &TileArguments<'_>) {
-    assert!(arguments.groups > 0 && !arguments.taps.is_empty());
-    // SAFETY: as in `pairs_by_rows`.
-    unsafe { by_rows!(arguments, "tdpbf16ps", ahead: [], lanes: 32, second: "") }
 }
 
 /// Sums of products of signed bytes of weights and unsigned bytes of sources, as f32.
@@ -230,18 +232,16 @@ pub(super) unsafe fn near_pairs_by_rows(arguments: &TileArguments<'_>) {
 /// # Safety
 /// As [`Kernel`], within the life of a [`Registers`].
 #[target_feature(enable = "avx512f")]
-unsafe fn quads_by_rows<const V: usize>(arguments: &TileArguments<'_>) {
+unsafe fn quads_by_rows<const V: usize, const AHEAD: bool>(arguments: &TileArguments<'_>) {
     assert!(arguments.groups > 0 && !arguments.taps.is_empty());
     // SAFETY: this function's own contract: all sixteen rows of each register are among the groups and rows, and all rows
     // of sums have been written before they are converted.
     unsafe {
-        match V {
-            1 => {
-                by_rows!(arguments, "tdpbsud", ahead: [0, 64, 128, 192, 256, 320, 384, 448], lanes: 16,)
-            }
-            _ => {
-                by_rows!(arguments, "tdpbsud", ahead: [0, 64, 128, 192, 256, 320, 384, 448], lanes: 32, second: "")
-            }
+        match (V, AHEAD) {
+            (1, false) => by_rows!(arguments, "tdpbsud", ahead: [], lanes: 16,),
+            (1, true) => by_rows!(arguments, "tdpbsud", far, lanes: 16,),
+            (_, false) => by_rows!(arguments, "tdpbsud", ahead: [], lanes: 32, second: ""),
+            (_, true) => by_rows!(arguments, "tdpbsud", far, lanes: 32, second: ""),
         }
         for (row, &start) in arguments.starts.as_flattened().iter().enumerate() {
             for vector in 0..V {
@@ -263,19 +263,17 @@ struct Turned(MaybeUninit<[f32; SUMS]>);
 /// # Safety
 /// As [`Kernel`], within the life of a [`Registers`].
 #[target_feature(enable = "avx512f,avx512dq")]
-unsafe fn pairs_by_columns<const V: usize>(arguments: &TileArguments<'_>) {
+unsafe fn pairs_by_columns<const V: usize, const AHEAD: bool>(arguments: &TileArguments<'_>) {
     assert!(arguments.groups > 0 && !arguments.taps.is_empty());
     let mut sums = Turned(MaybeUninit::uninit());
     let sums = sums.0.as_mut_ptr().cast::<f32>();
     // SAFETY: this function's own contract; what is turned was written before.
     unsafe {
-        match V {
-            1 => {
-                by_columns!(arguments, "tdpbf16ps", ahead: [0, 64, 128, 192, 256, 320, 384, 448], sums,)
-            }
-            _ => {
-                by_columns!(arguments, "tdpbf16ps", ahead: [0, 64, 128, 192, 256, 320, 384, 448], sums, second: "")
-            }
+        match (V, AHEAD) {
+            (1, false) => by_columns!(arguments, "tdpbf16ps", ahead: [], sums,),
+            (1, true) => by_columns!(arguments, "tdpbf16ps", far, sums,),
+            (_, false) => by_columns!(arguments, "tdpbf16ps", ahead: [], sums, second: ""),
+            (_, true) => by_columns!(arguments, "tdpbf16ps", far, sums, second: ""),
         }
         for (vector, half) in (0..V).flat_map(|vector| [(vector, 0), (vector, 1)]) {
             let (from, to) = halves::<V>(sums, arguments.tile, vector, half);
@@ -289,20 +287,18 @@ unsafe fn pairs_by_columns<const V: usize>(arguments: &TileArguments<'_>) {
 /// # Safety
 /// As [`Kernel`], within the life of a [`Registers`].
 #[target_feature(enable = "avx512f,avx512dq")]
-unsafe fn quads_by_columns<const V: usize>(arguments: &TileArguments<'_>) {
+unsafe fn quads_by_columns<const V: usize, const AHEAD: bool>(arguments: &TileArguments<'_>) {
     assert!(arguments.groups > 0 && !arguments.taps.is_empty());
     let mut sums = Turned(MaybeUninit::uninit());
     let sums = sums.0.as_mut_ptr().cast::<f32>();
     // SAFETY: this function's own contract; what is converted and turned was written before, and there are starts for four
     // tiles.
     unsafe {
-        match V {
-            1 => {
-                by_columns!(arguments, "tdpbusd", ahead: [0, 64, 128, 192, 256, 320, 384, 448], sums,)
-            }
-            _ => {
-                by_columns!(arguments, "tdpbusd", ahead: [0, 64, 128, 192, 256, 320, 384, 448], sums, second: "")
-            }
+        match (V, AHEAD) {
+            (1, false) => by_columns!(arguments, "tdpbusd", ahead: [], sums,),
+            (1, true) => by_columns!(arguments, "tdpbusd", far, sums,),
+            (_, false) => by_columns!(arguments, "tdpbusd", ahead: [], sums, second: ""),
+            (_, true) => by_columns!(arguments, "tdpbusd", far, sums, second: ""),
         }
         for half in 0..2 {
             let start = _mm512_loadu_si512(

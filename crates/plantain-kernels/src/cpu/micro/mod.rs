@@ -79,7 +79,7 @@ impl Order {
 pub(crate) struct TileArguments<'a> {
     /// The lanes of the tiles, in the kernel's [`Order`].
     pub weights: *const u32,
-    /// A quarter as many lanes that will be read soon: AMX's kernels ask for them on their way. Elsewhere it is not read.
+    /// A third as many lanes that will be read soon, for kernels that look ahead: they ask for them on their way.
     pub ahead: *const u32,
     /// First word of each vector in the first group, or groups that lie beside each other; the taps' offsets are added to it.
     pub sources: [*const u32; VECTORS],
@@ -136,30 +136,24 @@ pub(crate) fn order(isa: Isa, precision: Precision, kernel: usize, channels: usi
     }
 }
 
-/// The kernels for 1, 2 and 3 vectors; only of [`Order::Rows`] there is one for 3.
+/// The kernels for 1, 2 and 3 vectors, those that do not look ahead and those that do; only of [`Order::Rows`] there is one for 3.
 ///
 /// # Panics
 /// If the path does not read weights in this order.
-pub(crate) fn kernels_for(isa: Isa, precision: Precision, order: Order) -> [Kernel; VECTORS] {
+pub(crate) fn kernels_for(isa: Isa, precision: Precision, order: Order) -> [[Kernel; VECTORS]; 2] {
     match (order, isa) {
-        (Order::Rows, _) => kernels(isa, precision),
+        (Order::Rows, _) => [kernels(isa, precision); 2],
         #[cfg(target_arch = "x86_64")]
-        (Order::Blocks, Isa::Avx512 { amx: true, .. }) => amx::by_rows(precision),
+        (Order::Blocks, Isa::Avx512 { amx: true, .. }) => [
+            amx::by_rows::<false>(precision),
+            amx::by_rows::<true>(precision),
+        ],
         #[cfg(target_arch = "x86_64")]
-        (Order::Columns, Isa::Avx512 { amx: true, .. }) => amx::by_columns(precision),
+        (Order::Columns, Isa::Avx512 { amx: true, .. }) => [
+            amx::by_columns::<false>(precision),
+            amx::by_columns::<true>(precision),
+        ],
         _ => panic!("weights in the order of another path than {isa:?}"),
-    }
-}
-
-/// The kernel for two vectors of bfloat16 and weights in [`Order::Blocks`] that are in a near cache; it does not look ahead.
-///
-/// # Panics
-/// If the path has none.
-pub(crate) fn matrix_kernel(isa: Isa) -> Kernel {
-    match isa {
-        #[cfg(target_arch = "x86_64")]
-        Isa::Avx512 { amx: true, .. } => amx::near_pairs_by_rows,
-        _ => panic!("{isa:?} does not multiply matrices"),
     }
 }
 
