@@ -24,9 +24,30 @@ pub fn cpu_features() -> Vec<&'static str> {
     }
 }
 
-/// Whether this processor multiplies bf16 numbers by itself, so that they are faster than f32.
+/// Whether this processor multiplies bf16 numbers by itself, and faster than f32.
+///
+/// Intel's multiply a vector of pairs in twice the time of AMD's, which is no faster than f32 with fewer products by minimal
+/// filtering; their matrices of AMX are.
 pub fn multiplies_bf16() -> bool {
-    matches!(Isa::current(), Isa::Avx512 { bf16: true, .. })
+    match Isa::current() {
+        Isa::Avx512 { amx: true, .. } => true,
+        Isa::Avx512 { bf16, .. } => bf16 && !is_from_intel(),
+        _ => false,
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+fn is_from_intel() -> bool {
+    let maker = std::arch::x86_64::__cpuid(0);
+    [maker.ebx, maker.edx, maker.ecx]
+        .map(u32::to_le_bytes)
+        .as_flattened()
+        == b"GenuineIntel"
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn is_from_intel() -> bool {
+    false
 }
 
 /// Lets the kernels use `count` threads of their own pool instead of one for each core. Without effect once the first

@@ -7,6 +7,7 @@ use burn::tensor::Shape;
 use crate::cpu::attention::{self, AttentionShape};
 use crate::cpu::{norm, upsample};
 use crate::layer::{Fusion, HostLayer, Precision};
+use crate::memory::prefer_huge_pages;
 
 /// A CPU tensor of `f32` whose elements can be seen as one slice.
 pub(crate) trait HostTensor: Sized {
@@ -37,7 +38,9 @@ unsafe fn written<T: HostTensor, const D: usize>(
 ) -> T {
     let count = dims.iter().product();
     let mut out = Vec::with_capacity(count);
-    write(&mut out.spare_capacity_mut()[..count]);
+    let room = &mut out.spare_capacity_mut()[..count];
+    prefer_huge_pages(room);
+    write(room);
     // SAFETY: there is room for as many, and the caller promises that they were written.
     unsafe { out.set_len(count) };
     T::from_f32(out, Shape::new(dims))

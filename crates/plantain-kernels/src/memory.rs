@@ -32,3 +32,21 @@ pub fn return_freed_memory() {
         unsafe { libc::malloc_trim(0) };
     }
 }
+
+/// Asks for huge pages where memory that is about to be written has room for whole ones: layers write many channels at once,
+/// each to another page. A refusal costs speed only.
+pub(crate) fn prefer_huge_pages<T>(memory: &mut [T]) {
+    #[cfg(target_os = "linux")]
+    {
+        const HUGE_PAGE: usize = 2 << 20;
+        let before = memory.as_ptr().cast::<u8>().align_offset(HUGE_PAGE);
+        let whole = size_of_val(memory).saturating_sub(before) / HUGE_PAGE * HUGE_PAGE;
+        if whole > 0 {
+            let start = memory.as_mut_ptr().wrapping_byte_add(before);
+            // SAFETY: the range is within the memory, whose content stays as it is.
+            unsafe { libc::madvise(start.cast(), whole, libc::MADV_HUGEPAGE) };
+        }
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = memory;
+}

@@ -309,13 +309,9 @@ fn cases() -> impl Strategy<Value = Case> {
         Just(Activation::QuickGelu),
         Just(Activation::Relu)
     ];
-    let extents = (
-        1..3_usize,
-        1..21_usize,
-        1..21_usize,
-        1..23_usize,
-        1..40_usize,
-    );
+    // Half of them so many that whole matrices are multiplied where the processor can, of a block of rows or two.
+    let channels = || prop_oneof![1..21_usize, 16..75_usize];
+    let extents = (1..3_usize, channels(), channels(), 1..23_usize, 1..40_usize);
     (
         kinds,
         extents,
