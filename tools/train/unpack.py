@@ -1,7 +1,7 @@
 """Turns a package of plantain back into a folder in diffusers layout, for a training that goes on from it.
 
 What is read goes to WORK/first, its autoencoder to WORK/first/vae. If the vocabulary stays as it is, it also goes to
-WORK/tokenizer, where the stages look for one.
+WORK/tokenizer, where the stages look for one, and an upscaler to WORK/upscaler: it depends on the autoencoder alone.
 """
 import json
 from pathlib import Path
@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from diffusers import AutoencoderTiny, UNet2DConditionModel
 from safetensors import safe_open
+from safetensors.torch import save_file
 from transformers import CLIPTextConfig, CLIPTextModel
 
 from tools.train.common import common_arguments
@@ -122,6 +123,14 @@ def build_tokenizer(stored, length, folder):
     return tokenizer
 
 
+def save_upscaler(config, weights, folder):
+    """The upscaler as its stage leaves it, in f16 as it was stored."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.json").write_text(json.dumps({"_class_name": "PictureUpscaler", **config}, indent=2) + "\n")
+    halves = {name: value.half().contiguous() for name, value in weights.items()}
+    save_file(halves, folder / "diffusion_pytorch_model.safetensors", metadata={"format": "pt"})
+
+
 def main(words=None):
     parser = common_arguments(__doc__)
     parser.add_argument("--package", type=Path, help="default: WORK/first.safetensors")
@@ -134,6 +143,8 @@ def main(words=None):
     text_encoder = build_text_encoder(parts["text_encoder"], component(weights, "text_encoder."), tokenizer)
     unet = build_unet(parts["unet"], component(weights, "unet."))
     build_autoencoder({**parts["vae_encoder"], **parts["vae"]}, weights).save_pretrained(folder / "vae")
+    if "upscaler" in parts:
+        save_upscaler(parts["upscaler"], component(weights, "upscaler."), args.work / "upscaler")
     defaults = manifest["defaults"]
     schedule = Schedule.noted(manifest["sampler"]["schedule"])
     Generator(tokenizer, text_encoder, unet, torch.device("cpu"), schedule).save(

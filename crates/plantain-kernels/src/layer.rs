@@ -250,6 +250,8 @@ fn vector(values: Vec<f32>, device: &Device) -> Tensor<1> {
 
 /// Channels up to which rewriting the input takes longer than multiplying in any precision, but for AMX.
 const NARROW: usize = 64;
+/// Channels from which matrices are multiplied where the processor can.
+const MATRIX: usize = 16;
 /// Numbers in a 3x3 weight above which minimal filtering in bf16 is not worth its memory: such layers see small pictures.
 const LARGE: usize = 9 * 640 * 960;
 
@@ -269,9 +271,11 @@ fn chosen_form(
         Use::Halving => (Form::Plain, precision),
         Use::Plain | Use::Doubling if shape.kernel != 3 => (Form::Plain, precision),
         _ if narrow => {
-            // Bytes take a look at the whole picture before.
+            // Of bytes the largest would have to be looked for in the whole picture before.
+            let few = shape.inputs.min(shape.outputs) < MATRIX;
             let precision = match precision {
-                Precision::Bf16 | Precision::Int8 if isa.multiplies_matrices() => Precision::Bf16,
+                Precision::F32 => Precision::F32,
+                _ if isa.multiplies_matrices() && !few => Precision::Bf16,
                 _ => Precision::F32,
             };
             (

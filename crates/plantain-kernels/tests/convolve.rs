@@ -402,6 +402,20 @@ fn many_blocks() {
         form: Form::Upsample,
         ..plain.clone()
     });
+    // Of so many channels in bytes, too.
+    check(&Case {
+        inputs: 130,
+        outputs: 40,
+        ..plain.clone()
+    });
+    check(&Case {
+        height: 1,
+        width: 5000,
+        inputs: 130,
+        outputs: 40,
+        kernel: 1,
+        ..plain.clone()
+    });
     for tile in [2, 4] {
         let winograd = Case {
             form: Form::Winograd { tile },

@@ -2,7 +2,7 @@
 //!
 //! The scheme is that of Goto and van de Geijn (2008), with a convolution's taps as shifted reads of one padded copy of
 //! the input instead of an unfolded matrix: a block of the input is rewritten once so that it stays in a near cache, the
-//! weights of eight output channels at a time stream past it, and the sums never leave registers before they are done.
+//! weights of some output channels at a time stream past it, and the sums never leave registers before they are done.
 
 use std::mem::MaybeUninit;
 use std::ops::Range;
@@ -12,7 +12,7 @@ use crate::cpu::epilogue::{Finish, Output};
 use crate::cpu::geometry::{Block, Extents, Part, Reach, Segment, Tile, even_parts, parts};
 use crate::cpu::isa::Isa;
 use crate::cpu::micro::{
-    Kernel, Prepared, ROWS, SUMS, TileArguments, VECTOR, VECTORS, kernels_for,
+    Kernel, ROWS, SUMS, ThreadState, TileArguments, VECTOR, VECTORS, kernels_for,
 };
 use crate::cpu::packed::{Form, PackedWeight};
 use crate::cpu::parallel::{for_each, threads};
@@ -279,7 +279,7 @@ impl Driver<'_> {
         for taps in &phases {
             self.check_reads(block, taps, prepared.len());
         }
-        let _prepared = Prepared::new(self.preparation.isa, weight.order);
+        let _ready = ThreadState::new(self.preparation.isa, weight.order);
         let mut sums = Sums([0.0; ROOM]);
         let mut columns = [Sums([0.0; ROOM]), Sums([0.0; ROOM])];
         for call in calls.clone() {
@@ -381,6 +381,7 @@ impl Driver<'_> {
     ) {
         let weight = self.convolution.weight;
         let depth = weight.order.depth();
+        debug_assert!(tile.vectors <= weight.order.vectors());
         let weights = weight.tile(phase, weight_tile);
         let arguments = TileArguments {
             weights: weights.as_ptr(),
@@ -432,9 +433,8 @@ impl Driver<'_> {
         let weight = self.convolution.weight;
         let channels = weight.output_channels();
         let tiles = first..weight.tiles.min(first + weight.order.tiles());
-        for (weight_tile, sums) in
-            tiles.zip(sums.0.windows((ROWS + 1) * lanes).step_by(ROWS * lanes))
-        {
+        for (index, weight_tile) in tiles.enumerate() {
+            let sums = &sums.0[index * ROWS * lanes..][..(ROWS + 1) * lanes];
             let channel = weight_tile * weight.channels_per_tile();
             let scales = weight.scales(phase, weight_tile);
             let finish = Finish {
@@ -449,7 +449,7 @@ impl Driver<'_> {
                 pixels: self.output_pixels,
                 output: self.output,
             };
-            // SAFETY: `convolve_on` borrows the output until it returns; blocks have disjoint pixels and weight tiles have
+            // SAFETY: `run` borrows the output until it returns; blocks have disjoint pixels and weight tiles have
             // disjoint channels.
             unsafe { finish.run_on(self.preparation.isa) };
         }

@@ -80,7 +80,8 @@ impl Segment {
     }
 }
 
-/// Up to three vectors of pixels, as many as are multiplied together.
+/// Up to three vectors of pixels, as many as are multiplied together. Places are counted in lanes of one group; of orders that
+/// keep several groups of a lane beside each other, each is that many words.
 #[derive(Clone, Debug)]
 pub(crate) struct Tile {
     pub vectors: usize,

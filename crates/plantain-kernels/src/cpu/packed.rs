@@ -153,7 +153,7 @@ impl PackedWeight {
     /// Packs weights for a path.
     ///
     /// # Panics
-    /// If the source does not have the shape's extents, the kernel is neither 1 nor 3, or the form does not fit it
+    /// If the processor does not have the path's instructions, the source does not have the shape's extents, the kernel is neither 1 nor 3, or the form does not fit it
     /// (GEGLU needs an even number of outputs, the doubled image a 3x3 kernel).
     #[must_use]
     pub fn new_on(
@@ -163,6 +163,7 @@ impl PackedWeight {
         form: Form,
         precision: Precision,
     ) -> Self {
+        assert!(isa.is_available(), "the processor does not have {isa:?}");
         let WeightShape {
             outputs,
             inputs,

@@ -252,11 +252,16 @@ fn neighbours_body(values: &[f32], out: &mut [u32]) {
     }
 }
 
-/// The bits of a number whose upper half is the nearest bfloat16, ties to even.
+/// The bits of a number whose upper half is the nearest bfloat16, ties to even; of no number that of no number.
 #[inline(always)]
 fn rounded(value: f32) -> u32 {
     let bits = value.to_bits();
-    bits.wrapping_add(0x7fff + (bits >> 16 & 1))
+    let rounded = bits.wrapping_add(0x7fff + (bits >> 16 & 1));
+    if value.is_nan() {
+        bits | 0x40_0000
+    } else {
+        rounded
+    }
 }
 
 #[inline(always)]

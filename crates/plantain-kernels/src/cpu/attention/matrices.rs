@@ -4,10 +4,12 @@
 //! because the products neither leave their results in vector registers nor can be computed beside them.
 
 use super::block::{SLACK, Visible};
-use super::format::{Format, FormatKernel, VectorOf};
+use super::format::{Format, FormatKernel, VectorOf, group};
 use crate::cpu::isa::Isa;
 use crate::cpu::math;
-use crate::cpu::micro::{Kernel, Order, Prepared, ROWS, TileArguments, VECTOR, kernels_for, turn};
+use crate::cpu::micro::{
+    Kernel, Order, ROWS, ThreadState, TileArguments, VECTOR, kernels_for, turn,
+};
 use crate::cpu::precision::Precision;
 use crate::cpu::prologue::{neighbours, pairs};
 use crate::cpu::simd::Lanes;
@@ -26,7 +28,7 @@ const TOGETHER: usize = 4;
 
 /// Whether a path multiplies matrices in this precision.
 pub(super) fn is_for(isa: Isa, precision: Precision) -> bool {
-    isa.multiplies_matrices() && precision != Precision::F32
+    isa.multiplies_matrices() && group(isa, precision) == 2
 }
 
 /// Extents of one head in panels.
@@ -195,7 +197,7 @@ impl FormatKernel for MatrixBlock<'_> {
         };
         let product = Product {
             kernel: kernels_for(self.isa, Precision::Bf16, Order::Blocks)[0][N - 1],
-            _prepared: Prepared::new(self.isa, Order::Blocks),
+            _ready: ThreadState::new(self.isa, Order::Blocks),
         };
         let end = visible.end(self.count).div_ceil(HEIGHT);
         for start in (0..end).step_by(TOGETHER) {
@@ -241,7 +243,7 @@ impl FormatKernel for MatrixBlock<'_> {
 /// The product of [`HEIGHT`] rows and [`WIDTH`] columns.
 struct Product {
     kernel: Kernel,
-    _prepared: Prepared,
+    _ready: ThreadState,
 }
 
 impl Product {
@@ -261,7 +263,7 @@ impl Product {
             starts: &[],
             tile: out.as_mut_ptr().cast(),
         };
-        // SAFETY: the kernel is for the path that `_prepared` was made for, and its words and sums were compared above.
+        // SAFETY: the kernel is for the path that `_ready` was made for, and its words and sums were compared above.
         unsafe { (self.kernel)(&arguments) };
     }
 }

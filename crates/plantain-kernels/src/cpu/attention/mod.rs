@@ -5,7 +5,8 @@
 //! are collected in the first-level cache, and then `O[d][query] += sum_key V[d][key] P[key][query]`. The softmax is
 //! the online one (Milakov and Gimelshein 2018; blocked as by Dao et al. 2022): scores are taken relative to a running
 //! bound per query, and what was accumulated is rescaled when the bound moves. Any bound near the maximum gives the
-//! same result, so it moves only when a score exceeds it by more than a slack, which soon stops happening.
+//! same result, so it moves only when a score exceeds it by more than a slack, which soon stops happening. Where whole matrices
+//! are multiplied (`matrices.rs`), the scores go through memory.
 
 mod block;
 mod format;

@@ -179,6 +179,29 @@ fn huge_and_rising_scores() {
     }
 }
 
+/// Keys that bfloat16 has exactly, so that a weight is off by its own rounding alone, however often the bound moves.
+#[test]
+fn steps_of_scores() {
+    let shape = shape([1, 1, 8, 40, 500]);
+    let (q, v) = (vec![1.0; 8 * 40], noise(8 * 500, 5));
+    for sign in [1.0, -1.0] {
+        let k: Vec<f32> = (0..8 * 500)
+            .map(|i| sign * 4.0 * (i % 500 / 100) as f32)
+            .collect();
+        check(
+            Attention {
+                q: &q,
+                k: &k,
+                v: &v,
+                shape,
+                causal: false,
+                precision: Precision::F32,
+            },
+            [1e-4, 5e-2],
+        );
+    }
+}
+
 #[test]
 fn equal_scores_give_the_mean() {
     let shape = shape([1, 1, 10, 20, 301]);

@@ -8,6 +8,7 @@
 
 use std::arch::asm;
 use std::arch::x86_64::*;
+use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 
 use super::{Kernel, SUMS, TileArguments, VECTOR, VECTORS};
@@ -46,7 +47,7 @@ pub(super) fn by_columns<const AHEAD: bool>(precision: Precision) -> [Kernel; VE
 }
 
 /// The tile registers of this thread, configured until this is dropped.
-pub(crate) struct Registers(());
+pub(crate) struct Registers(PhantomData<*const ()>);
 
 impl Registers {
     /// Sixteen rows of 64 bytes in each of the eight registers.
@@ -71,7 +72,7 @@ impl Registers {
         };
         // SAFETY: the caller promises that the instruction exists; it reads 64 bytes.
         unsafe { asm!("ldtilecfg [{}]", in(reg) &raw const ALL, options(nostack, readonly)) };
-        Self(())
+        Self(PhantomData)
     }
 }
 
@@ -83,7 +84,8 @@ impl Drop for Registers {
 }
 
 /// The products of a call where weights are read by rows. Registers 0 to 3 have the sums, 4 and 5 weights, 6 and 7 sources;
-/// `$second` is there for a second vector of sources, and lines are asked for ahead of time, a third of what is read. All instructions are in one block, because the compiler does not know
+/// `$second` is there for a second vector of sources, and eleven lines for each tap are asked for ahead of time,
+/// a third of the 2 KiB of weights that are read. What `$second` says is empty: it only tells the macro to repeat. All instructions are in one block, because the compiler does not know
 /// of these registers.
 macro_rules! by_rows {
     ($arguments:ident, $product:literal, far, $($rest:tt)*) => {
@@ -210,12 +212,23 @@ macro_rules! by_columns {
     };
 }
 
+/// # Panics
+/// If the loops would not end where they should.
+fn check(arguments: &TileArguments<'_>, vectors: usize) {
+    let blocks = arguments.groups / VECTOR;
+    assert!(blocks > 0 && arguments.groups.is_multiple_of(VECTOR) && !arguments.taps.is_empty());
+    debug_assert!(
+        vectors <= 2,
+        "a register of sums for each half of the channels and vector"
+    );
+}
+
 /// Sums of products of bfloat16 pairs.
 ///
 /// # Safety
 /// As [`Kernel`], within the life of a [`Registers`].
 unsafe fn pairs_by_rows<const V: usize, const AHEAD: bool>(arguments: &TileArguments<'_>) {
-    assert!(arguments.groups > 0 && !arguments.taps.is_empty());
+    check(arguments, V);
     // SAFETY: this function's own contract: all sixteen rows of each register are among the groups and rows.
     unsafe {
         match (V, AHEAD) {
@@ -233,7 +246,7 @@ unsafe fn pairs_by_rows<const V: usize, const AHEAD: bool>(arguments: &TileArgum
 /// As [`Kernel`], within the life of a [`Registers`].
 #[target_feature(enable = "avx512f")]
 unsafe fn quads_by_rows<const V: usize, const AHEAD: bool>(arguments: &TileArguments<'_>) {
-    assert!(arguments.groups > 0 && !arguments.taps.is_empty());
+    check(arguments, V);
     // SAFETY: this function's own contract: all sixteen rows of each register are among the groups and rows, and all rows
     // of sums have been written before they are converted.
     unsafe {
@@ -243,7 +256,9 @@ unsafe fn quads_by_rows<const V: usize, const AHEAD: bool>(arguments: &TileArgum
             (_, false) => by_rows!(arguments, "tdpbsud", ahead: [], lanes: 32, second: ""),
             (_, true) => by_rows!(arguments, "tdpbsud", far, lanes: 32, second: ""),
         }
-        for (row, &start) in arguments.starts.as_flattened().iter().enumerate() {
+        let starts = arguments.starts.as_flattened();
+        assert_eq!(starts.len(), 2 * VECTOR, "starts of all rows");
+        for (row, &start) in starts.iter().enumerate() {
             for vector in 0..V {
                 let sums = arguments.tile.add((row * V + vector) * VECTOR);
                 let sum =
@@ -264,7 +279,7 @@ struct Turned(MaybeUninit<[f32; SUMS]>);
 /// As [`Kernel`], within the life of a [`Registers`].
 #[target_feature(enable = "avx512f,avx512dq")]
 unsafe fn pairs_by_columns<const V: usize, const AHEAD: bool>(arguments: &TileArguments<'_>) {
-    assert!(arguments.groups > 0 && !arguments.taps.is_empty());
+    check(arguments, V);
     let mut sums = Turned(MaybeUninit::uninit());
     let sums = sums.0.as_mut_ptr().cast::<f32>();
     // SAFETY: this function's own contract; what is turned was written before.
@@ -288,7 +303,7 @@ unsafe fn pairs_by_columns<const V: usize, const AHEAD: bool>(arguments: &TileAr
 /// As [`Kernel`], within the life of a [`Registers`].
 #[target_feature(enable = "avx512f,avx512dq")]
 unsafe fn quads_by_columns<const V: usize, const AHEAD: bool>(arguments: &TileArguments<'_>) {
-    assert!(arguments.groups > 0 && !arguments.taps.is_empty());
+    check(arguments, V);
     let mut sums = Turned(MaybeUninit::uninit());
     let sums = sums.0.as_mut_ptr().cast::<f32>();
     // SAFETY: this function's own contract; what is converted and turned was written before, and there are starts for four

@@ -1,8 +1,9 @@
-//! The innermost loops: a tile of eight output channels times up to three vectors of sixteen pixels.
+//! The innermost loops: a tile of eight output channels times up to three vectors of sixteen pixels, or with AMX four such
+//! tiles times two vectors.
 //!
 //! All of them compute `acc[row][lane] += sum over groups and taps of weight[group][tap][row] * source[group][tap][lane]`
-//! where a 32-bit lane holds one f32, two bfloat16 or four bytes of consecutive input channels. Weights and the tile
-//! have one layout on every instruction set, so that only this module knows about registers.
+//! where a 32-bit lane holds one f32, two bfloat16 or four bytes of consecutive input channels. Tiles have one layout on every
+//! instruction set, and weights have one but for AMX (see [`Order`]), so that only this module knows about registers.
 
 mod scalar;
 
@@ -95,30 +96,32 @@ pub(crate) struct TileArguments<'a> {
     pub tile: *mut f32,
 }
 
-/// Computes a tile.
+/// Computes a tile, or those of a call.
 ///
 /// # Safety
-/// The processor must have the instruction set that the kernel was chosen for; every vector that [`TileArguments`]
-/// describes must be readable, and the tile writable.
+/// The processor must have the instruction set that the kernel was chosen for, and a [`ThreadState`] for its [`Order`] be
+/// alive on this thread; every vector that [`TileArguments`] describes must be readable, there must be starts of all tiles of
+/// a call where sources are bytes, and the tile must be writable.
 pub(crate) type Kernel = unsafe fn(&TileArguments<'_>);
 
 /// What the kernels for an order of weights need of a thread while they run there.
-pub(crate) struct Prepared {
+pub(crate) struct ThreadState {
     #[cfg(target_arch = "x86_64")]
     _registers: Option<amx::Registers>,
 }
 
-impl Prepared {
+impl ThreadState {
     /// For a path that reads weights in this order, as [`kernels_for`] has checked.
+    #[cfg_attr(
+        not(target_arch = "x86_64"),
+        expect(unused_variables, reason = "only AMX has a state")
+    )]
     pub(crate) fn new(isa: Isa, order: Order) -> Self {
         #[cfg(target_arch = "x86_64")]
-        let _registers = match (order, isa) {
-            // SAFETY: an `Isa` says so only after it was found and asked for.
-            (Order::Blocks | Order::Columns, Isa::Avx512 { amx: true, .. }) => {
-                Some(unsafe { amx::Registers::configure() })
-            }
-            _ => None,
-        };
+        let _registers = (order != Order::Rows && isa.multiplies_matrices()).then(|| {
+            // SAFETY: an `Isa` says so only after AMX was found and asked for.
+            unsafe { amx::Registers::configure() }
+        });
         Self {
             #[cfg(target_arch = "x86_64")]
             _registers,

@@ -342,7 +342,7 @@ impl<'a> Winograd<'a> {
             pixels: self.height * self.width,
             output: self.output,
         };
-        // SAFETY: `convolve_on` borrows the output until it returns; vectors have disjoint pixels and weight tiles
+        // SAFETY: `run` borrows the output until it returns; vectors have disjoint pixels and weight tiles
         // disjoint channels.
         unsafe { finish.run_on(self.isa) };
     }
