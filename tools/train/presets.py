@@ -126,7 +126,7 @@ PRESETS = {
         Preset(
             name="wide", codes=WIDE, styles=("3d", "flat", "cartoon", "ui", "flatui"), mix="plain", aspects=SQUARE,
             side=256, latent_channels=12, pictures=16_000, captions_each=8, vocabulary=4200, text_width=192, text_layers=3,
-            teacher=None, batch=48, peak_rate=6e-4,
+            teacher=None, batch=96, peak_rate=6e-4,
             ae_crop=256, ae_batch=4, pairs=0, sentences=12_000, student_parameters=None,
             minutes=dict(text_encoder=7, widen=80, few_step=6, quantize=3, decoder=8, refiner=4, upscaler=15),
             held_out=("triple",), colours=FIRST_COLOURS, goes_on_from=FEWER_THINGS,

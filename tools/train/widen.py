@@ -18,7 +18,7 @@ from tools.train.text_encoder import to_teach
 # Without empty captions there is nothing to guide away from.
 STEPS, GUIDANCE = 6, 1
 # How seldom and how often a drawing may come up, beside one that is off by the mean.
-LEAST, MOST = 0.4, 3.0
+LEAST, MOST = 0.4, 5.0
 BATCH = 16
 # How often a caption is the one that the program brings prompts to.
 USUAL_SHARE = 0.4

@@ -522,3 +522,21 @@ const ROOM: usize = 2 * SUMS + 2 * VECTORS * VECTOR;
 /// The sums of a call, or those of two interleaved.
 #[repr(align(64))]
 struct Sums([f32; ROOM]);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn three_tiles_ask_for_a_third_each() {
+        let next: Vec<u32> = (0..9).collect();
+        let asked = |tiles| -> Vec<_> {
+            let parts = (0..tiles).map(|tile| third(&next, tile, tiles).first().copied());
+            parts.collect()
+        };
+        assert_eq!(asked(1), [Some(0)]);
+        assert_eq!(asked(3), [Some(0), Some(3), Some(6)]);
+        let seven = [Some(0), None, Some(3), None, Some(6), None, None];
+        assert_eq!(asked(7), seven);
+    }
+}
