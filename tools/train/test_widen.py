@@ -93,13 +93,13 @@ class Pictures:
 
 class Wide(unittest.TestCase):
     def test_drawings_that_are_further_off_come_up_more_often(self):
-        # Two pictures of the first drawing and one of the second, of a model that draws nothing but zeros.
-        facts = torch.full((3, 1, len(FACTS)), NOT_STATED)
-        facts[:, 0, FACTS.index("thing")] = torch.tensor([4, 4, 7])
-        latents = torch.tensor([0.0, 0.0, 1.0]).view(3, 1, 1, 1).expand(3, 2, 4, 4)
-        data = Pictures(dict(facts=facts, latents=latents, tokens=torch.zeros(3, 1, 5)))
+        # Two pictures of the first drawing and one of each other, of a model that draws nothing but zeros.
+        facts = torch.full((4, 1, len(FACTS)), NOT_STATED)
+        facts[:, 0, FACTS.index("thing")] = torch.tensor([4, 4, 5, 7])
+        latents = torch.tensor([0.0, 0.0, 0.0, 1.0]).view(4, 1, 1, 1).expand(4, 2, 4, 4)
+        data = Pictures(dict(facts=facts, latents=latents, tokens=torch.zeros(4, 1, 5)))
         favour_badly_drawn(DrawsZeros(), data)
-        torch.testing.assert_close(data.weights, [torch.tensor([LEAST / 2, LEAST / 2, MOST])])
+        torch.testing.assert_close(data.weights, [torch.tensor([LEAST / 2, LEAST / 2, LEAST, MOST])])
 
     def test_drawings_are_judged_by_captions_that_leave_nothing_open(self):
         # The first drawing has two pictures, of which one has a complete caption; the second has one picture, and none.
