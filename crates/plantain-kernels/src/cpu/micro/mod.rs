@@ -81,6 +81,10 @@ pub(crate) struct TileArguments<'a> {
     /// The lanes of the tiles, in the kernel's [`Order`].
     pub weights: *const u32,
     /// A third as many lanes that will be read soon, for kernels that look ahead: they ask for them on their way.
+    #[cfg_attr(
+        not(target_arch = "x86_64"),
+        expect(dead_code, reason = "only AMX's kernels look ahead")
+    )]
     pub ahead: *const u32,
     /// First word of each vector in the first group, or groups that lie beside each other; the taps' offsets are added to it.
     pub sources: [*const u32; VECTORS],
