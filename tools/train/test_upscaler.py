@@ -4,6 +4,7 @@ import unittest
 import torch
 import torch.nn.functional as F
 
+from tools.train.unpack import build_upscaler
 from tools.train.upscaler import Bank, KEPT_ASIDE, Upscaler, WINDOW, blurred, bytes_of, floats_of, sharpness
 
 
@@ -33,6 +34,13 @@ class Upscaling(unittest.TestCase):
             self.assertEqual((given.shape[-1], wanted.shape[-1]), (WINDOW, 2 * WINDOW))
             agreeing += torch.equal(F.interpolate(given, scale_factor=2, mode="nearest"), wanted)
         self.assertGreater(agreeing, 0, "those that are not blurred")
+
+    def test_a_package_gives_back_what_was_packed(self):
+        upscaler = Upscaler(8, 1).half().float()
+        weights = {name: value.clone() for name, value in upscaler.state_dict().items()}
+        unpacked = build_upscaler(upscaler.config, weights)
+        picture = torch.rand(1, 3, 6, 10)
+        self.assertTrue(torch.equal(unpacked(picture), upscaler(picture)))
 
     def test_bytes_come_back(self):
         self.assertLess((floats_of(bytes_of(torch.tensor([-1.0, 0.3, 1.0]))) - torch.tensor([-1.0, 0.3, 1.0])).abs().max(), 0.005)

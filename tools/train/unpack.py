@@ -9,7 +9,6 @@ from pathlib import Path
 import torch
 from diffusers import AutoencoderTiny, UNet2DConditionModel
 from safetensors import safe_open
-from safetensors.torch import save_file
 from transformers import CLIPTextConfig, CLIPTextModel
 
 from tools.train.common import common_arguments
@@ -18,6 +17,7 @@ from tools.train.presets import FEWER_THINGS, PRESETS
 from tools.train.schedule import Schedule
 from tools.train.tokenizer import alphabet_of
 from tools.train.tokenizer import save as save_tokenizer
+from tools.train.upscaler import Upscaler, save_upscaler
 
 # A package's names of layers, and diffusers' for the same.
 UNET_NAMES = ((".to_out.", ".to_out.0."), (".ff.proj.", ".ff.net.0.proj."), (".ff.out.", ".ff.net.2."))
@@ -123,12 +123,10 @@ def build_tokenizer(stored, length, folder):
     return tokenizer
 
 
-def save_upscaler(config, weights, folder):
-    """The upscaler as its stage leaves it, in f16 as it was stored."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.json").write_text(json.dumps({"_class_name": "PictureUpscaler", **config}, indent=2) + "\n")
-    halves = {name: value.half().contiguous() for name, value in weights.items()}
-    save_file(halves, folder / "diffusion_pytorch_model.safetensors", metadata={"format": "pt"})
+def build_upscaler(config, weights):
+    upscaler = Upscaler(**config)
+    upscaler.load_state_dict(weights)
+    return upscaler
 
 
 def main(words=None):
@@ -144,7 +142,8 @@ def main(words=None):
     unet = build_unet(parts["unet"], component(weights, "unet."))
     build_autoencoder({**parts["vae_encoder"], **parts["vae"]}, weights).save_pretrained(folder / "vae")
     if "upscaler" in parts:
-        save_upscaler(parts["upscaler"], component(weights, "upscaler."), args.work / "upscaler")
+        upscaler = build_upscaler(parts["upscaler"], component(weights, "upscaler."))
+        save_upscaler(upscaler, args.work / "upscaler")
     defaults = manifest["defaults"]
     schedule = Schedule.noted(manifest["sampler"]["schedule"])
     Generator(tokenizer, text_encoder, unet, torch.device("cpu"), schedule).save(
