@@ -83,10 +83,11 @@ impl Drop for Registers {
     }
 }
 
-/// The products of a call where weights are read by rows. Registers 0 to 3 have the sums, 4 and 5 weights, 6 and 7 sources;
-/// `$second` is there for a second vector of sources, and eleven lines for each tap are asked for ahead of time,
-/// a third of the 2 KiB of weights that are read. What `$second` says is empty: it only tells the macro to repeat. All instructions are in one block, because the compiler does not know
-/// of these registers.
+/// The products of a call where weights are read by rows. Registers 0 to 3 have the sums, 4 and 5 weights, 6 and 7 sources.
+/// All instructions are in one block, because the compiler does not know of these registers.
+///
+/// With `far`, eleven lines are asked for ahead of time at each tap, a third of the 2 KiB of weights that are read there.
+/// `$second` is there for a second vector of sources; it is empty and only tells the macro to write those instructions.
 macro_rules! by_rows {
     ($arguments:ident, $product:literal, far, $($rest:tt)*) => {
         by_rows!($arguments, $product, ahead: [0, 64, 128, 192, 256, 320, 384, 448, 512, 576, 640], $($rest)*)
