@@ -26,8 +26,8 @@ pub fn cpu_features() -> Vec<&'static str> {
 
 /// Whether this processor multiplies bf16 numbers by itself, and faster than f32.
 ///
-/// Intel's multiply a vector of pairs in twice the time of AMD's, which is no faster than f32 with fewer products by minimal
-/// filtering; their matrices of AMX are.
+/// On the one of Intel's that was measured, vectors of pairs took longer than f32 with fewer products by minimal filtering;
+/// matrices, by AMX, do not (`docs/performance.md`).
 pub fn multiplies_bf16() -> bool {
     match Isa::current() {
         Isa::Avx512 { amx: true, .. } => true,

@@ -12,7 +12,7 @@ use crate::cpu::convolve::{Convolution, Epilogue, Prologue, convolve};
 use crate::cpu::isa::Isa;
 use crate::cpu::norm::{group_norm_affine, layer_norm_stats};
 pub use crate::cpu::packed::WeightShape;
-use crate::cpu::packed::{Form, PackedWeight, WeightSource};
+use crate::cpu::packed::{Form, PackedWeight, WeightSource, multiplies_matrices};
 pub use crate::cpu::precision::Precision;
 
 impl Precision {
@@ -250,8 +250,6 @@ fn vector(values: Vec<f32>, device: &Device) -> Tensor<1> {
 
 /// Channels up to which rewriting the input takes longer than multiplying in any precision, but for AMX.
 const NARROW: usize = 64;
-/// Channels from which matrices are multiplied where the processor can.
-const MATRIX: usize = 16;
 /// Numbers in a 3x3 weight above which minimal filtering in bf16 is not worth its memory: such layers see small pictures.
 const LARGE: usize = 9 * 640 * 960;
 
@@ -272,10 +270,12 @@ fn chosen_form(
         Use::Plain | Use::Doubling if shape.kernel != 3 => (Form::Plain, precision),
         _ if narrow => {
             // Of bytes the largest would have to be looked for in the whole picture before.
-            let few = shape.inputs.min(shape.outputs) < MATRIX;
             let precision = match precision {
-                Precision::F32 => Precision::F32,
-                _ if isa.multiplies_matrices() && !few => Precision::Bf16,
+                Precision::Bf16 | Precision::Int8
+                    if multiplies_matrices(isa, shape, Precision::Bf16) =>
+                {
+                    Precision::Bf16
+                }
                 _ => Precision::F32,
             };
             (

@@ -59,8 +59,7 @@ impl Form {
         precision: Precision,
         side: Option<usize>,
     ) -> Self {
-        let channels = shape.inputs.min(shape.outputs);
-        let few = channels < 16;
+        let few = shape.inputs.min(shape.outputs) < 16;
         let direct = if upsample {
             Self::Upsample
         } else {
@@ -78,9 +77,7 @@ impl Form {
                 cheapest.expect("three forms")
             }
             // Products of tiles are faster than the transformations that save some of them.
-            Precision::Bf16 if order(isa, precision, shape.kernel, channels) != Order::Rows => {
-                direct
-            }
+            Precision::Bf16 if multiplies_matrices(isa, shape, precision) => direct,
             Precision::Bf16 if !few && !upsample => small,
             _ => direct,
         }
@@ -110,6 +107,12 @@ pub struct WeightShape {
     pub inputs: usize,
     /// Height and width of the kernel: 1 or 3.
     pub kernel: usize,
+}
+
+/// Whether a path multiplies whole matrices for a layer of this shape.
+pub(crate) fn multiplies_matrices(isa: Isa, shape: WeightShape, precision: Precision) -> bool {
+    let channels = shape.inputs.min(shape.outputs);
+    order(isa, precision, shape.kernel, channels) != Order::Rows
 }
 
 /// Weights in compute precision, for each phase in the order of the path that they were packed for.
@@ -283,11 +286,11 @@ impl PackedWeight {
 
     fn fill(&mut self, isa: Isa, source: WeightSource<'_>) {
         let (together, stored) = (self.order.tiles(), self.stored_tiles());
+        let kinds = stored / together;
         let chunk = together * self.tile_lanes();
         let mut lanes = std::mem::replace(&mut self.lanes, Buffer::zeroed(0));
         let mut chunks: Vec<Vec<_>> = Vec::new();
-        chunks.resize_with(stored / together, || Vec::with_capacity(self.phases));
-        let kinds = stored / together;
+        chunks.resize_with(kinds, || Vec::with_capacity(self.phases));
         for (index, lanes) in lanes
             .chunks_exact_mut(chunk)
             .take(self.phases * kinds)

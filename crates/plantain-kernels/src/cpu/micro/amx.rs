@@ -83,21 +83,43 @@ impl Drop for Registers {
     }
 }
 
+/// What both ways to multiply begin with: no sums.
+macro_rules! clear {
+    () => {
+        "tilezero tmm0\ntilezero tmm1\ntilezero tmm2\ntilezero tmm3"
+    };
+}
+
+/// Asks for eleven lines ahead of time at each tap, a third of the 2 KiB of weights that are read there; or for none.
+macro_rules! look_ahead {
+    (near) => {
+        ""
+    };
+    (far) => {
+        concat!(
+            "prefetcht1 [{ahead} + 0]\n",
+            "prefetcht1 [{ahead} + 64]\n",
+            "prefetcht1 [{ahead} + 128]\n",
+            "prefetcht1 [{ahead} + 192]\n",
+            "prefetcht1 [{ahead} + 256]\n",
+            "prefetcht1 [{ahead} + 320]\n",
+            "prefetcht1 [{ahead} + 384]\n",
+            "prefetcht1 [{ahead} + 448]\n",
+            "prefetcht1 [{ahead} + 512]\n",
+            "prefetcht1 [{ahead} + 576]\n",
+            "prefetcht1 [{ahead} + 640]"
+        )
+    };
+}
+
 /// The products of a call where weights are read by rows. Registers 0 to 3 have the sums, 4 and 5 weights, 6 and 7 sources.
 /// All instructions are in one block, because the compiler does not know of these registers.
 ///
-/// With `far`, eleven lines are asked for ahead of time at each tap, a third of the 2 KiB of weights that are read there.
 /// `$second` is there for a second vector of sources; it is empty and only tells the macro to write those instructions.
 macro_rules! by_rows {
-    ($arguments:ident, $product:literal, far, $($rest:tt)*) => {
-        by_rows!($arguments, $product, ahead: [0, 64, 128, 192, 256, 320, 384, 448, 512, 576, 640], $($rest)*)
-    };
-    ($arguments:ident, $product:literal, ahead: [$($line:literal),*], lanes: $lanes:literal, $(second: $second:literal)?) => {
+    ($arguments:ident, $product:literal, $look:ident, lanes: $lanes:literal, $(second: $second:literal)?) => {
         asm!(
-            "tilezero tmm0",
-            "tilezero tmm1",
-            "tilezero tmm2",
-            "tilezero tmm3",
+            clear!(),
             "2:",
             "mov {tap}, {taps}",
             "3:",
@@ -115,7 +137,7 @@ macro_rules! by_rows {
                 concat!($product, " tmm1, tmm4, tmm7"),
                 concat!($product, " tmm3, tmm5, tmm7"),
             )?
-            $(concat!("prefetcht1 [{ahead} + ", $line, "]"),)*
+            look_ahead!($look),
             "add {ahead}, 704",
             "add {weights}, 2048",
             "add {tap}, 8",
@@ -153,15 +175,9 @@ macro_rules! by_rows {
 /// The same where sources are read by rows: `$sums` is `[vectors * VECTOR][4 * ROWS]`, registers 4 and 5 have sources, 6 and
 /// 7 weights.
 macro_rules! by_columns {
-    ($arguments:ident, $product:literal, far, $($rest:tt)*) => {
-        by_columns!($arguments, $product, ahead: [0, 64, 128, 192, 256, 320, 384, 448, 512, 576, 640], $($rest)*)
-    };
-    ($arguments:ident, $product:literal, ahead: [$($line:literal),*], $sums:expr, $(second: $second:literal)?) => {
+    ($arguments:ident, $product:literal, $look:ident, $sums:expr, $(second: $second:literal)?) => {
         asm!(
-            "tilezero tmm0",
-            "tilezero tmm1",
-            "tilezero tmm2",
-            "tilezero tmm3",
+            clear!(),
             "2:",
             "mov {tap}, {taps}",
             "3:",
@@ -179,7 +195,7 @@ macro_rules! by_columns {
                 concat!($product, " tmm2, tmm5, tmm6"),
                 concat!($product, " tmm3, tmm5, tmm7"),
             )?
-            $(concat!("prefetcht1 [{ahead} + ", $line, "]"),)*
+            look_ahead!($look),
             "add {ahead}, 704",
             "add {weights}, 2048",
             "add {tap}, 8",
@@ -215,13 +231,9 @@ macro_rules! by_columns {
 
 /// # Panics
 /// If the loops would not end where they should.
-fn check(arguments: &TileArguments<'_>, vectors: usize) {
+fn check(arguments: &TileArguments<'_>) {
     let blocks = arguments.groups / VECTOR;
     assert!(blocks > 0 && arguments.groups.is_multiple_of(VECTOR) && !arguments.taps.is_empty());
-    debug_assert!(
-        vectors <= 2,
-        "a register of sums for each half of the channels and vector"
-    );
 }
 
 /// Sums of products of bfloat16 pairs.
@@ -229,13 +241,13 @@ fn check(arguments: &TileArguments<'_>, vectors: usize) {
 /// # Safety
 /// As [`Kernel`], within the life of a [`Registers`].
 unsafe fn pairs_by_rows<const V: usize, const AHEAD: bool>(arguments: &TileArguments<'_>) {
-    check(arguments, V);
+    check(arguments);
     // SAFETY: this function's own contract: all sixteen rows of each register are among the groups and rows.
     unsafe {
         match (V, AHEAD) {
-            (1, false) => by_rows!(arguments, "tdpbf16ps", ahead: [], lanes: 16,),
+            (1, false) => by_rows!(arguments, "tdpbf16ps", near, lanes: 16,),
             (1, true) => by_rows!(arguments, "tdpbf16ps", far, lanes: 16,),
-            (_, false) => by_rows!(arguments, "tdpbf16ps", ahead: [], lanes: 32, second: ""),
+            (_, false) => by_rows!(arguments, "tdpbf16ps", near, lanes: 32, second: ""),
             (_, true) => by_rows!(arguments, "tdpbf16ps", far, lanes: 32, second: ""),
         }
     }
@@ -247,14 +259,14 @@ unsafe fn pairs_by_rows<const V: usize, const AHEAD: bool>(arguments: &TileArgum
 /// As [`Kernel`], within the life of a [`Registers`].
 #[target_feature(enable = "avx512f")]
 unsafe fn quads_by_rows<const V: usize, const AHEAD: bool>(arguments: &TileArguments<'_>) {
-    check(arguments, V);
+    check(arguments);
     // SAFETY: this function's own contract: all sixteen rows of each register are among the groups and rows, and all rows
     // of sums have been written before they are converted.
     unsafe {
         match (V, AHEAD) {
-            (1, false) => by_rows!(arguments, "tdpbsud", ahead: [], lanes: 16,),
+            (1, false) => by_rows!(arguments, "tdpbsud", near, lanes: 16,),
             (1, true) => by_rows!(arguments, "tdpbsud", far, lanes: 16,),
-            (_, false) => by_rows!(arguments, "tdpbsud", ahead: [], lanes: 32, second: ""),
+            (_, false) => by_rows!(arguments, "tdpbsud", near, lanes: 32, second: ""),
             (_, true) => by_rows!(arguments, "tdpbsud", far, lanes: 32, second: ""),
         }
         let starts = arguments.starts.as_flattened();
@@ -280,15 +292,15 @@ struct Turned(MaybeUninit<[f32; SUMS]>);
 /// As [`Kernel`], within the life of a [`Registers`].
 #[target_feature(enable = "avx512f,avx512dq")]
 unsafe fn pairs_by_columns<const V: usize, const AHEAD: bool>(arguments: &TileArguments<'_>) {
-    check(arguments, V);
+    check(arguments);
     let mut sums = Turned(MaybeUninit::uninit());
     let sums = sums.0.as_mut_ptr().cast::<f32>();
     // SAFETY: this function's own contract; what is turned was written before.
     unsafe {
         match (V, AHEAD) {
-            (1, false) => by_columns!(arguments, "tdpbf16ps", ahead: [], sums,),
+            (1, false) => by_columns!(arguments, "tdpbf16ps", near, sums,),
             (1, true) => by_columns!(arguments, "tdpbf16ps", far, sums,),
-            (_, false) => by_columns!(arguments, "tdpbf16ps", ahead: [], sums, second: ""),
+            (_, false) => by_columns!(arguments, "tdpbf16ps", near, sums, second: ""),
             (_, true) => by_columns!(arguments, "tdpbf16ps", far, sums, second: ""),
         }
         for (vector, half) in (0..V).flat_map(|vector| [(vector, 0), (vector, 1)]) {
@@ -304,16 +316,16 @@ unsafe fn pairs_by_columns<const V: usize, const AHEAD: bool>(arguments: &TileAr
 /// As [`Kernel`], within the life of a [`Registers`].
 #[target_feature(enable = "avx512f,avx512dq")]
 unsafe fn quads_by_columns<const V: usize, const AHEAD: bool>(arguments: &TileArguments<'_>) {
-    check(arguments, V);
+    check(arguments);
     let mut sums = Turned(MaybeUninit::uninit());
     let sums = sums.0.as_mut_ptr().cast::<f32>();
     // SAFETY: this function's own contract; what is converted and turned was written before, and there are starts for four
     // tiles.
     unsafe {
         match (V, AHEAD) {
-            (1, false) => by_columns!(arguments, "tdpbusd", ahead: [], sums,),
+            (1, false) => by_columns!(arguments, "tdpbusd", near, sums,),
             (1, true) => by_columns!(arguments, "tdpbusd", far, sums,),
-            (_, false) => by_columns!(arguments, "tdpbusd", ahead: [], sums, second: ""),
+            (_, false) => by_columns!(arguments, "tdpbusd", near, sums, second: ""),
             (_, true) => by_columns!(arguments, "tdpbusd", far, sums, second: ""),
         }
         for half in 0..2 {
