@@ -6,7 +6,7 @@ use burn::backend::{Flex, TensorMetadata};
 use burn::tensor::{Shape, TensorData};
 
 use crate::host::{self, HostTensor};
-use crate::layer::{Fusion, HostLayer, Precision};
+use crate::layer::{Fusion, HostChain, HostLayer, Precision};
 use crate::ops::{KernelBackend, Maybe};
 
 impl HostTensor for FlexTensor {
@@ -41,6 +41,14 @@ impl KernelBackend for Flex {
         residual: Maybe<Self>,
     ) -> FloatTensor<Self> {
         host::layer(x, &layer, &fusion, channel_add.option(), residual.option())
+    }
+
+    fn kernel_host_chain(
+        x: FloatTensor<Self>,
+        chain: HostChain,
+        residual: Maybe<Self>,
+    ) -> FloatTensor<Self> {
+        host::chain(x, &chain, residual.option())
     }
 
     fn kernel_attention(

@@ -6,7 +6,7 @@ use burn::tensor::Shape;
 
 use crate::cpu::attention::{self, AttentionShape};
 use crate::cpu::{norm, upsample};
-use crate::layer::{Fusion, HostLayer, Precision};
+use crate::layer::{Fusion, HostChain, HostLayer, Precision};
 use crate::memory::prefer_huge_pages;
 
 /// A CPU tensor of `f32` whose elements can be seen as one slice.
@@ -63,6 +63,18 @@ pub(crate) fn layer<T: HostTensor>(
     };
     // SAFETY: a layer writes every number of its output.
     unsafe { written(layer.output_extents(extents), write) }
+}
+
+pub(crate) fn chain<T: HostTensor>(x: T, chain: &HostChain, residual: Option<T>) -> T {
+    let extents = x.dims();
+    let x = x.into_contiguous();
+    let residual = residual.map(T::into_contiguous);
+    let write = |out: &mut _| {
+        let residual = residual.as_ref().map(T::as_f32);
+        chain.run(x.as_f32(), extents, residual, out);
+    };
+    // SAFETY: the last layer writes every number of the output.
+    unsafe { written(chain.output_extents(extents), write) }
 }
 
 pub(crate) fn multi_head_attention<T: HostTensor>(

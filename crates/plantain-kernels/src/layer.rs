@@ -7,6 +7,7 @@ use std::sync::Arc;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use half::f16;
 
+use crate::cpu::chain::{Chain, Link, can_chain, convolve_chain};
 pub use crate::cpu::convolve::Activation;
 use crate::cpu::convolve::{Convolution, Epilogue, Prologue, convolve};
 use crate::cpu::isa::Isa;
@@ -159,6 +160,80 @@ impl fmt::Debug for HostLayer {
         let weight = &self.0.weight;
         let (shape, precision) = (weight.shape(), weight.precision());
         write!(f, "HostLayer({shape:?}, {precision:?})")
+    }
+}
+
+/// A convolution of stride 1 among others that run one after the other.
+#[derive(Clone, Copy, Debug)]
+pub struct ChainLink<'a> {
+    /// Its weight, of the first perhaps packed for [`Use::Doubling`].
+    pub layer: &'a PackedLayer,
+    /// Applied to its output.
+    pub activation: Activation,
+    /// The link, counted from 0, whose input is added before that.
+    pub adds: Option<usize>,
+}
+
+/// Layers packed for the CPU of which a few rows at a time run one after the other, with what lies between them in a near cache.
+/// Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct HostChain(Vec<HostLink>);
+
+#[derive(Clone, Debug)]
+struct HostLink {
+    layer: HostLayer,
+    activation: Activation,
+    adds: Option<usize>,
+}
+
+impl HostChain {
+    /// `None` where the processor cannot run these links so, see [`can_chain`].
+    pub fn new(links: &[ChainLink<'_>]) -> Option<Self> {
+        let links = links.iter().map(|link| match &link.layer.0 {
+            Packed::Host(layer) if layer.0.stride == 1 => Some(HostLink {
+                layer: layer.clone(),
+                activation: link.activation,
+                adds: link.adds,
+            }),
+            _ => None,
+        });
+        let chain = Self(links.collect::<Option<_>>()?);
+        can_chain(&chain.links()).then_some(chain)
+    }
+
+    fn links(&self) -> Vec<Link<'_>> {
+        let links = self.0.iter().map(|link| Link {
+            weight: &link.layer.0.weight,
+            bias: link.layer.0.bias.as_deref(),
+            adds: link.adds,
+            activation: link.activation,
+        });
+        links.collect()
+    }
+
+    /// Extents of the output for an input of these.
+    pub(crate) fn output_extents(&self, extents: [usize; 4]) -> [usize; 4] {
+        let links = self.0.iter();
+        links.fold(extents, |extents, link| link.layer.output_extents(extents))
+    }
+
+    /// Runs the layers on slices; every number of `out` is written.
+    ///
+    /// # Shapes
+    /// - `x`: `extents`, `[batch, inputs, height, width]`
+    /// - `residual`, added before the last activation, and `out`: as [`Self::output_extents`]
+    pub(crate) fn run(
+        &self,
+        x: &[f32],
+        extents: [usize; 4],
+        residual: Option<&[f32]>,
+        out: &mut [MaybeUninit<f32>],
+    ) {
+        let chain = Chain {
+            links: &self.links(),
+            residual,
+        };
+        convolve_chain(x, extents, &chain, out);
     }
 }
 

@@ -35,8 +35,8 @@ use layer::{DeviceLayer, Packed};
 pub use cube::{RuntimeSettings, adapter_memory};
 pub use features::{cpu_features, multiplies_bf16, use_threads};
 pub use layer::{
-    Activation, Before, Fusion, HostLayer, LayerForm, NormValues, PackedLayer, Packing, Precision,
-    Storage, Use, WeightShape,
+    Activation, Before, ChainLink, Fusion, HostChain, HostLayer, LayerForm, NormValues,
+    PackedLayer, Packing, Precision, Storage, Use, WeightShape,
 };
 pub use mapped::MappedFile;
 pub use memory::{keep_freed_memory, return_freed_memory};
@@ -76,6 +76,22 @@ pub fn packed_layer(
             device_layer(x, layer, fusion.activation, channel_add, residual)
         }
     }
+}
+
+/// Convolutions of stride 1 one after the other, without anything between them in memory.
+///
+/// # Shapes
+/// - `x`: `[batch, in_channels, height, width]`
+/// - `residual`, added before the last activation, and result: `[batch, out_channels, out_height, out_width]`
+///
+/// # Panics
+/// When `x` is not on the CPU, or a shape does not fit.
+pub fn packed_chain(x: Tensor<4>, chain: HostChain, residual: Option<Tensor<4>>) -> Tensor<4> {
+    Tensor::from_dispatch(<Dispatch as KernelBackend>::kernel_host_chain(
+        x.into_dispatch(),
+        chain,
+        residual.map(Tensor::into_dispatch).into(),
+    ))
 }
 
 /// What comes before a layer as operations of its own.

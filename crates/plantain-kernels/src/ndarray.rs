@@ -6,7 +6,7 @@ use burn::backend::{NdArray, TensorMetadata};
 use burn::tensor::Shape;
 
 use crate::host::{self, HostTensor};
-use crate::layer::{Fusion, HostLayer, Precision};
+use crate::layer::{Fusion, HostChain, HostLayer, Precision};
 use crate::ops::{KernelBackend, Maybe};
 
 impl HostTensor for NdArrayTensor {
@@ -50,6 +50,14 @@ impl KernelBackend for NdArray {
         residual: Maybe<Self>,
     ) -> FloatTensor<Self> {
         host::layer(x, &layer, &fusion, channel_add.option(), residual.option())
+    }
+
+    fn kernel_host_chain(
+        x: FloatTensor<Self>,
+        chain: HostChain,
+        residual: Maybe<Self>,
+    ) -> FloatTensor<Self> {
+        host::chain(x, &chain, residual.option())
     }
 
     fn kernel_attention(

@@ -6,7 +6,7 @@ use burn::backend::{Backend, ExtensionType, backend_extension};
 #[cfg(feature = "wgpu")]
 use burn::tensor::Shape;
 
-use crate::layer::{Activation, Fusion, HostLayer, LayerForm, Precision};
+use crate::layer::{Activation, Fusion, HostChain, HostLayer, LayerForm, Precision};
 use crate::stock;
 
 /// A tensor or none. (An `Option` does not pass through Burn's run-time dispatch.)
@@ -59,6 +59,19 @@ pub trait KernelBackend: Backend {
         #[extension_type] _residual: Maybe<Self>,
     ) -> FloatTensor<Self> {
         panic!("{layer:?} is packed for the CPU and was given a tensor of another device");
+    }
+
+    /// Layers that are packed for the CPU one after the other, see [`crate::packed_chain`].
+    ///
+    /// # Panics
+    /// As [`Self::kernel_host_layer`].
+    #[fusion(default)]
+    fn kernel_host_chain(
+        _x: FloatTensor<Self>,
+        chain: HostChain,
+        #[extension_type] _residual: Maybe<Self>,
+    ) -> FloatTensor<Self> {
+        panic!("{chain:?} is packed for the CPU and was given a tensor of another device");
     }
 
     /// A layer whose weight is a tensor, see [`crate::packed_layer`]. All tensors but the bias, which is f32, have the

@@ -5,7 +5,7 @@ use burn::tensor::{Device, Tensor};
 use plantain_kernels::{Activation, Packing};
 
 use crate::blocks::{ResnetBlock, ResnetBlockConfig};
-use crate::layers::{After, Before, Conv2d};
+use crate::layers::{After, Before, Conv2d, Link, forward_chain};
 use crate::tap::Tap;
 use crate::transformer::SelfAttention;
 
@@ -90,13 +90,19 @@ impl TinyBlock {
     /// # Shapes
     /// - `x`, result: `[batch, channels, height, width]`
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let h = self.conv1.forward_with(x.clone(), Before::Nothing, relu());
-        let h = self.conv2.forward_with(h, Before::Nothing, relu());
-        let after = After {
-            residual: Some(x),
-            ..relu()
-        };
-        self.conv3.forward_with(h, Before::Nothing, after)
+        forward_chain(&self.links(), x.clone(), Some(x))
+    }
+
+    /// Its convolutions, the last of which lacks the block's input.
+    fn links(&self) -> [Link<'_>; 3] {
+        let convs = [&self.conv1, &self.conv2, &self.conv3];
+        convs.map(|conv| Link::new(conv, Activation::Relu))
+    }
+
+    /// Its convolutions after `before` others.
+    pub fn links_after(&self, before: usize) -> [Link<'_>; 3] {
+        let [first, second, third] = self.links();
+        [first, second, third.adding(before)]
     }
 
     /// Moves the weights to where and into the layout in which kernels read them.

@@ -3,12 +3,12 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use plantain_kernels::Packing;
+use plantain_kernels::{Activation, Packing};
 
 use crate::autoencoder::{EPSILON, KlMidBlock, TinyBlock, kl_resnet, relu};
 use crate::blocks::{ResnetBlock, Upsample};
 use crate::config::{DecoderConfig, KlDecoderConfig, TinyDecoderConfig};
-use crate::layers::{After, Before, Conv2d, GroupNorm};
+use crate::layers::{After, Before, Conv2d, GroupNorm, Link, forward_chain};
 use crate::tap::Tap;
 
 /// Either decoder.
@@ -230,17 +230,25 @@ impl TinyDecoder {
         let clamped = (latent / 3.0).tanh() * 3.0;
         let mut h = body.conv_in.forward_with(clamped, Before::Nothing, relu());
         tap.block(format_args!("conv_in"), &h);
-        for (level, stage) in body.stages.iter().enumerate() {
+        let (last, stages) = body.stages.split_last().expect("a decoder has stages");
+        for (level, stage) in stages.iter().enumerate() {
             for (i, block) in stage.blocks.iter().enumerate() {
                 h = block.forward(h);
                 tap.block(format_args!("stages.{level}.blocks.{i}"), &h);
             }
-            if let Some(conv) = &stage.conv {
+            if let (Some(conv), true) = (&stage.conv, level + 1 < stages.len()) {
                 h = conv.forward_doubled(h);
                 tap.block(format_args!("stages.{level}.conv"), &h);
             }
         }
-        let image = body.conv_out.forward(h) * 2.0 - 1.0;
+        // At the size of the picture nothing but that is written to memory.
+        let doubled = stages.last().and_then(|stage| stage.conv.as_ref());
+        let mut links: Vec<_> = doubled.map(Link::doubled).into_iter().collect();
+        for block in &last.blocks {
+            links.extend(block.links_after(links.len()));
+        }
+        links.push(Link::new(&body.conv_out, Activation::None));
+        let image = forward_chain(&links, h, None) * 2.0 - 1.0;
         tap.block(format_args!("conv_out"), &image);
         image
     }

@@ -72,6 +72,24 @@ pub(crate) struct Segment {
 }
 
 impl Segment {
+    /// Its parts in the rows of an image so many pixels wide.
+    pub(crate) fn rows(&self, width: usize) -> impl Iterator<Item = Self> {
+        let whole = *self;
+        let mut done = 0;
+        std::iter::from_fn(move || {
+            let pixel = whole.pixel + done;
+            let length = (width - pixel % width).min(whole.length - done);
+            let part = Self {
+                lane: whole.lane + done,
+                pixel,
+                length,
+                ..whole
+            };
+            done += length;
+            (length > 0).then_some(part)
+        })
+    }
+
     /// Whether both lanes and pixels go on in `next`.
     pub(crate) fn is_followed_by(&self, next: &Self) -> bool {
         self.image == next.image
@@ -112,6 +130,17 @@ pub(crate) struct Block {
     /// Lanes of all tiles.
     pub lanes: usize,
     pub tiles: Vec<Tile>,
+}
+
+impl Block {
+    /// The same of an input with so many lanes from a group to the next.
+    pub(crate) fn spread(&mut self, plane: usize) {
+        self.prepared = self.prepared / self.plane * plane;
+        self.plane = plane;
+        for tile in &mut self.tiles {
+            tile.group_stride = plane;
+        }
+    }
 }
 
 /// One vector before it is put into a tile.

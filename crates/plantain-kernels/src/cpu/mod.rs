@@ -1,6 +1,7 @@
 //! CPU kernels of diffusion networks: convolutions and linear layers over channel-major activations.
 
 pub mod attention;
+pub mod chain;
 pub mod convolve;
 pub mod isa;
 pub mod norm;
@@ -9,6 +10,7 @@ pub mod precision;
 pub mod scratch;
 pub mod upsample;
 
+mod driver;
 mod epilogue;
 mod fill;
 mod geometry;

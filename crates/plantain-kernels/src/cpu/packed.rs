@@ -111,8 +111,7 @@ pub struct WeightShape {
 
 /// Whether a path multiplies whole matrices for a layer of this shape.
 pub(crate) fn multiplies_matrices(isa: Isa, shape: WeightShape, precision: Precision) -> bool {
-    let channels = shape.inputs.min(shape.outputs);
-    order(isa, precision, shape.kernel, channels) != Order::Rows
+    order(isa, precision, shape.kernel, shape.inputs) != Order::Rows
 }
 
 /// Weights in compute precision, for each phase in the order of the path that they were packed for.
@@ -184,7 +183,7 @@ impl PackedWeight {
         };
         let order = match form {
             Form::Winograd { .. } => Order::Rows,
-            _ => order(isa, precision, kernel, inputs.min(outputs)),
+            _ => order(isa, precision, kernel, inputs),
         };
         let groups = inputs
             .div_ceil(precision.channels_per_lane())

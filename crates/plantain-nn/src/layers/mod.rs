@@ -4,6 +4,7 @@
 //! their parameters are called and laid out as in the checkpoints of this field (`weight`, `bias`,
 //! `[out, in]`), so that loading neither renames nor transposes.
 
+mod chain;
 mod conv;
 mod embedding;
 mod linear;
@@ -13,6 +14,7 @@ use burn::module::{Initializer, Param};
 use burn::tensor::{Tensor, activation};
 use plantain_kernels::{self as kernels, Activation, Fusion, PackedLayer};
 
+pub use chain::{Link, forward_chain};
 pub use conv::Conv2d;
 pub use embedding::{Embedding, StoredRows};
 pub use linear::Linear;

@@ -11,7 +11,7 @@ use std::arch::x86_64::*;
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 
-use super::{Kernel, SUMS, TileArguments, VECTOR, VECTORS};
+use super::{Kernel, Pixels, SUMS, TileArguments, VECTOR, VECTORS};
 use crate::cpu::precision::Precision;
 
 /// The kernels of [`super::Order::Blocks`]; they look ahead if `AHEAD`.
@@ -307,6 +307,63 @@ unsafe fn pairs_by_columns<const V: usize, const AHEAD: bool>(arguments: &TileAr
             let (from, to) = halves::<V>(sums, arguments.tile, vector, half);
             turn_square(from, 2 * VECTOR, to, V * VECTOR);
         }
+    }
+}
+
+/// The kernels of [`super::pixel_kernels`].
+pub(super) fn by_pixels() -> [Kernel; VECTORS] {
+    [
+        pairs_by_pixels::<1>,
+        pairs_by_pixels::<2>,
+        pairs_by_pixels::<2>,
+    ]
+}
+
+/// [`pairs_by_columns`] without turning the sums.
+///
+/// # Safety
+/// As [`Kernel`], within the life of a [`Registers`].
+unsafe fn pairs_by_pixels<const V: usize>(arguments: &TileArguments<'_>) {
+    check(arguments);
+    // SAFETY: this function's own contract.
+    unsafe {
+        match V {
+            1 => by_columns!(arguments, "tdpbf16ps", near, arguments.tile,),
+            _ => by_columns!(arguments, "tdpbf16ps", near, arguments.tile, second: ""),
+        }
+    }
+}
+
+/// See [`Pixels::pack`].
+///
+/// # Safety
+/// The processor must have AVX-512 and its conversions to bfloat16.
+#[target_feature(enable = "avx512f,avx512bf16")]
+pub(super) unsafe fn pack_pixels(from: &Pixels<'_>, to: &mut [u32], step: usize) {
+    let least = _mm512_set1_ps(if from.relu { 0.0 } else { f32::NEG_INFINITY });
+    // SAFETY: both halves are inside.
+    let bias = [0, VECTOR].map(|half| unsafe { _mm512_loadu_ps(from.bias.as_ptr().add(half)) });
+    let mut added = from.added.unwrap_or_default().chunks_exact(VECTOR);
+    let pixels = to.chunks_mut(step * VECTOR);
+    for (sums, pixel) in from.sums.chunks_exact(2 * VECTOR).zip(pixels) {
+        let pixel = &mut pixel[..VECTOR];
+        let added = added.next();
+        let half = |half: usize| {
+            // SAFETY: both halves of the sums are inside, and of what is added, which has as many bytes in half of the numbers.
+            unsafe {
+                let sum = _mm512_loadu_ps(sums.as_ptr().add(half * VECTOR));
+                let mut total = _mm512_add_ps(sum, bias[half]);
+                if let Some(added) = added {
+                    let numbers = _mm256_loadu_si256(added.as_ptr().add(half * VECTOR / 2).cast());
+                    let numbers = _mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(numbers));
+                    total = _mm512_add_ps(total, _mm512_castsi512_ps(numbers));
+                }
+                _mm512_max_ps(least, total)
+            }
+        };
+        let pairs = _mm512_cvtne2ps_pbh(half(1), half(0));
+        // SAFETY: a pixel has as many bytes, and both types are nothing but bits.
+        unsafe { pixel.as_mut_ptr().cast::<__m512bh>().write_unaligned(pairs) };
     }
 }
 

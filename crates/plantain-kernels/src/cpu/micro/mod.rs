@@ -133,9 +133,10 @@ impl ThreadState {
     }
 }
 
-/// The order that a convolution is fastest with, of a kernel so many pixels wide and of at least so many channels.
-pub(crate) fn order(isa: Isa, precision: Precision, kernel: usize, channels: usize) -> Order {
-    let matrices = isa.multiplies_matrices() && precision != Precision::F32 && channels >= VECTOR;
+/// The order that a convolution is fastest with, of a kernel so many pixels wide and for so many input channels: of few output
+/// channels most products are wasted, and are as fast.
+pub(crate) fn order(isa: Isa, precision: Precision, kernel: usize, inputs: usize) -> Order {
+    let matrices = isa.multiplies_matrices() && precision != Precision::F32 && inputs >= VECTOR;
     match kernel {
         _ if !matrices => Order::Rows,
         1 => Order::Blocks,
@@ -161,6 +162,54 @@ pub(crate) fn kernels_for(isa: Isa, precision: Precision, order: Order) -> [[Ker
             amx::by_columns::<true>(precision),
         ],
         _ => panic!("weights in the order of another path than {isa:?}"),
+    }
+}
+
+/// The kernels for 1, 2 and 3 vectors, for bfloat16 weights in [`Order::Columns`], whose sums are `[vectors * VECTOR][4 * ROWS]`.
+///
+/// # Panics
+/// If the path does not read weights in this order.
+pub(crate) fn pixel_kernels(isa: Isa) -> [Kernel; VECTORS] {
+    match isa {
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512 { amx: true, .. } => amx::by_pixels(),
+        _ => panic!("weights in the order of another path than {isa:?}"),
+    }
+}
+
+/// Sums of pixels as [`pixel_kernels`] leave them, and what becomes of them.
+pub(crate) struct Pixels<'a> {
+    /// `[pixel][4 * ROWS]`.
+    pub sums: &'a [f32],
+    /// Added to each pixel.
+    pub bias: &'a [f32; 4 * ROWS],
+    /// Pairs of bfloat16 `[pixel][VECTOR]` to add, perhaps followed by others.
+    pub added: Option<&'a [u32]>,
+    /// Whether what is negative is cut off.
+    pub relu: bool,
+}
+
+impl Pixels<'_> {
+    /// Writes them as pairs of bfloat16 to every `step`-th pixel `[VECTOR]`, which is what [`Order::Columns`] reads.
+    ///
+    /// # Panics
+    /// If there are fewer pixels, or the path has no such kernels.
+    pub(crate) fn pack(&self, isa: Isa, pixels: &mut [u32], step: usize) {
+        let count = self.sums.len() / (4 * ROWS);
+        assert!(pixels.len() >= VECTOR * (1 + step * count.saturating_sub(1)));
+        assert!(self.added.is_none_or(|added| added.len() >= VECTOR * count));
+        match isa {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 {
+                amx: true,
+                bf16: true,
+                ..
+            } => {
+                // SAFETY: an `Isa` says so only after it was found.
+                unsafe { amx::pack_pixels(self, pixels, step) };
+            }
+            _ => panic!("{isa:?} has no kernels by pixels"),
+        }
     }
 }
 
