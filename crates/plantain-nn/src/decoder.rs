@@ -187,6 +187,20 @@ struct TinyStage {
     conv: Option<Conv2d>,
 }
 
+/// Rows of a stage for each of its convolutions below which chaining all of them computes too many twice, where threads meet.
+const ROWS_OF_A_LINK: usize = 8;
+
+impl TinyStage {
+    /// Block by block, after the convolution that doubles the picture if there is one.
+    fn forward(&self, doubling: Option<&Conv2d>, h: Tensor<4>) -> Tensor<4> {
+        let h = match doubling {
+            Some(conv) => conv.forward_doubled(h),
+            None => h,
+        };
+        self.blocks.iter().fold(h, |h, block| block.forward(h))
+    }
+}
+
 #[derive(Module, Debug)]
 struct TinyDecoderBody {
     conv_in: Conv2d,
@@ -230,25 +244,26 @@ impl TinyDecoder {
         let clamped = (latent / 3.0).tanh() * 3.0;
         let mut h = body.conv_in.forward_with(clamped, Before::Nothing, relu());
         tap.block(format_args!("conv_in"), &h);
-        let (last, stages) = body.stages.split_last().expect("a decoder has stages");
-        for (level, stage) in stages.iter().enumerate() {
-            for (i, block) in stage.blocks.iter().enumerate() {
-                h = block.forward(h);
-                tap.block(format_args!("stages.{level}.blocks.{i}"), &h);
+        let mut before: Option<&Conv2d> = None;
+        for (level, stage) in body.stages.iter().enumerate() {
+            let mut links: Vec<_> = before.map(Link::doubled).into_iter().collect();
+            for block in &stage.blocks {
+                links.extend(block.links_after(links.len()));
             }
-            if let (Some(conv), true) = (&stage.conv, level + 1 < stages.len()) {
-                h = conv.forward_doubled(h);
-                tap.block(format_args!("stages.{level}.conv"), &h);
+            let rows = 2 * h.dims()[2];
+            if stage.conv.is_none() {
+                links.push(Link::new(&body.conv_out, Activation::None));
+                h = forward_chain(&links, h, None);
+            } else if before.is_some() && rows >= ROWS_OF_A_LINK * links.len() {
+                h = forward_chain(&links, h, None);
+                tap.block(format_args!("stages.{level}"), &h);
+            } else {
+                h = stage.forward(before, h);
+                tap.block(format_args!("stages.{level}"), &h);
             }
+            before = stage.conv.as_ref();
         }
-        // At the size of the picture nothing but that is written to memory.
-        let doubled = stages.last().and_then(|stage| stage.conv.as_ref());
-        let mut links: Vec<_> = doubled.map(Link::doubled).into_iter().collect();
-        for block in &last.blocks {
-            links.extend(block.links_after(links.len()));
-        }
-        links.push(Link::new(&body.conv_out, Activation::None));
-        let image = forward_chain(&links, h, None) * 2.0 - 1.0;
+        let image = h * 2.0 - 1.0;
         tap.block(format_args!("conv_out"), &image);
         image
     }

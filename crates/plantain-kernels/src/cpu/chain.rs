@@ -12,11 +12,11 @@ use std::mem::MaybeUninit;
 use std::ops::Range;
 
 use crate::cpu::convolve::{Activation, Convolution, Epilogue, Prologue};
-use crate::cpu::driver::{Driver, Sums};
+use crate::cpu::driver::{Added, Driver, Sums};
 use crate::cpu::epilogue::Output;
-use crate::cpu::geometry::{Band, Block, Extents, Part, Reach, even_parts};
+use crate::cpu::geometry::{Band, Block, Extents, Part, Reach, Tile, even_parts};
 use crate::cpu::isa::Isa;
-use crate::cpu::micro::{Order, Pixels, ROWS, ThreadState, VECTOR};
+use crate::cpu::micro::{Order, Pixels, ROWS, ThreadState, VECTOR, turn_pixels};
 use crate::cpu::packed::{Form, PackedWeight};
 use crate::cpu::parallel::{for_each, threads};
 use crate::cpu::precision::Precision;
@@ -56,7 +56,7 @@ impl Link<'_> {
 pub struct Chain<'a> {
     /// Of stride 1 and padding 1, the first perhaps of the image doubled by nearest neighbour; [`can_chain`] holds for them.
     pub links: &'a [Link<'a>],
-    /// Added to the last one's sums before its activation, of the output's extents.
+    /// Added to the last one's sums before its activation, of the output's extents; not if it adds what another link reads.
     pub residual: Option<&'a [f32]>,
 }
 
@@ -67,10 +67,9 @@ pub fn can_chain(links: &[Link<'_>]) -> bool {
     let fits = links.iter().enumerate().all(|(index, link)| {
         let weight = link.weight;
         let before = index.checked_sub(1).map(|before| links[before].weight);
-        let inner = index + 1 < links.len();
         let added = link.adds.is_none_or(|from| {
             let source = links.get(from).map(|link| link.weight.shape.inputs);
-            inner && (1..=index).contains(&from) && source == Some(weight.shape.outputs)
+            (1..=index).contains(&from) && source == Some(weight.shape.outputs)
         });
         added
             && weight.shape.kernel == 3
@@ -96,6 +95,8 @@ pub fn convolve_chain(
     let links = chain.links;
     assert!(can_chain(links), "links that cannot be chained");
     assert_eq!(channels, links[0].weight.shape.inputs, "input channels");
+    let adds = links.last().is_some_and(|link| link.adds.is_some());
+    assert!(!adds || chain.residual.is_none(), "one addend of the last");
     if batch * height * width == 0 {
         return;
     }
@@ -288,15 +289,22 @@ impl<'a> Passage<'a> {
 }
 
 /// All pixels of a block, into what the next link reads or, after the last one, into the output.
-fn compute(
+fn compute<'a>(
     driver: &Driver<'_>,
     block: &Block,
     prepared: &[u32],
-    added: Option<&Window>,
+    added: Option<&'a Window>,
     next: Option<&mut Window>,
 ) {
     let Some(window) = next else {
-        return driver.multiply_all(block, prepared);
+        let turn = |added: &'a Window| {
+            move |call, tile: &Tile, lanes: &mut [f32]| {
+                added.turn(driver.isa(), call, tile, block.bands[0].rows.start, lanes);
+            }
+        };
+        let turn = added.map(turn);
+        let turn = turn.as_ref().map(|turn| -> Added<'_> { turn });
+        return driver.multiply_all(block, prepared, turn);
     };
     into_window(driver, block, prepared, added, window);
     let (end, height) = (block.bands[0].rows.end, driver.extents().height);
@@ -408,6 +416,19 @@ impl Window {
     fn place(&self, call: usize, row: usize, column: usize) -> Option<usize> {
         let lane = self.row(row.cast_signed())? + 1 + column;
         Some((call * self.plane + lane) * VECTOR)
+    }
+
+    /// The numbers of the pixels of a tile that begins in this row, `[4 * ROWS][lanes]`, in the sixteen groups of a call.
+    fn turn(&self, isa: Isa, call: usize, tile: &Tile, row: usize, lanes: &mut [f32]) {
+        let first = self
+            .place(call, row, 0)
+            .expect("rows that are added are kept");
+        // Tiles read from the row above on, the padding of which comes first.
+        let before = self.stride + 1;
+        for (vector, source) in tile.sources[..tile.vectors].iter().enumerate() {
+            let pixels = &self.lanes[first + (source - before) * VECTOR..][..VECTOR * VECTOR];
+            turn_pixels(isa, pixels, &mut lanes[vector * VECTOR..], tile.lanes());
+        }
     }
 
     /// The row below the picture.

@@ -20,6 +20,9 @@ const BLOCK_BYTES: usize = 512 << 10;
 /// Products below which a second thread is not worth waking.
 const SERIAL_PRODUCTS: usize = 1 << 17;
 
+/// Tells what is added to the sums of a tile for a call, in the same layout.
+pub(crate) type Added<'a> = &'a dyn Fn(usize, &Tile, &mut [f32]);
+
 /// One convolution under way.
 pub(crate) struct Driver<'a> {
     /// Those that do not look ahead, and those that do.
@@ -83,11 +86,11 @@ impl<'a> Driver<'a> {
         self.preparation.block(block, prepared, &mut [], false);
     }
 
-    /// All pixels of a block for all weights, on this thread.
-    pub(crate) fn multiply_all(&self, block: &Block, prepared: &[u32]) {
+    /// All pixels of a block for all weights, on this thread; `added` tells what is added to the sums of a tile for a call.
+    pub(crate) fn multiply_all(&self, block: &Block, prepared: &[u32], added: Option<Added<'_>>) {
         let weight = self.convolution.weight;
         let calls = weight.tiles.div_ceil(weight.order.tiles());
-        self.multiply(block, prepared, &[], 0..calls);
+        self.multiply(block, prepared, &[], 0..calls, added);
     }
 
     /// The taps of a phase, all of which are inside of so much prepared input.
@@ -147,15 +150,22 @@ impl<'a> Driver<'a> {
                 true,
                 ranges.len(),
                 || (),
-                |(), index| self.multiply(block, prepared, scales, ranges[index].clone()),
+                |(), index| self.multiply(block, prepared, scales, ranges[index].clone(), None),
             );
         } else {
-            self.multiply(block, prepared, scales, 0..calls);
+            self.multiply(block, prepared, scales, 0..calls, None);
         }
     }
 
     /// All pixels of a block for a range of weight tiles, counted in those that are multiplied together.
-    fn multiply(&self, block: &Block, prepared: &[u32], scales: &[f32], calls: Range<usize>) {
+    fn multiply(
+        &self,
+        block: &Block,
+        prepared: &[u32],
+        scales: &[f32],
+        calls: Range<usize>,
+        added: Option<Added<'_>>,
+    ) {
         let weight = self.convolution.weight;
         let phases: Vec<_> = (0..weight.phases)
             .map(|phase| self.taps(block, phase))
@@ -174,12 +184,16 @@ impl<'a> Driver<'a> {
                     let ahead = third(next, index, block.tiles.len());
                     self.sum(tile, prepared, (0, weight_tile), taps, ahead, &mut sums);
                     let scales = scales.get(tile.lane..).unwrap_or_default();
+                    let more = added.map(|added| {
+                        added(call, tile, &mut columns[0].0);
+                        &columns[0]
+                    });
                     self.finish(
                         (0, weight_tile),
                         &tile.segments,
                         tile.lanes(),
                         scales,
-                        &sums,
+                        (&sums, more),
                     );
                 } else {
                     let room = (&mut columns, &mut sums);
@@ -248,7 +262,7 @@ impl<'a> Driver<'a> {
                 &segments,
                 2 * tile.lanes(),
                 &scales,
-                sums,
+                (sums, None),
             );
         }
     }
@@ -312,19 +326,20 @@ impl<'a> Driver<'a> {
         segments: &[Segment],
         lanes: usize,
         lane_scales: &[f32],
-        sums: &Sums,
+        (sums, added): (&Sums, Option<&Sums>),
     ) {
         let weight = self.convolution.weight;
         let channels = weight.output_channels();
         let tiles = first..weight.tiles.min(first + weight.order.tiles());
         for (index, weight_tile) in tiles.enumerate() {
-            let sums = &sums.0[index * ROWS * lanes..][..(ROWS + 1) * lanes];
+            let tile = index * ROWS * lanes..(index * ROWS + ROWS + 1) * lanes;
             let channel = weight_tile * weight.channels_per_tile();
             let scales = weight.scales(phase, weight_tile);
             let finish = Finish {
                 epilogue: &self.convolution.epilogue,
-                sums,
+                sums: &sums[tile.clone()],
                 lanes,
+                added: added.map(|added| &added[tile]),
                 scales: scales.map(|rows| (rows, lane_scales)),
                 segments,
                 channel,

@@ -115,6 +115,8 @@ pub(crate) struct Finish<'a> {
     /// `[ROWS][lanes]`, followed by at least a vector of anything.
     pub sums: &'a [f32],
     pub lanes: usize,
+    /// `[ROWS][lanes]`, added before the activation; not with GEGLU.
+    pub added: Option<&'a [f32]>,
     /// Factors of rows and lanes, for integer sums.
     pub scales: Option<(&'a [f32], &'a [f32])>,
     pub segments: &'a [Segment],
@@ -137,6 +139,10 @@ impl Finish<'_> {
         assert!(
             self.sums.len() >= (ROWS + 1) * self.lanes,
             "a row of slack after the tile"
+        );
+        assert!(
+            self.added
+                .is_none_or(|added| added.len() >= (ROWS + 1) * self.lanes)
         );
         dispatch(isa, self);
     }
@@ -163,6 +169,11 @@ impl Finish<'_> {
                     unsafe {
                         if let Some(residual) = residual {
                             sum = l.add(sum, load(l, residual.add(at), count));
+                        }
+                        if let Some(added) = self.added {
+                            // As many as sums.
+                            let lane = row * self.lanes + segment.lane + at;
+                            sum = l.add(sum, l.load(added.as_ptr().add(lane)));
                         }
                         store(l, out.add(at), activate(l, activation, sum), count);
                     }

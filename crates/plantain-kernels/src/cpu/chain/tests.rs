@@ -43,7 +43,7 @@ fn weights(channels: &[usize], doubled: bool) -> Vec<PackedWeight> {
 }
 
 /// The largest difference between a chain and its links one by one, which round what lies between them in the same way; `None`
-/// where they cannot be chained. Where channels allow it, every third link but the last adds the input of the one two before.
+/// where they cannot be chained. Where channels allow it, every third link adds the input of the one two before.
 fn difference(
     channels: &[usize],
     [batch, height, width]: [usize; 3],
@@ -59,7 +59,7 @@ fn difference(
     let links = links.map(|(index, (weight, bias))| Link {
         weight,
         bias: Some(bias),
-        adds: (index % 3 == 0 && index > 0 && index + 1 < weights.len())
+        adds: (index % 3 == 0 && index > 0)
             .then(|| index - 2)
             .filter(|&from| channels[from] == channels[index + 1]),
         activation,
@@ -72,9 +72,11 @@ fn difference(
     let given = [batch, channels[0], height, width];
     let last = channels[channels.len() - 1] * batch * scale * height * scale * width;
     let x = numbers(99, given.iter().product());
+    let adds = links[links.len() - 1].adds.is_some();
+    let residual = numbers(7, last);
     let chain = Chain {
         links: &links,
-        residual: Some(&numbers(7, last)),
+        residual: Some(&residual[..]).filter(|_| !adds),
     };
     let together = written(last, |out| convolve_chain(&x, given, &chain, out));
     let (mut inputs, mut extents) = (vec![x], given);

@@ -367,6 +367,34 @@ pub(super) unsafe fn pack_pixels(from: &Pixels<'_>, to: &mut [u32], step: usize)
     }
 }
 
+/// See [`super::turn_pixels`].
+///
+/// # Safety
+/// The processor must have AVX-512; there must be sixteen pixels, and as many numbers in each of 32 rows.
+#[target_feature(enable = "avx512f,avx512dq")]
+pub(super) unsafe fn turn_pixels(pixels: &[u32], numbers: &mut [f32], stride: usize) {
+    let mut wide = Turned(MaybeUninit::uninit());
+    let wide = wide.0.as_mut_ptr().cast::<f32>();
+    for (pixel, pairs) in pixels.chunks_exact(VECTOR).enumerate() {
+        for half in 0..2 {
+            // SAFETY: half of a pixel's pairs are inside, and there is room for sixteen pixels.
+            unsafe {
+                let halves = _mm256_loadu_si256(pairs.as_ptr().add(half * VECTOR / 2).cast());
+                let words = _mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(halves));
+                let to = wide.add((2 * pixel + half) * VECTOR);
+                _mm512_storeu_ps(to, _mm512_castsi512_ps(words));
+            }
+        }
+    }
+    for half in 0..2 {
+        // SAFETY: all of it was written; the rows are there, as the caller promises.
+        unsafe {
+            let to = numbers.as_mut_ptr().add(half * VECTOR * stride);
+            turn_square(wide.add(half * VECTOR), 2 * VECTOR, to, stride);
+        }
+    }
+}
+
 /// As [`quads_by_rows`].
 ///
 /// # Safety

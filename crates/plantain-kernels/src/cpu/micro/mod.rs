@@ -213,6 +213,23 @@ impl Pixels<'_> {
     }
 }
 
+/// Turns sixteen pixels of pairs of bfloat16, `[pixel][VECTOR]`, into their numbers, `[4 * ROWS][pixel]`, with rows `stride` apart.
+///
+/// # Panics
+/// If there are fewer numbers in either, or the path has no such pixels.
+pub(crate) fn turn_pixels(isa: Isa, pixels: &[u32], numbers: &mut [f32], stride: usize) {
+    assert_eq!(pixels.len(), VECTOR * VECTOR, "sixteen pixels");
+    assert!(numbers.len() >= (4 * ROWS - 1) * stride + VECTOR);
+    match isa {
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512 { .. } => {
+            // SAFETY: an `Isa` says so only after it was found; the numbers are there, as checked above.
+            unsafe { amx::turn_pixels(pixels, numbers, stride) };
+        }
+        _ => panic!("{isa:?} has no kernels by pixels"),
+    }
+}
+
 /// Turns lanes of sixteen groups, `[group][lane]`, from `first` on into what [`Order::Columns`] reads, `[lane][group]`.
 ///
 /// # Panics

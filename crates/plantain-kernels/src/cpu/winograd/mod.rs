@@ -331,6 +331,7 @@ impl<'a> Winograd<'a> {
     fn finish(&self, weight_tile: usize, segments: &[Segment], pixels: &[f32]) {
         let channels = self.weight.output_channels();
         let finish = Finish {
+            added: None,
             epilogue: &self.convolution.epilogue,
             sums: pixels,
             lanes: self.tile * self.tile * VECTOR,
