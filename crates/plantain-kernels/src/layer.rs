@@ -7,7 +7,7 @@ use std::sync::Arc;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use half::f16;
 
-use crate::cpu::chain::{Chain, Link, can_chain, convolve_chain};
+use crate::cpu::chain::{Chain, Link, can_chain, convolve_chain, rows_to_chain};
 pub use crate::cpu::convolve::Activation;
 use crate::cpu::convolve::{Convolution, Epilogue, Prologue, convolve};
 use crate::cpu::isa::Isa;
@@ -199,6 +199,12 @@ impl HostChain {
         });
         let chain = Self(links.collect::<Option<_>>()?);
         can_chain(&chain.links()).then_some(chain)
+    }
+
+    /// Whether a picture of these extents has rows enough for it to take less time than layer by layer.
+    pub fn suits(&self, extents: [usize; 4]) -> bool {
+        let [_, _, height, _] = self.output_extents(extents);
+        height >= rows_to_chain(self.0.len())
     }
 
     fn links(&self) -> Vec<Link<'_>> {

@@ -78,7 +78,7 @@ pub fn packed_layer(
     }
 }
 
-/// Convolutions of stride 1 one after the other, without anything between them in memory.
+/// Convolutions of stride 1 one after the other, without tensors between them.
 ///
 /// # Shapes
 /// - `x`: `[batch, in_channels, height, width]`

@@ -8,7 +8,7 @@ use plantain_kernels::{Activation, Packing};
 use crate::autoencoder::{EPSILON, KlMidBlock, TinyBlock, kl_resnet, relu};
 use crate::blocks::{ResnetBlock, Upsample};
 use crate::config::{DecoderConfig, KlDecoderConfig, TinyDecoderConfig};
-use crate::layers::{After, Before, Conv2d, GroupNorm, Link, forward_chain};
+use crate::layers::{After, Before, Conv2d, GroupNorm, Link, forward_at_once};
 use crate::tap::Tap;
 
 /// Either decoder.
@@ -187,17 +187,24 @@ struct TinyStage {
     conv: Option<Conv2d>,
 }
 
-/// Rows of a stage for each of its convolutions below which chaining all of them computes too many twice, where threads meet.
-const ROWS_OF_A_LINK: usize = 8;
-
 impl TinyStage {
-    /// Block by block, after the convolution that doubles the picture if there is one.
-    fn forward(&self, doubling: Option<&Conv2d>, h: Tensor<4>) -> Tensor<4> {
-        let h = match doubling {
-            Some(conv) => conv.forward_doubled(h),
+    /// Block by block, after the convolution that doubles the picture and before the last one, where there are such.
+    fn forward(
+        &self,
+        doubling: Option<&Conv2d>,
+        mut h: Tensor<4>,
+        last: Option<&Conv2d>,
+    ) -> Tensor<4> {
+        if let Some(conv) = doubling {
+            h = conv.forward_doubled(h);
+        }
+        for block in &self.blocks {
+            h = block.forward(h);
+        }
+        match last {
+            Some(conv) => conv.forward(h),
             None => h,
-        };
-        self.blocks.iter().fold(h, |h, block| block.forward(h))
+        }
     }
 }
 
@@ -246,21 +253,17 @@ impl TinyDecoder {
         tap.block(format_args!("conv_in"), &h);
         let mut before: Option<&Conv2d> = None;
         for (level, stage) in body.stages.iter().enumerate() {
+            let last = stage.conv.is_none().then_some(&body.conv_out);
             let mut links: Vec<_> = before.map(Link::doubled).into_iter().collect();
             for block in &stage.blocks {
                 links.extend(block.links_after(links.len()));
             }
-            let rows = 2 * h.dims()[2];
-            if stage.conv.is_none() {
-                links.push(Link::new(&body.conv_out, Activation::None));
-                h = forward_chain(&links, h, None);
-            } else if before.is_some() && rows >= ROWS_OF_A_LINK * links.len() {
-                h = forward_chain(&links, h, None);
-                tap.block(format_args!("stages.{level}"), &h);
-            } else {
-                h = stage.forward(before, h);
-                tap.block(format_args!("stages.{level}"), &h);
-            }
+            links.extend(last.map(|conv| Link::new(conv, Activation::None)));
+            h = match forward_at_once(&links, &h, None) {
+                Some(h) => h,
+                None => stage.forward(before, h, last),
+            };
+            tap.block(format_args!("stages.{level}"), &h);
             before = stage.conv.as_ref();
         }
         let image = h * 2.0 - 1.0;

@@ -25,12 +25,13 @@ use crate::cpu::scratch::Scratch;
 
 /// Channels that are multiplied together.
 const CHANNELS: usize = 4 * ROWS;
-/// Bytes of all windows of a thread: of a second-level cache of 2 MiB, which all processors with AMX have.
+/// About how many bytes the windows of a thread may take, unless they are many: of a second-level cache of 2 MiB, which all
+/// processors with AMX have.
 const WINDOW_BYTES: usize = 1600 << 10;
 /// Rows that are computed together: fewer take longer to begin with than to compute, and more are not needed.
 const ROWS_TOGETHER: [usize; 2] = [2, 16];
-/// Rows of a part below which too many would be computed twice.
-const LEAST_ROWS: usize = 16;
+/// Rows of a part for each link below which too many would be computed twice.
+const ROWS_OF_A_LINK: usize = 4;
 
 /// One of the convolutions.
 #[derive(Clone, Copy)]
@@ -60,8 +61,9 @@ pub struct Chain<'a> {
     pub residual: Option<&'a [f32]>,
 }
 
-/// Whether links can be run by [`convolve_chain`]: there are at least two, of as many channels as the one before gives, packed for
-/// AMX in bf16.
+/// Whether links can be run by [`convolve_chain`]: there are at least two, each of as many channels as the one before gives, 3x3, packed
+/// as they are (the first perhaps for a doubled image) for AMX in bf16, with a ReLU or nothing after it, and adding what has its
+/// channels and is read by a link before it or by itself.
 #[must_use]
 pub fn can_chain(links: &[Link<'_>]) -> bool {
     let fits = links.iter().enumerate().all(|(index, link)| {
@@ -79,7 +81,12 @@ pub fn can_chain(links: &[Link<'_>]) -> bool {
             && before.is_none_or(|before| before.shape.outputs == weight.shape.inputs)
             && matches!(link.activation, Activation::None | Activation::Relu)
     });
-    fits && links.len() > 1
+    fits && links.len() > 1 && Isa::current().has_pixel_kernels()
+}
+
+/// Rows of a picture from which on so many links in a row take less time than one by one.
+pub(crate) fn rows_to_chain(links: usize) -> usize {
+    threads() * ROWS_OF_A_LINK * links
 }
 
 /// Convolves `x` of `[batch, channels, height, width]` with all links of a chain and writes every number of `out`.
@@ -97,9 +104,6 @@ pub fn convolve_chain(
     assert_eq!(channels, links[0].weight.shape.inputs, "input channels");
     let adds = links.last().is_some_and(|link| link.adds.is_some());
     assert!(!adds || chain.residual.is_none(), "one addend of the last");
-    if batch * height * width == 0 {
-        return;
-    }
     let isa = Isa::current();
     let convolutions = convolutions(chain);
     let doubled = links[0].is_doubled();
@@ -117,7 +121,18 @@ pub fn convolve_chain(
         reach: Reach::Around,
         ..given
     };
-    let (last, output) = (links.len() - 1, Output::new(out));
+    let last = links.len() - 1;
+    assert_eq!(x.len(), batch * channels * height * width, "input");
+    let outputs = links[last].weight.shape.outputs;
+    assert_eq!(out.len(), batch * outputs * between.pixels(), "output");
+    for (link, convolution) in links.iter().zip(&convolutions) {
+        let outputs = link.weight.shape.outputs;
+        convolution.epilogue.check(batch, outputs, between.pixels());
+    }
+    if out.is_empty() {
+        return;
+    }
+    let output = Output::new(out);
     let driver = |(index, convolution)| {
         // Only the first reads what is given, and only the last writes the output.
         let (x, extents) = if index == 0 {
@@ -140,7 +155,8 @@ pub fn convolve_chain(
     };
     let drivers: Vec<_> = convolutions.iter().enumerate().map(driver).collect();
     let images = (0..batch).flat_map(|image| {
-        let parts = between.height.div_ceil(LEAST_ROWS).min(threads());
+        let parts = between.height / (ROWS_OF_A_LINK * links.len());
+        let parts = parts.clamp(1, threads());
         even_parts(between.height, parts).map(move |rows| (image, rows))
     });
     let parts: Vec<_> = images.collect();
@@ -343,7 +359,8 @@ fn into_window(
         let at = call * weight.order.tiles();
         for tile in &block.tiles {
             for (phase, taps) in phases.iter().enumerate() {
-                driver.sum(tile, prepared, (phase, at), taps, &[], &mut sums);
+                // SAFETY: this thread is ready, and the taps were checked with this block and its prepared input.
+                unsafe { driver.sum(tile, prepared, (phase, at), taps, &[], &mut sums) };
                 for run in tile.segments.iter().flat_map(|segment| segment.rows(width)) {
                     let row = step * (run.pixel / width) + phase / 2;
                     let column = step * (run.pixel % width) + phase % 2;
@@ -351,8 +368,10 @@ fn into_window(
                     let Some(place) = window.place(call, row, column) else {
                         continue;
                     };
-                    let added = added
-                        .and_then(|added| Some(&added.lanes[added.place(call, row, column)?..]));
+                    let added = added.map(|added| {
+                        let place = added.place(call, row, column);
+                        &added.lanes[place.expect("rows that are added are kept")..]
+                    });
                     let pixels = Pixels {
                         sums: &sums[run.lane * CHANNELS..][..run.length * CHANNELS],
                         bias: &bias,
@@ -370,7 +389,7 @@ fn into_window(
 /// each row.
 struct Window {
     lanes: Scratch,
-    /// Lanes of sixteen groups.
+    /// Lanes from sixteen groups to the next sixteen.
     plane: usize,
     /// Lanes of a row.
     stride: usize,
@@ -384,9 +403,9 @@ impl Window {
     /// came with another.
     const MORE: usize = 4;
 
-    /// For so many rows at once, the first of which that is computed from it is `first`.
-    fn new(stride: usize, groups: usize, together: usize, first: usize) -> Self {
-        let lanes = (together + Self::MORE) * stride + 1 + VECTOR;
+    /// For so many rows that come at once or stay for later; the first that is computed from it is `first`.
+    fn new(stride: usize, groups: usize, rows: usize, first: usize) -> Self {
+        let lanes = (rows + Self::MORE) * stride + 1 + VECTOR;
         let plane = lanes.next_multiple_of(VECTOR);
         let start = first.cast_signed() - 1;
         let mut lanes = Scratch::take(plane * groups);
@@ -402,8 +421,9 @@ impl Window {
 
     /// The lane of a row's padding, if the row is not before those that are read.
     fn row(&self, row: isize) -> Option<usize> {
-        let row = usize::try_from(row - self.start).ok()?;
-        Some(row * self.stride)
+        let lane = usize::try_from(row - self.start).ok()? * self.stride;
+        debug_assert!(lane < self.plane, "a window that is too small");
+        Some(lane)
     }
 
     /// What is read to compute rows from this one on.
@@ -418,7 +438,7 @@ impl Window {
         Some((call * self.plane + lane) * VECTOR)
     }
 
-    /// The numbers of the pixels of a tile that begins in this row, `[4 * ROWS][lanes]`, in the sixteen groups of a call.
+    /// The numbers of the pixels of a tile of a block that begins with this row, `[4 * ROWS][lanes]`, in the sixteen groups of a call.
     fn turn(&self, isa: Isa, call: usize, tile: &Tile, row: usize, lanes: &mut [f32]) {
         let first = self
             .place(call, row, 0)

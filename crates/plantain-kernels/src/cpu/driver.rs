@@ -89,6 +89,7 @@ impl<'a> Driver<'a> {
     /// All pixels of a block for all weights, on this thread; `added` tells what is added to the sums of a tile for a call.
     pub(crate) fn multiply_all(&self, block: &Block, prepared: &[u32], added: Option<Added<'_>>) {
         let weight = self.convolution.weight;
+        assert!(weight.phases == 1 || added.is_none(), "one phase");
         let calls = weight.tiles.div_ceil(weight.order.tiles());
         self.multiply(block, prepared, &[], 0..calls, added);
     }
@@ -182,7 +183,9 @@ impl<'a> Driver<'a> {
             for (index, tile) in block.tiles.iter().enumerate() {
                 if let [taps] = &phases[..] {
                     let ahead = third(next, index, block.tiles.len());
-                    self.sum(tile, prepared, (0, weight_tile), taps, ahead, &mut sums);
+                    let at = (0, weight_tile);
+                    // SAFETY: this thread is ready, and the taps were checked with this block and its prepared input.
+                    unsafe { self.sum(tile, prepared, at, taps, ahead, &mut sums) };
                     let scales = scales.get(tile.lane..).unwrap_or_default();
                     let more = added.map(|added| {
                         added(call, tile, &mut columns[0].0);
@@ -239,14 +242,9 @@ impl<'a> Driver<'a> {
         for row in 0..2 {
             for (column, sums) in columns.iter_mut().enumerate() {
                 let phase = 2 * row + column;
-                self.sum(
-                    tile,
-                    prepared,
-                    (phase, weight_tile),
-                    &phases[phase],
-                    &[],
-                    sums,
-                );
+                let (at, taps) = ((phase, weight_tile), &phases[phase]);
+                // SAFETY: `multiply`, the only caller, has made the thread ready and checked the taps.
+                unsafe { self.sum(tile, prepared, at, taps, &[], sums) };
             }
             let pairs = columns[0].0[..count].iter().zip(&columns[1].0);
             for (pair, (even, odd)) in sums.0.chunks_exact_mut(2).zip(pairs) {
@@ -268,7 +266,11 @@ impl<'a> Driver<'a> {
     }
 
     /// The sums of a tile for the weight tiles that are multiplied together; `ahead` is what will be read soon.
-    pub(crate) fn sum(
+    ///
+    /// # Safety
+    /// A [`ThreadState`] for the path and the order of the weights must be alive on this thread, and the tile be of a block whose reads
+    /// with these taps and as much prepared input were checked ([`Self::checked_taps`]).
+    pub(crate) unsafe fn sum(
         &self,
         tile: &Tile,
         prepared: &[u32],
@@ -293,9 +295,8 @@ impl<'a> Driver<'a> {
             starts: weight.starts(phase, weight_tile),
             tile: sums.0.as_mut_ptr(),
         };
-        // SAFETY: the kernel was chosen for an instruction set that the processor has, and `multiply` has prepared the thread
-        // for it; the weights are whole tiles; `check_reads` has compared the furthest vectors with the prepared input; what
-        // a call computes fits `sums`.
+        // SAFETY: the kernel was chosen for an instruction set that the processor has, and this function's own contract; the weights
+        // are whole tiles, and what a call computes fits `sums`.
         unsafe { self.kernels[usize::from(!ahead.is_empty())][tile.vectors - 1](&arguments) };
     }
 
@@ -348,8 +349,8 @@ impl<'a> Driver<'a> {
                 pixels: self.output_pixels,
                 output: self.output,
             };
-            // SAFETY: `run` borrows the output until it returns; blocks have disjoint pixels and weight tiles have
-            // disjoint channels.
+            // SAFETY: who made the output borrows it until all blocks are done (`run`, or `convolve_chain`); blocks, and the parts of a
+            // chain's last link, have disjoint pixels and weight tiles have disjoint channels.
             unsafe { finish.run_on(self.preparation.isa) };
         }
     }
@@ -412,7 +413,7 @@ fn doubled_segments(segment: &Segment, width: usize, row: usize) -> impl Iterato
 /// Room for the sums of two calls and a row that is read but not used.
 const ROOM: usize = 2 * SUMS + 2 * VECTORS * VECTOR;
 
-/// The sums of a call, or those of two interleaved.
+/// The sums of a call, those of two interleaved, or what is added to them.
 #[repr(align(64))]
 pub(crate) struct Sums([f32; ROOM]);
 

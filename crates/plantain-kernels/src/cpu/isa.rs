@@ -94,6 +94,18 @@ impl Isa {
         matches!(self, Self::Avx512 { amx: true, .. })
     }
 
+    /// Whether sums of pixels in its tile registers can go on as bfloat16.
+    pub(crate) fn has_pixel_kernels(self) -> bool {
+        matches!(
+            self,
+            Self::Avx512 {
+                amx: true,
+                bf16: true,
+                ..
+            }
+        )
+    }
+
     /// The name that `PLANTAIN_ISA` knows it by.
     #[must_use]
     pub fn name(self) -> &'static str {

@@ -67,25 +67,49 @@ impl<'a> Link<'a> {
     }
 }
 
-/// All links one after the other; `residual` is added before the activation of the last.
+/// All links in one pass, if the device can do that and the picture is large enough for it to take less time.
+///
+/// Shapes as [`forward_chain`].
+pub fn forward_at_once(
+    links: &[Link<'_>],
+    x: &Tensor<4>,
+    residual: Option<&Tensor<4>>,
+) -> Option<Tensor<4>> {
+    let packed = links.iter().map(Link::packed);
+    let chain = HostChain::new(&packed.collect::<Option<Vec<_>>>()?)?;
+    let suits = chain.suits(x.dims());
+    suits.then(|| kernels::packed_chain(x.clone(), chain, residual.cloned()))
+}
+
+/// All links one after the other; `residual` is added before the activation of the last, which then adds nothing else.
 ///
 /// # Shapes
 /// - `x`: `[batch, in_channels, height, width]`
 /// - `residual`, result: `[batch, out_channels, out_height, out_width]`
 pub fn forward_chain(links: &[Link<'_>], x: Tensor<4>, residual: Option<Tensor<4>>) -> Tensor<4> {
-    let packed = links.iter().map(Link::packed).collect::<Option<Vec<_>>>();
-    if let Some(chain) = packed.and_then(|links| HostChain::new(&links)) {
-        return kernels::packed_chain(x, chain, residual);
+    if let Some(y) = forward_at_once(links, &x, residual.as_ref()) {
+        return y;
     }
-    // Inputs that are added later.
-    let mut kept = vec![None; links.len()];
     let mut residual = residual;
+    // Inputs that later links add, and how many of those there are.
+    let mut kept: Vec<Option<Tensor<4>>> = vec![None; links.len()];
+    let mut uses = vec![0; links.len()];
+    links
+        .iter()
+        .filter_map(|link| link.adds)
+        .for_each(|from| uses[from] += 1);
     links.iter().enumerate().fold(x, |x, (index, link)| {
-        if links.iter().any(|later| later.adds == Some(index)) {
-            kept[index] = Some(x.clone());
-        }
+        kept[index] = (uses[index] > 0).then(|| x.clone());
         let added = match link.adds {
-            Some(from) => kept[from].take(),
+            Some(from) => {
+                uses[from] -= 1;
+                let last = uses[from] == 0;
+                if last {
+                    kept[from].take()
+                } else {
+                    kept[from].clone()
+                }
+            }
             None => residual.take_if(|_| index + 1 == links.len()),
         };
         link.forward(x, added)

@@ -42,8 +42,18 @@ fn weights(channels: &[usize], doubled: bool) -> Vec<PackedWeight> {
     channels.windows(2).enumerate().map(pack).collect()
 }
 
+/// The link whose input another adds, where channels allow it: its own, one before, two that add the same, none.
+fn added_by(link: usize) -> Option<usize> {
+    match link % 5 {
+        _ if link == 0 => None,
+        1 | 3 => Some(link),
+        2 | 4 => Some(link - 1),
+        _ => Some(link - 3),
+    }
+}
+
 /// The largest difference between a chain and its links one by one, which round what lies between them in the same way; `None`
-/// where they cannot be chained. Where channels allow it, every third link adds the input of the one two before.
+/// where they cannot be chained.
 fn difference(
     channels: &[usize],
     [batch, height, width]: [usize; 3],
@@ -51,18 +61,18 @@ fn difference(
     doubled: bool,
 ) -> Option<f32> {
     let weights = weights(channels, doubled);
-    let biases = channels[1..]
-        .iter()
-        .map(|&count| numbers(count as u64, count));
-    let biases: Vec<_> = biases.collect();
+    let biases = channels[1..].iter().zip(50..);
+    let biases: Vec<_> = biases.map(|(&count, seed)| numbers(seed, count)).collect();
     let links = weights.iter().zip(&biases).enumerate();
     let links = links.map(|(index, (weight, bias))| Link {
         weight,
-        bias: Some(bias),
-        adds: (index % 3 == 0 && index > 0)
-            .then(|| index - 2)
-            .filter(|&from| channels[from] == channels[index + 1]),
-        activation,
+        bias: Some(&bias[..]).filter(|_| index > 0),
+        adds: added_by(index).filter(|&from| channels[from] == channels[index + 1]),
+        activation: if index % 3 == 2 {
+            Activation::None
+        } else {
+            activation
+        },
     });
     let links: Vec<_> = links.collect();
     if !can_chain(&links) {
@@ -105,7 +115,7 @@ fn difference(
 
 #[test]
 fn a_chain_gives_what_its_links_give_one_by_one() {
-    let cases: [(&[usize], [usize; 3]); 11] = [
+    let cases: [(&[usize], [usize; 3]); 14] = [
         (&[64, 64, 64, 64], [1, 40, 33]),
         (&[40, 40, 40, 40, 40, 3], [2, 19, 50]),
         (&[16, 24, 100, 17], [1, 70, 5]),
@@ -117,9 +127,12 @@ fn a_chain_gives_what_its_links_give_one_by_one() {
         (&[48, 48, 48], [1, 64, 64]),
         (&[64, 64, 64], [1, 41, 48]),
         (&[64, 64, 64, 64, 64, 3], [1, 70, 130]),
+        (&[64, 64, 64, 64, 64], [2, 40, 33]),
+        (&[40, 40, 40, 40, 40], [1, 100, 17]),
+        (&[32, 32, 32, 32, 32, 32, 32, 32], [1, 120, 48]),
     ];
     // There is none where links cannot be chained.
-    let expected = Isa::current().multiplies_matrices().then_some(0.0);
+    let expected = Isa::current().has_pixel_kernels().then_some(0.0);
     for (channels, size) in cases {
         for activation in [Activation::None, Activation::Relu] {
             for doubled in [false, true] {
@@ -128,5 +141,40 @@ fn a_chain_gives_what_its_links_give_one_by_one() {
                 assert_eq!(difference, expected, "{case}");
             }
         }
+    }
+}
+
+#[test]
+fn what_cannot_be_chained_is_refused() {
+    let weights = weights(&[32, 32, 48, 32], false);
+    let link = |weight, adds| Link {
+        weight,
+        bias: None,
+        adds,
+        activation: Activation::Relu,
+    };
+    let [first, wider, back] = [0, 1, 2].map(|index| link(&weights[index], None));
+    let chains = Isa::current().has_pixel_kernels();
+    assert_eq!(can_chain(&[first, wider, back]), chains);
+    assert_eq!(
+        can_chain(&[first, wider, link(&weights[2], Some(1))]),
+        chains
+    );
+    let given = link(&weights[2], Some(0));
+    let other_channels = link(&weights[2], Some(2));
+    let later = link(&weights[0], Some(2));
+    let gelu = Link {
+        activation: Activation::Gelu,
+        ..wider
+    };
+    for links in [
+        &[first][..],
+        &[first, back],
+        &[first, wider, given],
+        &[first, wider, other_channels],
+        &[first, later],
+        &[first, gelu],
+    ] {
+        assert!(!can_chain(links));
     }
 }

@@ -96,7 +96,7 @@ pub(crate) struct TileArguments<'a> {
     pub taps: &'a [isize],
     /// Of each tile of a call what the sums of integers start from: minus what the zero point adds to them. Other sums start from zero.
     pub starts: &'a [[i32; ROWS]],
-    /// `[tiles][ROWS][vectors * VECTOR]` sums.
+    /// `[tiles][ROWS][vectors * VECTOR]` sums, but for [`pixel_kernels`].
     pub tile: *mut f32,
 }
 
@@ -133,8 +133,8 @@ impl ThreadState {
     }
 }
 
-/// The order that a convolution is fastest with, of a kernel so many pixels wide and for so many input channels: of few output
-/// channels most products are wasted, and are as fast.
+/// The order that a convolution is fastest with, of a kernel so many pixels wide and for so many input channels. Where
+/// output channels are few, most products of AMX are wasted, and it is still as fast as the others.
 pub(crate) fn order(isa: Isa, precision: Precision, kernel: usize, inputs: usize) -> Order {
     let matrices = isa.multiplies_matrices() && precision != Precision::F32 && inputs >= VECTOR;
     match kernel {
@@ -178,6 +178,10 @@ pub(crate) fn pixel_kernels(isa: Isa) -> [Kernel; VECTORS] {
 }
 
 /// Sums of pixels as [`pixel_kernels`] leave them, and what becomes of them.
+#[cfg_attr(
+    not(target_arch = "x86_64"),
+    expect(dead_code, reason = "only AMX leaves such sums")
+)]
 pub(crate) struct Pixels<'a> {
     /// `[pixel][4 * ROWS]`.
     pub sums: &'a [f32],
