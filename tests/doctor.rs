@@ -56,9 +56,8 @@ fn the_cpu_devices_are_well() {
         assert_well(&report);
         let names: Vec<_> = report.components.iter().map(|c| c.component).collect();
         let components = &model.manifest().components;
-        let (refiner, upscaler) = (components.refiner.is_some(), components.upscaler.is_some());
+        let refiner = components.refiner.is_some();
         assert_eq!(names.contains(&"refiner"), refiner, "{name}");
-        assert_eq!(names.contains(&"upscaler"), upscaler, "{name}");
         for component in &report.components {
             let last = component.blocks.last().unwrap();
             assert_eq!(last.name, UNDISTURBED, "{name}");

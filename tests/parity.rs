@@ -115,17 +115,15 @@ fn int8_weights_match_torch() {
     own.0.model = Model::open(&package).unwrap();
     own.check_outputs(TraceComponent::TextEncoder, "int8");
     own.check_outputs(TraceComponent::Unet, "int8");
+    own.check_outputs(TraceComponent::Refiner, "int8");
     own.check_component(TraceComponent::Decoder);
 }
 
 #[test]
-fn the_refiner_matches_its_reference() {
-    Expected::open("own").check_component(TraceComponent::Refiner);
-}
-
-#[test]
-fn the_upscaler_matches_its_reference() {
-    Expected::open("own16").check_component(TraceComponent::Upscaler);
+fn refiners_match_their_references() {
+    for model in ["own", "own16"] {
+        Expected::open(model).check_component(TraceComponent::Refiner);
+    }
 }
 
 #[test]

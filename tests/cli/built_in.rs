@@ -2,7 +2,7 @@
 
 use image::RgbImage;
 
-use crate::support::{Outcome, Place};
+use crate::support::{Outcome, Place, fixture};
 
 #[test]
 fn the_built_in_model_draws() {
@@ -25,15 +25,17 @@ fn the_built_in_model_draws() {
     assert!((8..248).contains(&mean), "mean grey level {mean}");
 }
 
-/// Pictures of its own size are drawn at half of it and enlarged, small ones are not, and the ground of others goes on.
+/// Pictures are drawn at its own size and resized, and the ground of wide and tall ones goes on.
 #[test]
 fn the_built_in_model_draws_all_its_sizes() {
     let place = Place::new();
-    let cases: [(&[&str], (u32, u32)); 9] = [
+    let cases: [(&[&str], (u32, u32)); 11] = [
         (&[], (512, 512)),
         (&["--no-refine"], (512, 512)),
         (&["--size", "256x256"], (256, 256)),
         (&["--size", "256x448"], (256, 448)),
+        (&["--size", "64x64"], (64, 64)),
+        (&["--size", "397x123"], (397, 123)),
         (&["--aspect", "16:9"], (896, 512)),
         (&["--aspect", "2:3"], (512, 768)),
         (&["--aspect", "5:1"], (1280, 256)),
@@ -67,17 +69,19 @@ fn the_built_in_model_draws_all_its_sizes() {
         wide.stderr.contains("was trained at"),
         "the whole is sampled"
     );
-    let odd = ["generate", "a fox", "--size", "400x400", "-o", "b.png"];
-    place
-        .run(&odd)
-        .refused(&["multiple of 32", "416x416 would do"]);
-    let odd = ["generate", "a fox", "--size", "360x360", "-o", "b.png"];
-    place.run(&odd).refused(&["384x384 would do"]);
+    let refused = |size: &str, words: &str| {
+        let args = ["generate", "a fox", "--size", size, "-o", "b.png"];
+        place.run(&args).refused(&[words]);
+    };
+    refused("4x64", "each side must be 8 to 2048");
+    refused("64x2049", "each side must be 8 to 2048");
+    refused("900x100", "no side may be more than 8 times the other");
     let large = [
         "generate", "a fox", "--size", "768x768", "--steps", "1", "-o", "a.png",
     ];
     let large = place.run(&large).succeeded();
-    assert!(large.stderr.contains("was trained at 512x512"));
+    assert!(large.says("768x768 pixels are drawn as 512x512 and enlarged"));
+    assert_eq!(place.image("a.png").dimensions(), (768, 768));
 }
 
 /// The mean colour of a square of a sixteenth of the picture's width, around a point in sixteenths of width and height.
@@ -138,8 +142,11 @@ fn the_built_in_model_draws_several_things_on_one_ground() {
     );
     let (tiled, _) = draw("a pumpkin and a snowman", &["--tiled"]);
     assert_eq!(tiled.dimensions(), (512, 512));
-    let (_, said) = draw("a pumpkin and a snowman", &["--size", "256x256"]);
-    assert!(said.contains("no room for the 2 things"), "{said}");
+    let (small, said) = draw("a pumpkin and a snowman", &["--size", "128x128"]);
+    assert!(!said.contains("warning"), "{said}");
+    let [left, right] = [[4, 8], [12, 8]].map(|place| colour_at(&small, place));
+    assert!(left[0] > left[2] + 60, "{left:?}");
+    assert!(right[2] > left[2] + 60, "{right:?}");
     let (two, _) = draw("two pumpkins", &["--aspect", "2:1"]);
     assert_eq!(two.dimensions(), (1024, 512));
     let halves = [0, 512].map(|x| image::imageops::crop_imm(&two, x, 0, 512, 512).to_image());
@@ -237,18 +244,19 @@ size = "512x512"
 }
 
 #[test]
-fn the_upscaler_is_timed_where_there_is_something_to_enlarge() {
+fn the_refiner_is_timed() {
     let place = Place::new();
     let bench = |more: &[&str]| {
-        let common = ["bench", "--part", "upscaler", "--runs", "1", "--json"];
+        let common = ["bench", "--part", "refiner", "--runs", "1", "--json"];
         place.run(&[&common, more].concat())
     };
     let row = bench(&[]).succeeded().stdout;
     assert!(
-        row.contains("\"part\":\"upscaler\"") && row.contains("\"width\":512"),
+        row.contains("\"part\":\"refiner\"") && row.contains("\"width\":512"),
         "{row}"
     );
-    bench(&["--size", "256x256"]).refused(&["256x256 is not enlarged"]);
+    let turbo = fixture("turbo");
+    bench(&["--model", &turbo]).refused(&["has no refiner"]);
     bench(&["--size", "520x520"]).refused(&["multiples of"]);
 }
 
@@ -263,7 +271,6 @@ fn the_built_in_model_describes_itself() {
         "text_encoder",
         "unet",
         "refiner",
-        "upscaler",
         "vae",
     ] {
         assert!(inspected.stdout.contains(part), "{part}: {inspected:?}");

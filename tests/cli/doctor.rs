@@ -34,14 +34,7 @@ fn the_built_in_model_is_ok() {
         assert_eq!(report["first_divergence"], Value::Null);
         let components = report["components"].as_array().unwrap();
         let names: Vec<_> = components.iter().map(|c| &c["component"]).collect();
-        let expected = [
-            "text-encoder",
-            "unet",
-            "refiner",
-            "decoder",
-            "upscaler",
-            "encoder",
-        ];
+        let expected = ["text-encoder", "unet", "refiner", "decoder", "encoder"];
         assert_eq!(names, expected);
     }
 }

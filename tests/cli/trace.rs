@@ -2,6 +2,7 @@
 
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
+use serde_json::{Value, json};
 
 use crate::support::{Outcome, Place, fixture};
 
@@ -137,15 +138,17 @@ fn a_model_without_a_text_encoder_can_be_traced() {
     traced.refused(&["input_ids", "noise"]);
 }
 
-/// No fixture has a refiner; but converting a model whose refiner has no tensors tells which ones
-/// it needs.
+/// No model of these tests has a refiner; but converting one whose refiner has no tensors tells which ones it needs.
 #[test]
 fn the_refiner() {
     let place = Place::new();
     let model = place.copy("turbo");
-    let config = "{\"latent_channels\": 4, \"width\": 8, \"num_blocks\": 1, \"norm_num_groups\": 4, \"sigma\": 0.2}";
+    let unet: Value = serde_json::from_slice(&place.read("turbo/unet/config.json")).unwrap();
+    let mut config = json!({"scale": 2, "num_blocks": 1, "unet": unet});
+    config["unet"]["out_channels"] = config["unet"]["block_out_channels"][0].clone();
+    let config = config.to_string();
     std::fs::create_dir(place.path("turbo/refiner")).unwrap();
-    place.write("turbo/refiner/config.json", config);
+    place.write("turbo/refiner/config.json", &config);
     let weights = "turbo/refiner/diffusion_pytorch_model.safetensors";
     let none: [(&str, TensorView<'_>); 0] = [];
     place.write(weights, safetensors::serialize(none, None).unwrap());
@@ -160,14 +163,15 @@ fn the_refiner() {
     write_inputs(&place, &given);
     place.write(weights, place.read("in.safetensors"));
 
-    write_inputs(&place, &[("latent", LATENT), ("sigma", &[])]);
+    write_inputs(&place, &[("latent", LATENT), STATES]);
     trace_with(&place, &model, "refiner", &[]).succeeded();
-    assert_output(&place, "latent", LATENT);
+    assert_output(&place, "latent", &[1, 4, 16, 24]);
     let pictures = [&[][..], &["--no-refine"]].map(|args| {
         let args = [args, &["--seed", "1", "-o", "a.png"]].concat();
         place.draw_from("a fox", &model, &args).succeeded();
         place.image("a.png")
     });
+    assert_eq!(pictures[0].dimensions(), pictures[1].dimensions());
     assert_ne!(pictures[0], pictures[1]);
 }
 

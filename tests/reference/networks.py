@@ -21,8 +21,8 @@ from diffusers import (
     AutoencoderTiny,
     UNet2DConditionModel,
 )
-from diffusers.models.embeddings import TimestepEmbedding, Timesteps
 from diffusers.models.resnet import ResnetBlock2D
+from diffusers.models.upsampling import Upsample2D
 from safetensors.torch import save_file
 from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel
@@ -37,46 +37,25 @@ VOCABULARY = 60
 class Refiner(nn.Module):
     """The latent refiner put together from diffusers' own blocks."""
 
-    def __init__(self, latent_channels, width, num_blocks, groups):
+    def __init__(self, unet, scale, num_blocks):
         super().__init__()
-        self.time_proj = Timesteps(width, flip_sin_to_cos=True, downscale_freq_shift=0)
-        self.time_embedding = TimestepEmbedding(width, 4 * width)
-        self.conv_in = nn.Conv2d(latent_channels, width, 3, padding=1)
+        self.unet = unet
+        width, groups = unet.config.block_out_channels[0], unet.config.norm_num_groups
+        self.upsamplers = nn.ModuleList([Upsample2D(width, use_conv=True)] if scale == 2 else [])
         self.blocks = nn.ModuleList(
-            ResnetBlock2D(in_channels=width, out_channels=width, temb_channels=4 * width, groups=groups, eps=1e-5)
+            ResnetBlock2D(in_channels=width, out_channels=width, temb_channels=None, groups=groups, eps=1e-5)
             for _ in range(num_blocks)
         )
         self.conv_norm_out = nn.GroupNorm(groups, width, 1e-5)
-        self.conv_out = nn.Conv2d(width, latent_channels, 3, padding=1)
+        self.conv_out = nn.Conv2d(width, unet.config.in_channels, 3, padding=1)
 
-    def forward(self, latent, sigma):
-        level = self.time_embedding(self.time_proj(torch.full((len(latent),), 1000 * sigma)))
-        h = self.conv_in(latent)
+    def forward(self, latent, states, labels):
+        h = self.unet(latent, 0, states, class_labels=labels).sample
+        for upsampler in self.upsamplers:
+            h = upsampler(h)
         for block in self.blocks:
-            h = block(h, level)
-        return latent + self.conv_out(F.silu(self.conv_norm_out(h)))
-
-
-class Upscaler(nn.Module):
-    """The upscaler, with torch's own packing of pixels."""
-
-    def __init__(self, width, num_blocks):
-        super().__init__()
-
-        def conv(inputs, outputs):
-            return nn.Conv2d(inputs, outputs, 3, padding=1)
-
-        self.conv_in = conv(12, width)
-        self.blocks = nn.ModuleList(
-            nn.ModuleDict({"conv1": conv(width, width), "conv2": conv(width, width)}) for _ in range(num_blocks)
-        )
-        self.conv_out = conv(width, 48)
-
-    def forward(self, image):
-        h = self.conv_in(F.pixel_unshuffle(image, 2))
-        for block in self.blocks:
-            h = h + block["conv2"](F.relu(block["conv1"](h)))
-        return F.interpolate(image, scale_factor=2.0, mode="nearest") + F.pixel_shuffle(self.conv_out(h), 4)
+            h = block(h, None)
+        return self.conv_out(F.silu(self.conv_norm_out(h)))
 
 
 def shaken(module, generator):
@@ -223,9 +202,9 @@ MODELS = {
         "scheduler": {"shift": 1.0},
         "samplers": ["flow-euler"],
         "size": (7, 9),
-        "refiner": {"latent_channels": 6, "width": 8, "num_blocks": 2, "norm_num_groups": 2, "sigma": 0.2},
+        "refiner": {"scale": 1, "num_blocks": 2},
     },
-    # Our own with an autoencoder of five levels, the finest of them without blocks, and an upscaler; also rounded to int8.
+    # Our own with an autoencoder of five levels, the finest of them without blocks, and a refiner that enlarges; also rounded to int8.
     "own16": {
         "text_encoder": lambda: text_encoder(hidden_act="gelu"),
         "unet": lambda: unet(
@@ -251,7 +230,7 @@ MODELS = {
         "scheduler": {"shift": 1.0},
         "samplers": ["flow-euler"],
         "size": (3, 5),
-        "upscaler": {"width": 8, "num_blocks": 2},
+        "refiner": {"scale": 2, "num_blocks": 1},
         "int8": True,
     },
 }
@@ -290,8 +269,9 @@ def component_tensors(parts, refiner, size, generator):
     tensors["decoder.in.latent"] = latent
     tensors["decoder.out.image"] = vae.decode(latent).sample
     if refiner:
-        tensors["refiner.in.latent"] = latent
-        tensors["refiner.out.latent"] = refiner(latent, 0.2)
+        text = {"encoder_hidden_states": states.last_hidden_state, "class_labels": states.pooler_output}
+        tensors |= {"refiner.in.latent": sample, **{f"refiner.in.{name}": value for name, value in text.items()}}
+        tensors["refiner.out.latent"] = refiner(sample, *text.values())
     return tensors
 
 
@@ -313,16 +293,21 @@ def rounded_to_int8(module):
     return module
 
 
-def int8_tensors(parts, tensors):
+def int8_tensors(parts, refiner, tensors):
     """Outputs for the inputs of `component_tensors` with weights as int8 holds them."""
     encoder, net = rounded_to_int8(parts["text_encoder"]), rounded_to_int8(parts["unet"])
     states = encoder(tensors["text-encoder.in.input_ids"].long())
     names = ("sample", "timestep", "encoder_hidden_states", "class_labels")
     sample = net(**{name: tensors[f"unet.in.{name}"] for name in names}).sample
+    refiner = copy.deepcopy(refiner)
+    refiner.unet = rounded_to_int8(refiner.unet)
+    names = ("latent", "encoder_hidden_states", "class_labels")
+    latent = refiner(*(tensors[f"refiner.in.{name}"] for name in names))
     return {
         "text-encoder.int8.last_hidden_state": states.last_hidden_state,
         "text-encoder.int8.pooler_output": states.pooler_output,
         "unet.int8.sample": sample,
+        "refiner.int8.latent": latent,
     }
 
 
@@ -372,19 +357,14 @@ def write(model, folder, seed):
     parts = {name: shaken(model[name](), generator) for name in ("text_encoder", "unet", "vae")}
     refiner = None
     if "refiner" in model:
-        config = model["refiner"]
-        refiner = Refiner(config["latent_channels"], config["width"], config["num_blocks"], config["norm_num_groups"])
-        shaken(refiner, generator)
+        net = parts["unet"].config
+        net = UNet2DConditionModel.from_config({**net, "out_channels": net.block_out_channels[0]})
+        refiner = shaken(Refiner(net, **model["refiner"]), generator)
     with torch.no_grad():
         tensors = component_tensors(parts, refiner, model["size"], generator)
         if model.get("int8"):
-            tensors |= int8_tensors(parts, tensors)
+            tensors |= int8_tensors(parts, refiner, tensors)
         tensors |= sampler_tensors(model, parts, model["size"], generator)
-        upscaler = None
-        if "upscaler" in model:
-            upscaler = shaken(Upscaler(**model["upscaler"]), generator)
-            image = tensors["upscaler.in.image"] = torch.rand(2, 3, 10, 14, generator=generator) * 2 - 1
-            tensors["upscaler.out.image"] = upscaler(image)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     for name, part in parts.items():
@@ -394,12 +374,12 @@ def write(model, folder, seed):
     scheduler = {"_class_name": class_name, "set_alpha_to_one": False, **base, **model["scheduler"]}
     (folder / "scheduler").mkdir()
     (folder / "scheduler/scheduler_config.json").write_text(json.dumps(scheduler, indent=2) + "\n")
-    for name, class_name, part in (("refiner", "LatentRefiner", refiner), ("upscaler", "PictureUpscaler", upscaler)):
-        if part:
-            (folder / name).mkdir()
-            config = {"_class_name": class_name, **model[name]}
-            (folder / name / "config.json").write_text(json.dumps(config, indent=2) + "\n")
-            save_file(part.half().state_dict(), folder / name / "diffusion_pytorch_model.safetensors")
+    if refiner:
+        (folder / "refiner").mkdir()
+        unet = {key: value for key, value in refiner.unet.config.items() if not key.startswith("_")}
+        config = {"_class_name": "LatentRefiner", **model["refiner"], "unet": unet}
+        (folder / "refiner/config.json").write_text(json.dumps(config, indent=2) + "\n")
+        save_file(refiner.half().state_dict(), folder / "refiner/diffusion_pytorch_model.safetensors")
     tensors = {name: tensor.float().contiguous().clone() for name, tensor in tensors.items()}
     save_file(tensors, folder / "expected.safetensors")
 

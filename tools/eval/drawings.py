@@ -3,7 +3,7 @@
     python -m tools.eval.drawings --preset wide
 
 Draws fixed prompts of combinations that were never trained (PRESET_prompts.txt), by the teacher, by the teacher in as few steps and with as
-few evaluations as the finished model has, and by that, without and with the refiner; encodes drawings that were never trained on, and draws them again with other captions. Writes WORK/drawings/report.json and
+few evaluations as the finished model has, and by that, without its refiner; encodes drawings that were never trained on, and draws them again with other captions. Writes WORK/drawings/report.json and
 sheets. A picture counts as the thing, the style and the ground whose drawing it is most like, among all, at 32 x 32.
 """
 import json
@@ -28,7 +28,6 @@ from tools.train.common import common_arguments, in_parts, pack_folder, set_up
 from tools.train.dataset import planner_for
 from tools.train.networks import Codec, Generator, noise_for
 from tools.train.presets import PRESETS
-from tools.train.refiner import load_refiner, refine
 
 FOLDER = Path(__file__).parent
 ENCODED = 64
@@ -140,15 +139,13 @@ class Judge:
 
 
 class Model:
-    """A saved generator with its sampling, its decoder, and the refiner if there is one."""
+    """A saved generator with its sampling and its decoder."""
 
     def __init__(self, args, stage, device):
         folder = args.work / stage
         self.sampling = json.loads((folder / "sampling.json").read_text())
         self.generator = Generator.saved(folder, device).eval().requires_grad_(False)
         self.codec = Codec(args.work / "vae", device)
-        refiner = args.work / "refiner"
-        self.refiner = load_refiner(refiner)[0] if refiner.exists() else None
 
     def sample(self, captions, steps, guided=True):
         """Latents of captions, each from the noise of its place in the row."""
@@ -169,10 +166,6 @@ class Model:
 
         return self.in_parts(redrawn, self.generator.token_ids(captions), latents, noise)
 
-    @torch.no_grad()
-    def refined(self, latents):
-        return self.in_parts(lambda part: refine(self.refiner, part), latents)
-
     def decode(self, latents):
         return self.in_parts(self.codec.decode, latents)
 
@@ -188,14 +181,11 @@ def drawn_latents(teacher, model, captions):
     rows = {f"teacher {steps}": teacher.sample(captions, steps) for steps in (MANY_STEPS, teacher.sampling["steps"])}
     rows["teacher unguided"] = teacher.sample(captions, model.sampling["steps"], guided=False)
     rows |= {f"model {steps}": model.sample(captions, steps) for steps in FEW_STEPS}
-    if model.refiner:
-        steps = model.sampling["steps"]
-        rows |= {f"model {steps} refined": model.refined(rows[f"model {steps}"])}
     return rows
 
 
 def judge_drawn(teacher, model, judge, asked, folder):
-    """The fixed prompts, by the teacher and the model, without and with the refiner."""
+    """The fixed prompts, by the teacher and the model."""
     captions = [wish.caption for wish in asked]
     rows = drawn_latents(teacher, model, captions)
     results, many = {}, rows[f"teacher {MANY_STEPS}"]

@@ -16,7 +16,6 @@ from tools.train.dataset import DRAWING, FACTS, jobs_for, planner_for
 from tools.train.networks import Codec, Generator
 from tools.train.presets import PRESETS
 from tools.train.refiner import sampled
-from tools.train.upscaler import bytes_of, floats_of
 
 PEAK_RATE = 3e-4
 # Of each kind, for each worker.
@@ -26,6 +25,14 @@ PICTURES = 2_048
 PAINTED = 32
 KEPT_ASIDE = 10
 JUDGED = 64
+
+
+def bytes_of(pictures):
+    return ((pictures.clamp(-1, 1) + 1) * 127.5).round().byte()
+
+
+def floats_of(pictures):
+    return pictures.float() / 127.5 - 1
 
 
 class Bank:

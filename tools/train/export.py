@@ -81,10 +81,7 @@ def write_model(work, stage, preset, pack, folder, notices, with_refiner):
     write_json(scheduler, {**json.loads(scheduler.read_text()), "flow_spacing": "even"})
     if with_refiner:
         shutil.copytree(work / "refiner", folder / "refiner")
-    enlarged = (work / "upscaler").exists()
-    if enlarged:
-        shutil.copytree(work / "upscaler", folder / "upscaler")
-    side = preset.side * (2 if enlarged else 1)
+    side = preset.side * (2 if with_refiner and preset.doubled else 1)
     shutil.copy(notices, folder / "LICENSES.md")
     write_json(folder / "model_index.json", {"_class_name": "LatentDiffusionPipeline", **COMPONENTS})
     write_json(folder / "model.json", {

@@ -44,8 +44,8 @@ class Preset:
     pruned. `goes_on_from` tells in what the package WORK/first.safetensors is behind, to go on from it: it has
     `SMALLER_PICTURES`, half as large, or knows `FEWER_THINGS`, those of the codes in `known`; otherwise training begins
     from nothing. `without` names what of that package's UNet is dropped, which `prune` found cheap to leave out. `loose` is
-    the share of captions with words that drawings do not follow. With `enlarged` an upscaler makes decoded pictures twice
-    as wide and high, which it learns from so many pictures.
+    the share of captions with words that drawings do not follow. With `doubled` the refiner makes latents twice as wide and
+    high, and pictures with them.
     """
 
     name: str
@@ -75,7 +75,7 @@ class Preset:
     known: tuple = ()
     without: tuple = ()
     loose: float = 0.0
-    enlarged: int = 0
+    doubled: bool = False
 
     @property
     def latent_side(self):
@@ -128,10 +128,10 @@ PRESETS = {
             side=256, latent_channels=12, pictures=16_000, captions_each=8, vocabulary=4200, text_width=192, text_layers=3,
             teacher=None, batch=96, peak_rate=6e-4,
             ae_crop=256, ae_batch=4, pairs=0, sentences=12_000, student_parameters=None,
-            minutes=dict(text_encoder=7, widen=80, few_step=6, quantize=3, decoder=8, refiner=4, upscaler=15),
+            minutes=dict(text_encoder=7, widen=80, few_step=6, quantize=3, decoder=8, refiner=60),
             held_out=("triple",), colours=FIRST_COLOURS, goes_on_from=FEWER_THINGS,
             known=tuple(FEWER.read_text().splitlines()), without=CHEAP_TO_LEAVE_OUT, loose=0.3,
-            enlarged=1_000,
+            doubled=True,
         ),
         Preset(
             name="gpu", codes=EVERYDAY, styles=EMOJI_STYLES, mix="full", aspects=MOSTLY_SQUARE,

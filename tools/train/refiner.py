@@ -1,229 +1,324 @@
-"""Trains the latent refiner on what the few-step student really gets wrong.
+"""Trains the refiner on what the few-step student really draws.
 
-The student, with rounded weights, draws in few steps from a noise for which the teacher's many-step picture is known (the
-pairs of `few_step.py`, of which some are kept aside for judging), and the refiner learns to turn the student's latent into the
-teacher's. Where pictures are plain, a complete caption leaves hardly open what they show: there the refiner learns to turn
-what the student draws of such captions into the training pictures. A part of the loss is taken on the decoded picture, so that it
-also learns to counter what the decoder makes of small latent errors.
+Where pictures are plain, a complete caption leaves hardly open what they show. The student, with rounded weights, draws of such
+captions from noise, and the refiner learns to turn its latents into those of the pictures that the captions are of, at twice the
+size (`doubled`). It is a denoiser of its own that reads the text too, as the refiner of SDXL is (Podell et al., 2023), so it knows
+what is meant where the student drew it badly; it begins as a copy of the student's, for which what it draws is a latent that hardly
+any noise is left in, and a small network on top makes it larger.
 
-What counts is the absolute error of pixels: squares are least where all that the student was unsure of is blurred, and so are absolute
-errors of edges; a loss on how much of edges there is around a place was met by meshes drawn over it.
+Elsewhere the teacher's many-step picture is known of each noise (the pairs of `few_step.py`), and the refiner learns to turn the
+student's latent into that, at its own size.
+
+At first squares of latent errors count. Then a part of each picture is decoded, and what counts is the absolute error of its pixels
+and of their differences: squares are least where all that is still unsure is blurred.
 """
 import json
-import math
 from functools import partial
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from diffusers import UNet2DConditionModel
+from diffusers.models.attention_processor import AttnProcessor
 from safetensors.torch import load_file, save_file
 from torch import nn
+from torch.nn.utils import parametrize
 
-from tools.train.autoencoder import psnr
-from tools.train.common import Loop, common_arguments, in_parts, set_up
-from tools.train.dataset import DRAWING, FACTS, LatentSet, evenly
-from tools.train.few_step import STEPS, USUAL_SHARE
-from tools.train.networks import Codec, Generator, autoencoder_of
+from tools.eval.distances import edge_sharpness
+from tools.train.autoencoder import gradient_loss, psnr
+from tools.train.common import Checkpoint, Loop, autocast, common_arguments, in_parts, save_grid, set_up
+from tools.train.dataset import are_complete, drawings
+from tools.train.few_step import STEPS
+from tools.train.networks import Codec, Generator, adopt, autoencoder_of
 from tools.train.pairs import PairSet
 from tools.train.presets import PRESETS
+from tools.train.quantize import Rounding, quantized_layers
 
-WIDTH = 64
-BLOCKS = 4
-GROUPS = 8
-EPSILON = 1e-5
-PEAK_RATE = 1e-3
-# The level that stands for "as the student left it".
-SAMPLED_SIGMA = 0.2
-BATCH = 16
-DECODED = 6
-LATENT_WEIGHT = 0.02
-KEPT_ASIDE = 10
-SAMPLE_BATCH = {"cpu": 16, "cuda": 256}
-# How many plain pictures are drawn for it.
-PLAIN = 1_536
-
-
-def sigma_features(sigma, width):
-    """Sinusoidal features of 1000 sigma, cosines first."""
-    half = width // 2
-    frequencies = torch.exp(-math.log(10000) * torch.arange(half, device=sigma.device) / half)
-    angles = 1000 * sigma[:, None] * frequencies
-    return torch.cat([angles.cos(), angles.sin()], 1)
+BLOCKS = 3
+PEAK_RATE = 6e-4
+BATCH = 64
+# For this share of the time, the last, decoded pictures count.
+DECODING_SHARE = 0.3
+# Of each batch so many are decoded, in windows of so many positions, of whose rim the decoder's reach is left out.
+DECODED, WINDOW, RIM = 8, 14, 2
+PICTURE_WEIGHT, EDGE_WEIGHT = 0.5, 0.5
+# One picture in so many is kept aside; its drawing is seen on other grounds.
+KEPT_ASIDE = 61
+JUDGED = 96
+SAMPLE_BATCH = {"cpu": 32, "cuda": 256}
+# In how many steps the student draws what the refiner learns from; every picture is drawn in each way.
+WAYS = ((STEPS,), (1, 2, STEPS))
+# How much latents at both sizes have to be alike, in so many pictures.
+ALIKE, ALIKE_COUNT = 0.5, 256
+# How seldom and how often a drawing may come up, beside one of which the student's latents are off by the mean.
+LEAST, MOST = 0.5, 3.0
 
 
-class SigmaEmbedding(nn.Module):
-    """Two linear layers on the features of sigma."""
+class Block(nn.Module):
+    """Two normalised convolutions around a skip connection."""
 
-    def __init__(self, width):
+    def __init__(self, width, groups, epsilon):
         super().__init__()
-        self.linear_1 = nn.Linear(width, 4 * width)
-        self.linear_2 = nn.Linear(4 * width, 4 * width)
-
-    def forward(self, features):
-        return self.linear_2(F.silu(self.linear_1(features)))
-
-
-class ResidualBlock(nn.Module):
-    """Two normalised convolutions with the level added between them."""
-
-    def __init__(self, width, groups):
-        super().__init__()
-        self.norm1 = nn.GroupNorm(groups, width, EPSILON)
+        self.norm1 = nn.GroupNorm(groups, width, epsilon)
         self.conv1 = nn.Conv2d(width, width, 3, padding=1)
-        self.time_emb_proj = nn.Linear(4 * width, width)
-        self.norm2 = nn.GroupNorm(groups, width, EPSILON)
+        self.norm2 = nn.GroupNorm(groups, width, epsilon)
         self.conv2 = nn.Conv2d(width, width, 3, padding=1)
 
-    def forward(self, x, level):
+    def forward(self, x):
         h = self.conv1(F.silu(self.norm1(x)))
-        h = h + self.time_emb_proj(F.silu(level))[:, :, None, None]
         return x + self.conv2(F.silu(self.norm2(h)))
 
 
-class LatentRefiner(nn.Module):
-    """Adds a predicted correction to a latent; at the start of training the correction is zero."""
+class Upsampler(nn.Module):
+    """Each position doubled, and a convolution."""
 
-    def __init__(self, latent_channels, width=WIDTH, num_blocks=BLOCKS, norm_num_groups=GROUPS):
+    def __init__(self, width):
         super().__init__()
-        self.width = width
-        self.conv_in = nn.Conv2d(latent_channels, width, 3, padding=1)
-        self.time_embedding = SigmaEmbedding(width)
-        self.blocks = nn.ModuleList([ResidualBlock(width, norm_num_groups) for _ in range(num_blocks)])
-        self.conv_norm_out = nn.GroupNorm(norm_num_groups, width, EPSILON)
-        self.conv_out = nn.Conv2d(width, latent_channels, 3, padding=1)
-        nn.init.zeros_(self.conv_out.weight)
-        nn.init.zeros_(self.conv_out.bias)
+        self.conv = nn.Conv2d(width, width, 3, padding=1)
 
-    def forward(self, latents, sigma):
-        level = self.time_embedding(sigma_features(sigma, self.width))
-        x = self.conv_in(latents)
-        for block in self.blocks:
-            x = block(x, level)
-        return latents + self.conv_out(F.silu(self.conv_norm_out(x)))
+    def forward(self, x):
+        return self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
 
 
-def save_refiner(refiner, folder, sigma):
+class LatentRefiner(nn.Module):
+    """A denoiser whose output goes on, enlarged or not, through a few blocks to the refined latent."""
+
+    def __init__(self, unet_config, scale, num_blocks=BLOCKS):
+        super().__init__()
+        width, norm = unet_config["block_out_channels"][0], (unet_config["norm_num_groups"], unet_config.get("norm_eps", 1e-5))
+        self.config = dict(scale=scale, num_blocks=num_blocks)
+        self.unet = UNet2DConditionModel(**{**unet_config, "out_channels": width})
+        self.upsamplers = nn.ModuleList([Upsampler(width)] if scale == 2 else [])
+        self.blocks = nn.ModuleList([Block(width, *norm) for _ in range(num_blocks)])
+        self.conv_norm_out = nn.GroupNorm(norm[0], width, norm[1])
+        self.conv_out = nn.Conv2d(width, unet_config["in_channels"], 3, padding=1)
+        self.to(memory_format=torch.channels_last)
+        self.unet.set_attn_processor(AttnProcessor())
+
+    def forward(self, latents, text):
+        states, pooled = text
+        latents = latents.contiguous(memory_format=torch.channels_last)
+        x = self.unet(latents, 0, states, class_labels=pooled).sample
+        for layer in (*self.upsamplers, *self.blocks):
+            x = layer(x)
+        return self.conv_out(F.silu(self.conv_norm_out(x)))
+
+    def begin_as(self, unet):
+        """Takes over what a denoiser knows; the first channels that go on are the velocity that it predicts."""
+        weights, mine = unet.state_dict(), self.unet.state_dict()
+        for name in ("conv_out.weight", "conv_out.bias"):
+            mine[name][: len(weights[name])] = weights[name]
+            weights[name] = mine[name]
+        adopt(self.unet, weights)
+
+
+def save_refiner(refiner, folder):
     """config.json and f16 weights."""
     folder.mkdir(parents=True, exist_ok=True)
-    config = dict(_class_name="LatentRefiner", latent_channels=refiner.conv_in.in_channels, width=WIDTH, num_blocks=BLOCKS,
-                  norm_num_groups=GROUPS, sigma=sigma)
+    unet = {name: value for name, value in refiner.unet.config.items() if not name.startswith("_")}
+    config = {"_class_name": "LatentRefiner", **refiner.config, "unet": unet}
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
     weights = {name: value.half().contiguous() for name, value in refiner.state_dict().items()}
     save_file(weights, folder / "diffusion_pytorch_model.safetensors", metadata={"format": "pt"})
 
 
 def load_refiner(folder):
-    """The refiner of a model folder, and the level it asks for by default."""
+    """The refiner of a model folder."""
     config = json.loads((Path(folder) / "config.json").read_text())
-    refiner = LatentRefiner(config["latent_channels"], config["width"], config["num_blocks"], config["norm_num_groups"])
+    refiner = LatentRefiner(config["unet"], config["scale"], config["num_blocks"])
     weights = load_file(Path(folder) / "diffusion_pytorch_model.safetensors")
     refiner.load_state_dict({name: value.float() for name, value in weights.items()})
-    return refiner.eval(), config["sigma"]
+    return refiner.eval()
 
 
-def sampled(student, tokens, noise):
+def sampled(student, tokens, noise, steps=STEPS):
     """What the student draws from noises."""
-    work = partial(student.sample, steps=STEPS, guidance=1)
-    return in_parts(work, SAMPLE_BATCH[student.device.type], student.device, tokens.long(), noise.float())
+    work, device = partial(student.sample, steps=steps, guidance=1), student.device
+    return in_parts(work, SAMPLE_BATCH[device.type], device, tokens.long().to(device), noise.float().to(device))
 
 
 def beside_teacher(student, pairs):
     """What the student draws from the noises of the pairs, beside what the teacher drew: a dict for each shape."""
-    return [
-        dict(made=sampled(student, bucket["tokens"], bucket["noise"]), wanted=bucket["latents"].float(),
-             aside=torch.arange(len(bucket["tokens"]), device=student.device) % KEPT_ASIDE == 0)
-        for bucket in pairs.buckets
-    ]
+    return [dict(made=sampled(student, bucket["tokens"], bucket["noise"]).half().cpu()[:, None],
+                 tokens=bucket["tokens"].cpu()[:, None], wanted=bucket["latents"].cpu()) for bucket in pairs.buckets]
 
 
-def beside_pictures(student, data, count):
-    """What the student draws of complete captions, beside the pictures that they are of; drawings are kept aside whole."""
-    data.weigh([evenly(bucket["facts"]) for bucket in data.buckets])
-    data.leave_out_open(USUAL_SHARE)
-    drawn = data.draw(count)
-    thing, style = (drawn.facts[:, FACTS.index(fact)] for fact in DRAWING)
-    return [dict(made=sampled(student, drawn.tokens, torch.randn_like(drawn.latents)), wanted=drawn.latents,
-                 aside=(thing + style) % KEPT_ASIDE == 0)]
+def draw_pictures(student, bucket):
+    """What the student draws of complete captions of pictures, in all `WAYS`."""
+    complete, made, told = are_complete(bucket["facts"]).float() + 1e-6, [], []
+    for way, choices in enumerate(WAYS):
+        # The first caption is the usual one.
+        which = complete.multinomial(1).squeeze(1) if way else torch.zeros(len(complete), dtype=torch.long)
+        tokens = bucket["tokens"][torch.arange(len(which)), which]
+        drawn = torch.empty_like(bucket["latents"])
+        for number, steps in enumerate(choices):
+            rows = torch.arange(number, len(drawn), len(choices))
+            drawn[rows] = sampled(student, tokens[rows], torch.randn_like(drawn[rows].float()), steps).half().cpu()
+        made.append(drawn)
+        told.append(tokens)
+    return dict(made=torch.stack(made, 1), tokens=torch.stack(told, 1), weights=favour(bucket, made[0]),
+                wanted=bucket["latents"])
+
+
+def favour(bucket, made):
+    """How often each picture is to come up [n]: the more the further off the student's latents of its drawing are."""
+    which = drawings(bucket["facts"])
+    errors = (made.float() - bucket["latents"].float()).square().mean((1, 2, 3))
+    count = which.bincount()
+    errors = torch.zeros(len(count)).index_add_(0, which, errors) / count
+    print(f"drawn latents are off by {errors.mean():.4f}, the worst tenth by {errors.quantile(0.9):.4f} or more", flush=True)
+    return (errors / errors.mean()).clamp(LEAST, MOST)[which] / count[which]
+
+
+def drawn_by(student, args, preset):
+    """What this preset's model draws and was told, beside what is wanted at the same size."""
+    if not student.schedule.stochastic_sampling:
+        return beside_teacher(student, PairSet(args.work / "pairs.pt", preset.pairs).to(student.device))
+    return [draw_pictures(student, bucket) for bucket in torch.load(args.work / "latents.pt", weights_only=True)]
+
+
+def buckets_of(student, args, preset):
+    """What this preset's model draws, with what it was told, beside what is wanted. Drawing takes a while, so it is stored."""
+    stored = Checkpoint(args.work / "drawn.pt", args.work / "quantize")
+    buckets = stored.load()
+    if not buckets:
+        buckets = drawn_by(student, args, preset)
+        stored.save(buckets)
+    if preset.doubled:
+        doubled = torch.load(args.work / "doubled.pt", weights_only=True)
+        check_order(doubled, buckets[0]["wanted"])
+        buckets[0]["wanted"] = doubled
+    return buckets
+
+
+def check_order(doubled, latents):
+    """Leaves where latents at twice the size are not those of the same pictures: `dataset` and `doubled` need one seed and one pack."""
+    if len(doubled) == len(latents):
+        few = slice(None, None, max(1, len(latents) // ALIKE_COUNT))
+        small = F.avg_pool2d(doubled[few].float(), 2)
+        pairs = torch.stack([small.flatten(), latents[few].float().flatten()])
+        if pairs.corrcoef()[0, 1] > ALIKE:
+            return
+    raise SystemExit("doubled.pt is of other pictures than latents.pt: remove it, and run `doubled` with the same seed and pack")
 
 
 class Examples:
-    """Latents as sampling leaves them beside those wanted; about every tenth is kept aside."""
+    """Latents as the student draws them, what it was told, and what is wanted; some are kept aside."""
 
-    def __init__(self, buckets):
-        self.buckets = buckets
-        self.rows = [torch.where(~bucket["aside"])[0] for bucket in buckets]
+    def __init__(self, buckets, device):
+        self.buckets, self.device = buckets, device
+        self.rows, self.weights = [], []
+        for bucket in buckets:
+            rows = torch.arange(len(bucket["wanted"]))
+            rows = rows[rows % KEPT_ASIDE != 0]
+            self.rows.append(rows)
+            self.weights.append(bucket.get("weights", torch.ones(len(bucket["wanted"])))[rows])
         self.sizes = torch.tensor([float(len(rows)) for rows in self.rows])
+
+    @property
+    def scale(self):
+        """How many times as large what is wanted is."""
+        return self.buckets[0]["wanted"].shape[-1] // self.buckets[0]["made"].shape[-1]
+
+    def take(self, bucket, rows, ways):
+        """The examples of these rows, drawn in these ways."""
+        batch = bucket["made"][rows, ways].float(), bucket["tokens"][rows, ways].long(), bucket["wanted"][rows].float()
+        return tuple(value.to(self.device) for value in batch)
 
     def draw(self, count):
         """Random ones of one shape to train on."""
         number = torch.multinomial(self.sizes, 1).item()
-        bucket, rows = self.buckets[number], self.rows[number]
-        rows = rows[torch.randint(len(rows), (count,), device=rows.device)]
-        return bucket["made"][rows], bucket["wanted"][rows]
+        bucket = self.buckets[number]
+        rows = self.rows[number][torch.multinomial(self.weights[number], count, replacement=True)]
+        return self.take(bucket, rows, torch.randint(bucket["made"].shape[1], (count,)))
 
-    def kept_aside(self, limit=64):
-        """Pairs that are never trained on."""
+    def kept_aside(self):
+        """Examples that are never trained on."""
         bucket = self.buckets[0]
-        return bucket["made"][bucket["aside"]][:limit], bucket["wanted"][bucket["aside"]][:limit]
+        rows = torch.arange(0, len(bucket["wanted"]), KEPT_ASIDE)
+        rows = rows[:: max(1, len(rows) // JUDGED)][:JUDGED]
+        return self.take(bucket, rows, torch.zeros_like(rows))
 
 
-def refine(refiner, latents):
-    return refiner(latents, torch.full((len(latents),), SAMPLED_SIGMA, device=latents.device))
+class Trainee(nn.Module):
+    """The refiner, and the student, whose text encoder is read and which stays as it is."""
+
+    def __init__(self, refiner, student):
+        super().__init__()
+        self.refiner = refiner
+        self.text_encoder = student.text_encoder.requires_grad_(False)
+        self.device = student.device
+
+    def refine(self, made, tokens):
+        """Refined latents."""
+        with autocast(self.device):
+            with torch.no_grad():
+                text = self.text_encoder(tokens)
+            return self.refiner(made, (text.last_hidden_state, text.pooler_output)).float()
 
 
-def edge_error(error):
-    """Mean square of how far differences of neighbouring pixels are off."""
-    across, down = error[..., :, 1:] - error[..., :, :-1], error[..., 1:, :] - error[..., :-1, :]
-    return across.square().mean() + down.square().mean()
+def window(latents, top, left):
+    return latents[:DECODED, :, top : top + WINDOW, left : left + WINDOW]
 
 
-def losses_of(refiner, batch, codec):
-    """Absolute error of a few of the pictures, and a little of that of latents."""
-    made, wanted = batch
-    refined = refine(refiner, made)
+def losses_of(trainee, batch, codec, decoding):
+    """The squared error of latents and, if `decoding()`, the absolute error of decoded windows of some of them."""
+    made, tokens, wanted = batch
+    refined = trainee.refine(made, tokens)
     latent = F.mse_loss(refined, wanted)
-    error = codec.decode_differentiably(refined[:DECODED]) - codec.decode(wanted[:DECODED])
-    picture, edges = error.abs().mean(), edge_error(error)
-    before = F.mse_loss(made, wanted)
-    loss = picture + LATENT_WEIGHT * latent
-    return loss, (latent.detach(), before, picture.detach(), edges.detach())
+    if not decoding():
+        return latent, (latent.detach(), torch.zeros(()), torch.zeros(()))
+    side = min(wanted.shape[2:])
+    top, left = torch.randint(max(1, side - WINDOW + 1), (2,)).tolist()
+    rim = RIM * 16
+    error = codec.decode_differentiably(window(refined, top, left)) - codec.decode(window(wanted, top, left))
+    error = error[..., rim:-rim, rim:-rim]
+    pixels, edges = error.abs().mean(), gradient_loss(error)
+    loss = latent + PICTURE_WEIGHT * (pixels + EDGE_WEIGHT * edges)
+    return loss, (latent.detach(), pixels.detach(), edges.detach())
 
 
 @torch.no_grad()
-def judge(refiner, examples, codec):
-    """Prints latent error and picture agreement on those kept aside, without and with the refiner."""
-    made, wanted = examples.kept_aside()
-    aims = codec.decode(wanted)
-    for name, latents in (("without", made), ("with", refine(refiner, made))):
-        error = codec.decode(latents) - aims
-        agreement = psnr(error.square().mean((1, 2, 3))).mean()
-        print(f"{name} refiner: latent error {F.mse_loss(latents, wanted):.4f}, {agreement:.2f} dB to what is wanted, "
-              f"edges off by {edge_error(error):.5f}")
-
-
-def latents_of(args, preset, device):
-    """What this preset's model leaves, beside what is wanted."""
-    student = Generator.saved(args.work / "quantize", device).requires_grad_(False)
-    if student.schedule.stochastic_sampling:
-        return beside_pictures(student, LatentSet(args.work / "latents.pt", device, args.seed), PLAIN)
-    return beside_teacher(student, PairSet(args.work / "pairs.pt", preset.pairs).to(device))
+def judge(trainee, examples, codec, folder):
+    """Prints latent error and picture agreement on those kept aside, and writes a sheet."""
+    made, tokens, wanted = examples.kept_aside()
+    # Gradients are switched off in each thread anew.
+    refined = in_parts(torch.no_grad()(trainee.refine), SAMPLE_BATCH[trainee.device.type], trainee.device, made, tokens)
+    aims, pictures = codec.decode(wanted), codec.decode(refined)
+    agreement, side = psnr((pictures - aims).square().mean((1, 2, 3))).mean(), aims.shape[-1]
+    sharp, wanted_sharp = (edge_sharpness(shown, side).mean() for shown in (pictures, aims))
+    print(f"refined latents are off by {F.mse_loss(refined, wanted):.4f}, {agreement:.2f} dB to what is wanted, "
+          f"edges {sharp:.4f} (of what is wanted {wanted_sharp:.4f})", flush=True)
+    before = codec.decode(made[:8])
+    before = F.interpolate(before, aims.shape[2:], mode="bicubic", align_corners=False)
+    save_grid(torch.cat([before, pictures[:8], aims[:8]]), folder / "refiner.png", 8)
 
 
 def main(words=None):
     args = common_arguments(__doc__).parse_args(words)
     preset, device = PRESETS[args.preset], set_up(args.seed)
-    codec, examples = Codec(autoencoder_of(args.work), device), Examples(latents_of(args, preset, device))
-    refiner = LatentRefiner(preset.latent_channels).to(device)
-    loop = Loop(args, "refiner", refiner, device, ["after", "before", "picture", "edges"], PEAK_RATE, warmup=50, ema_decay=0.99,
+    student = Generator.saved(args.work / "quantize", device).requires_grad_(False)
+    examples = Examples(buckets_of(student, args, preset), device)
+    codec = Codec(autoencoder_of(args.work), device)
+    refiner = LatentRefiner(dict(student.unet.config), examples.scale)
+    refiner.begin_as(student.unet)
+    for layer in quantized_layers(refiner.unet):
+        parametrize.register_parametrization(layer, "weight", Rounding())
+    trainee = Trainee(refiner, student).to(device)
+    loop = Loop(args, "refiner", trainee, device, ["latent", "pixels", "edges"], PEAK_RATE, decay_share=0.9, warmup=100,
                 made_from=args.work / "quantize")
     torch.manual_seed(args.seed + loop.step)
 
-    def draw(workers):
-        return [examples.draw(BATCH) for _ in range(workers)]
+    def decoding():
+        return loop.clock.spent() > (1 - DECODING_SHARE) * loop.clock.total
 
-    loop.run(draw, lambda module, batch: losses_of(module, batch, codec))
-    judge(refiner, examples, codec)
-    save_refiner(refiner, args.work / "refiner", SAMPLED_SIGMA)
+    show = partial(judge, trainee, examples, codec, args.work / "previews")
+    loop.run(lambda workers: [examples.draw(BATCH // workers) for _ in range(workers)],
+             lambda module, batch: losses_of(module, batch, codec, decoding), show)
+    show()
+    for layer in quantized_layers(refiner.unet):
+        parametrize.remove_parametrizations(layer, "weight", leave_parametrized=True)
+    save_refiner(refiner, args.work / "refiner")
 
 
 if __name__ == "__main__":

@@ -63,8 +63,8 @@ FROM_FEWER_THINGS = (
     Stage("few_step", "few_step/sampling.json"),
     Stage("quantize", "quantize/sampling.json"),
     Stage("decoder", "decoder/config.json"),
+    Stage("doubled", "doubled.pt", timed=False),
     Stage("refiner", "refiner/config.json"),
-    Stage("upscaler", "upscaler/config.json"),
 )
 
 

@@ -1,32 +1,62 @@
-"""Checks which latents the refiner learns from, which judge it, and what counts as an edge that is off."""
+"""Checks which latents the refiner learns from, which judge it, and what it begins with."""
+import tempfile
 import unittest
+from pathlib import Path
 
 import torch
 
-from tools.train.refiner import Examples, edge_error
+from tools.train.networks import build_unet, unet_config
+from tools.train.presets import PRESETS
+from tools.train.refiner import KEPT_ASIDE, Examples, LatentRefiner, favour, load_refiner, save_refiner
 
 
 class KeptAside(unittest.TestCase):
     def test_what_is_kept_aside_is_never_trained_on(self):
-        aside = torch.tensor([True, False, False, True, False])
-        latents = torch.arange(5.0).view(5, 1, 1, 1)
-        examples = Examples([dict(made=latents, wanted=latents + 10, aside=aside)])
-        made, wanted = examples.draw(200)
-        self.assertEqual(set(made.flatten().tolist()), {1, 2, 4})
-        torch.testing.assert_close(wanted, made + 10)
-        self.assertEqual(examples.kept_aside()[1].flatten().tolist(), [10, 13])
+        count = 2 * KEPT_ASIDE
+        numbers = torch.arange(float(count)).view(count, 1, 1, 1)
+        bucket = dict(made=numbers[:, None], tokens=torch.arange(count).view(count, 1, 1), wanted=numbers + 1000)
+        examples = Examples([bucket], torch.device("cpu"))
+        made, tokens, wanted = examples.draw(2000)
+        self.assertEqual(set(range(count)) - set(made.int().flatten().tolist()), {0, KEPT_ASIDE})
+        torch.testing.assert_close(wanted, made + 1000)
+        torch.testing.assert_close(tokens.float().flatten(), made.flatten())
+        self.assertEqual(examples.kept_aside()[0].flatten().tolist(), [0, KEPT_ASIDE])
+
+    def test_drawings_that_the_student_draws_badly_come_up_more_often(self):
+        facts = torch.tensor([[1, 0, 5], [1, 0, 6], [2, 0, 5]]).view(3, 1, 3)
+        latents = torch.zeros(3, 1, 2, 2)
+        made = torch.tensor([0.1, 0.1, 0.2]).view(3, 1, 1, 1).expand(3, 1, 2, 2)
+        weights = favour(dict(facts=facts, latents=latents), made)
+        self.assertAlmostEqual((weights[2] / weights[:2].sum()).item(), 0.2**2 / 0.1**2 / 1.25, places=4)
 
 
-class Edges(unittest.TestCase):
-    def test_one_that_is_blurred_or_elsewhere_is_an_error_and_one_of_another_brightness_is_not(self):
-        def edge(width, place=21.5):
-            return ((torch.arange(46.0) - place) / width).clamp(-0.5, 0.5).expand(1, 3, 46, 46)
+class Networks(unittest.TestCase):
+    def setUp(self):
+        torch.manual_seed(0)
+        preset = PRESETS["smoke"]
+        self.config = unet_config(preset.teacher, preset)
+        self.latents = torch.randn(2, preset.latent_channels, 8, 8)
+        self.text = torch.randn(2, 5, preset.text_width), torch.randn(2, preset.text_width)
 
-        wanted = edge(1)
-        self.assertEqual(edge_error(edge(1) + 0.2 - wanted).round(decimals=6), 0)
-        blurred, moved = edge_error(edge(3) - wanted), edge_error(edge(1, 25.5) - wanted)
-        self.assertGreater(blurred, 0)
-        self.assertGreater(moved, blurred)
+    def test_it_begins_as_the_denoiser_whose_velocity_goes_on(self):
+        unet = build_unet(self.config)
+        torch.nn.init.normal_(unet.conv_out.weight)
+        refiner = LatentRefiner(self.config, 2)
+        refiner.begin_as(unet)
+        states, pooled = self.text
+        velocity = unet(self.latents, 0, states, class_labels=pooled).sample
+        goes_on = refiner.unet(self.latents, 0, states, class_labels=pooled).sample
+        torch.testing.assert_close(goes_on[:, : velocity.shape[1]], velocity, rtol=1e-3, atol=1e-3)
+
+    @torch.no_grad()
+    def test_it_is_saved_and_enlarges_if_asked_to(self):
+        for scale in (1, 2):
+            refiner = LatentRefiner(self.config, scale).half().float()
+            refined = refiner(self.latents, self.text)
+            self.assertEqual(refined.shape[2:], (8 * scale, 8 * scale))
+            with tempfile.TemporaryDirectory() as folder:
+                save_refiner(refiner, Path(folder))
+                torch.testing.assert_close(load_refiner(folder)(self.latents, self.text), refined)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Turns a package of plantain back into a folder in diffusers layout, for a training that goes on from it.
 
 What is read goes to WORK/first, its autoencoder to WORK/first/vae. If the vocabulary stays as it is, it also goes to
-WORK/tokenizer, where the stages look for one, and an upscaler to WORK/upscaler: it depends on the autoencoder alone.
+WORK/tokenizer, where the stages look for one.
 """
 import json
 from pathlib import Path
@@ -17,7 +17,6 @@ from tools.train.presets import FEWER_THINGS, PRESETS
 from tools.train.schedule import Schedule
 from tools.train.tokenizer import alphabet_of
 from tools.train.tokenizer import save as save_tokenizer
-from tools.train.upscaler import Upscaler, save_upscaler
 
 # A package's names of layers, and diffusers' for the same.
 UNET_NAMES = ((".to_out.", ".to_out.0."), (".ff.proj.", ".ff.net.0.proj."), (".ff.out.", ".ff.net.2."))
@@ -123,12 +122,6 @@ def build_tokenizer(stored, length, folder):
     return tokenizer
 
 
-def build_upscaler(config, weights):
-    upscaler = Upscaler(**config)
-    upscaler.load_state_dict(weights)
-    return upscaler
-
-
 def main(words=None):
     parser = common_arguments(__doc__)
     parser.add_argument("--package", type=Path, help="default: WORK/first.safetensors")
@@ -141,9 +134,6 @@ def main(words=None):
     text_encoder = build_text_encoder(parts["text_encoder"], component(weights, "text_encoder."), tokenizer)
     unet = build_unet(parts["unet"], component(weights, "unet."))
     build_autoencoder({**parts["vae_encoder"], **parts["vae"]}, weights).save_pretrained(folder / "vae")
-    if "upscaler" in parts:
-        upscaler = build_upscaler(parts["upscaler"], component(weights, "upscaler."))
-        save_upscaler(upscaler, args.work / "upscaler")
     defaults = manifest["defaults"]
     schedule = Schedule.noted(manifest["sampler"]["schedule"])
     Generator(tokenizer, text_encoder, unet, torch.device("cpu"), schedule).save(

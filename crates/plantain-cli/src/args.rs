@@ -126,7 +126,7 @@ pub(crate) struct GenerateArgs {
     )]
     pub(crate) negative: String,
 
-    /// Width and height in pixels, such as 512x512 [default: the model's]
+    /// Width and height in pixels, such as 512x512; the built-in model draws at its own size, and resizes [default: the model's]
     #[arg(long, value_name = "WxH", conflicts_with = "aspect")]
     pub(crate) size: Option<Size>,
 
@@ -324,7 +324,7 @@ pub(crate) struct TraceArgs {
     #[arg(long, value_name = "PATH")]
     pub(crate) model: Option<PathBuf>,
 
-    /// text-encoder, unet, refiner, decoder, upscaler, encoder or sampler
+    /// text-encoder, unet, refiner, decoder, encoder or sampler
     #[arg(long, value_name = "NAME")]
     pub(crate) component: TraceComponent,
 
@@ -389,7 +389,7 @@ pub(crate) struct BenchArgs {
     #[arg(long)]
     pub(crate) fusion: bool,
 
-    /// What to time, one or several: text-encoder, unet, decoder, upscaler, pipeline
+    /// What to time, one or several: text-encoder, unet, refiner, decoder, pipeline
     #[arg(
         long,
         value_name = "NAMES",

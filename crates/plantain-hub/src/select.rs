@@ -13,7 +13,7 @@ pub(crate) const README: &str = "README.md";
 const MODEL_CARD: &str = "model.json";
 
 /// Folders with a network.
-const NETWORKS: [&str; 5] = ["text_encoder", "unet", "vae", "refiner", "upscaler"];
+const NETWORKS: [&str; 4] = ["text_encoder", "unet", "vae", "refiner"];
 const SCHEDULER: &str = "scheduler";
 const TOKENIZER: &str = "tokenizer";
 /// What a tokenizer may consist of.

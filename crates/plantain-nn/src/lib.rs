@@ -1,5 +1,4 @@
-//! The networks of a latent diffusion model as Burn modules: text encoder, UNet, refiner, upscaler, and the
-//! encoders and decoders of the autoencoders.
+//! The networks of a latent diffusion model as Burn modules: text encoder, UNet, refiner, and the encoders and decoders of the autoencoders.
 //!
 //! Every network has a configuration with `init(&Device)`; parameters carry the names that diffusers
 //! and transformers give them, but for a few flattened containers (see `plantain-weights`, which
@@ -17,12 +16,11 @@ mod tap;
 mod text;
 mod transformer;
 mod unet;
-mod upscaler;
 
 pub use config::{
     BlockType, ConfigError, DecoderConfig, EncoderConfig, KlDecoderConfig, KlEncoderConfig,
     PerLevel, RefinerConfig, TextActivation, TextEncoderConfig, TinyDecoderConfig,
-    TinyEncoderConfig, TransformerLayers, UNetConfig, UpscalerConfig,
+    TinyEncoderConfig, TransformerLayers, UNetConfig,
 };
 pub use decoder::{Decoder, KlDecoder, TinyDecoder};
 pub use embedding::guidance_scale_embedding;
@@ -34,4 +32,3 @@ pub use tap::Tap;
 pub use text::{ClipTextModel, TextStates, TokenError};
 pub use transformer::TextContext;
 pub use unet::{Conditioning, UNet2DConditionModel};
-pub use upscaler::Upscaler;

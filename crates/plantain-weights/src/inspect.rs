@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use plantain_nn::{DecoderConfig, UNetConfig, UpscalerConfig};
+use plantain_nn::{DecoderConfig, UNetConfig};
 
 use crate::manifest::Component;
 use crate::package::Model;
@@ -50,8 +50,6 @@ pub struct MemoryEstimate {
     pub sampling: u64,
     /// The same in the decoder.
     pub decoding: u64,
-    /// The same in the upscaler, where there is one.
-    pub enlarging: u64,
 }
 
 impl MemoryEstimate {
@@ -60,11 +58,11 @@ impl MemoryEstimate {
     /// ```
     /// use plantain_weights::MemoryEstimate;
     ///
-    /// let memory = MemoryEstimate { weights: 300, sampling: 200, decoding: 50, enlarging: 60 };
+    /// let memory = MemoryEstimate { weights: 300, sampling: 200, decoding: 50 };
     /// assert_eq!(memory.activations(), 200);
     /// ```
     pub fn activations(&self) -> u64 {
-        self.sampling.max(self.decoding).max(self.enlarging)
+        self.sampling.max(self.decoding)
     }
 
     /// Weights and intermediate values.
@@ -72,7 +70,7 @@ impl MemoryEstimate {
     /// ```
     /// use plantain_weights::MemoryEstimate;
     ///
-    /// let memory = MemoryEstimate { weights: 300, sampling: 200, decoding: 50, enlarging: 60 };
+    /// let memory = MemoryEstimate { weights: 300, sampling: 200, decoding: 50 };
     /// assert_eq!(memory.total(), 500);
     /// ```
     pub fn total(&self) -> u64 {
@@ -123,7 +121,7 @@ impl Model {
         summary
     }
 
-    /// Estimates the memory for `batch` pictures of `width` x `height` pixels at once (with
+    /// Estimates the memory for `batch` pictures decoded at `width` x `height` pixels at once (with
     /// guidance, count each picture twice).
     ///
     /// Weights: 4 bytes per parameter of the source, but for the encoder of pictures, which is loaded when a picture is first
@@ -158,26 +156,20 @@ impl Model {
         let components = &self.manifest().components;
         let pixels = f64::from(width) * f64::from(height);
         let size = [width, height].map(|side| side as usize);
-        let scale = self.manifest().sampling_scale(size) as f64;
-        let decoder_scale = components.decoder_scale() as f64;
-        let decoded = pixels * (decoder_scale / scale) * (decoder_scale / scale);
+        let scale = self.manifest().sampling_scale() as f64;
         let [sampled_width, sampled_height] = self.manifest().sampled_size(size);
         let sampled = sampled_width as f64 * sampled_height as f64;
         let unet = components.unet.as_ref();
         let unet = unet.map_or(0.0, |unet| unet_values(unet, sampled / (scale * scale)));
-        let upscaler = components.upscaler.as_ref();
-        let upscaler = upscaler.filter(|_| self.manifest().is_enlarged(size));
-        let upscaler = upscaler.map_or(0.0, |upscaler| upscaler_values(upscaler, pixels));
         let decoder = components
             .vae
             .as_ref()
-            .map_or(0.0, |vae| decoder_values(vae, decoded));
+            .map_or(0.0, |vae| decoder_values(vae, pixels));
         MemoryEstimate {
             weights: 4 * parameters,
             sampling: (4.0 * f64::from(batch) * unet) as u64,
             // Pictures are decoded one at a time.
             decoding: (4.0 * decoder) as u64,
-            enlarging: (4.0 * upscaler) as u64,
         }
     }
 }
@@ -199,7 +191,7 @@ impl Model {
         let text = components.text_encoder.as_ref();
         let tokens = text.map_or(77, |text| text.max_position_embeddings);
         let size = manifest.own_size();
-        let scale = manifest.sampling_scale(size);
+        let scale = manifest.sampling_scale();
         let [width, height] = size.map(|side| side / scale);
         let unet = components.unet.as_ref();
         unet.map_or(0, |unet| unet.flops(height, width, tokens))
@@ -227,12 +219,6 @@ fn unet_values(config: &UNetConfig, area: f64) -> f64 {
         widest = widest.max(f64::from(maps) * width.max(below) as f64 * area);
     }
     skips + widest
-}
-
-/// Numbers alive at once in the upscaler, for a finished picture of so many pixels: input, middle and output of a block, of which
-/// each position is four pixels wide and high, and both pictures.
-fn upscaler_values(config: &UpscalerConfig, pixels: f64) -> f64 {
-    pixels * (3.0 * config.width as f64 / 16.0 + 3.0 * 3.0)
 }
 
 /// Numbers alive at once in the decoder, for a picture of `pixels`.

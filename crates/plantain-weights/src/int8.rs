@@ -141,11 +141,11 @@ fn scale(row: &[f32]) -> f32 {
     if scale.is_normal() { scale } else { 1.0 }
 }
 
-/// Whether the weight `name` bears 8 bits: the convolutions and linear layers of the UNet and the
+/// Whether the weight `name` bears 8 bits: the convolutions and linear layers of the UNets and the
 /// text encoder do. What is small and decides about every pixel does not: their ends, their
-/// embeddings, the refiner, the decoder and the upscaler.
+/// embeddings, what the refiner has beside its UNet, and the decoder.
 pub(crate) fn suits(name: &str, tensor: TensorRef<'_>) -> bool {
-    const LARGE: [&str; 2] = ["unet.", "text_encoder."];
+    const LARGE: [&str; 3] = ["unet.", "refiner.unet.", "text_encoder."];
     const DELICATE: [&str; 5] = [
         "unet.conv_in.",
         "unet.conv_out.",
@@ -153,11 +153,12 @@ pub(crate) fn suits(name: &str, tensor: TensorRef<'_>) -> bool {
         "unet.class_embedding.",
         "text_encoder.embeddings.",
     ];
-    let starts = |parts: &[&str]| parts.iter().any(|part| name.starts_with(part));
+    let starts = |name: &str, parts: &[&str]| parts.iter().any(|part| name.starts_with(part));
+    let within = name.strip_prefix("refiner.").unwrap_or(name);
     name.ends_with(".weight")
         && matches!(tensor.shape.len(), 2 | 4)
-        && starts(&LARGE)
-        && !starts(&DELICATE)
+        && starts(name, &LARGE)
+        && !starts(within, &DELICATE)
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 //! # Package format, version 2
 //!
 //! A safetensors file. Tensors are `F32`, `F16` or `BF16`, named `<component>.<module path>` with
-//! the components `text_encoder`, `unet`, `vae` (the decoder), `vae_encoder`, `refiner` and `upscaler`. The `__metadata__` holds the
+//! the components `text_encoder`, `unet`, `vae` (the decoder), `vae_encoder`, and `refiner`. The `__metadata__` holds the
 //! [`Manifest`] as JSON under [`MANIFEST_KEY`] and, for models with a tokenizer, that as JSON of
 //! the `tokenizers` crate under [`TOKENIZER_KEY`].
 //!
@@ -60,7 +60,7 @@ pub use manifest::{
 };
 pub use package::{MANIFEST_KEY, Model, TOKENIZER_KEY, Target};
 pub use plain::{HostTensor, Tensors, read_tensors, write_tensors};
-pub use plantain_nn::{DecoderConfig, EncoderConfig};
+pub use plantain_nn::{DecoderConfig, EncoderConfig, UNetConfig};
 pub use prune::{PruneError, PrunePlan};
 pub use recipe::{Recipe, UnknownRecipe, recipes};
 pub use sha256::sha256;

@@ -4,7 +4,6 @@ use std::fmt;
 
 use plantain_nn::{
     ConfigError, DecoderConfig, EncoderConfig, RefinerConfig, TextEncoderConfig, UNetConfig,
-    UpscalerConfig,
 };
 use plantain_sampling::{SamplerKind, ScheduleConfig};
 use serde::{Deserialize, Serialize};
@@ -32,20 +31,17 @@ pub enum Component {
     Vae,
     /// Picture to latent, for drawing from a picture.
     VaeEncoder,
-    /// Latent to cleaner latent.
+    /// Sampled latent to the one to be decoded.
     Refiner,
-    /// Picture to larger picture.
-    Upscaler,
 }
 
 impl Component {
     /// All, in the order in which a prompt meets them, and then what only some runs need.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 5] = [
         Self::TextEncoder,
         Self::Unet,
         Self::Refiner,
         Self::Vae,
-        Self::Upscaler,
         Self::VaeEncoder,
     ];
 
@@ -61,7 +57,6 @@ impl Component {
             Self::Vae => "vae",
             Self::VaeEncoder => "vae_encoder",
             Self::Refiner => "refiner",
-            Self::Upscaler => "upscaler",
         }
     }
 
@@ -108,12 +103,9 @@ pub struct Components {
     /// Picture to latent; absent from models that cannot draw from a picture.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub vae_encoder: Option<EncoderConfig>,
-    /// Latent to cleaner latent.
+    /// Sampled latent to the one to be decoded.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refiner: Option<RefinerConfig>,
-    /// Picture to larger picture.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub upscaler: Option<UpscalerConfig>,
 }
 
 impl Components {
@@ -131,7 +123,6 @@ impl Components {
             Component::Vae => self.vae.is_some(),
             Component::VaeEncoder => self.vae_encoder.is_some(),
             Component::Refiner => self.refiner.is_some(),
-            Component::Upscaler => self.upscaler.is_some(),
         }
     }
 
@@ -171,15 +162,6 @@ impl Components {
         self.refiner
             .as_ref()
             .map_or(Ok(()), RefinerConfig::validate)?;
-        self.upscaler
-            .as_ref()
-            .map_or(Ok(()), UpscalerConfig::validate)?;
-        if self.upscaler.is_some() && !self.decoder_scale().is_multiple_of(2) {
-            return Err(ConfigError::Invalid {
-                component: "model",
-                reason: "the upscaler needs a vae that at least doubles what it decodes".into(),
-            });
-        }
         Ok(())
     }
 
@@ -227,9 +209,19 @@ impl Components {
                 enlargement.unwrap_or(1),
             ),
             (
-                "latent_channels of the refiner",
-                refiner.map(|refiner| refiner.latent_channels),
+                "in_channels of the refiner",
+                refiner.map(RefinerConfig::latent_channels),
                 latent,
+            ),
+            (
+                "cross_attention_dim of the refiner",
+                refiner.map(|refiner| refiner.unet.text_dim()),
+                unet.text_dim(),
+            ),
+            (
+                "projection_class_embeddings_input_dim of the refiner",
+                refiner.and_then(|refiner| refiner.unet.class_labels_dim()),
+                unet.text_dim(),
             ),
             ("hidden_size of the text encoder", text, unet.text_dim()),
             (

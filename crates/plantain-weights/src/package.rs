@@ -5,9 +5,7 @@ use std::sync::Arc;
 
 use burn::tensor::Device;
 use plantain_kernels::return_freed_memory;
-use plantain_nn::{
-    ClipTextModel, Decoder, Encoder, Packing, Refiner, UNet2DConditionModel, Upscaler,
-};
+use plantain_nn::{ClipTextModel, Decoder, Encoder, Packing, Refiner, UNet2DConditionModel};
 use serde::Deserialize;
 
 use crate::addition::Addition;
@@ -358,29 +356,6 @@ impl Model {
             .transpose()
     }
 
-    /// Loads the upscaler; `None` when the model has none.
-    ///
-    /// # Errors
-    /// When its tensors do not fit.
-    ///
-    /// ```
-    /// use burn::tensor::Device;
-    /// use plantain_weights::Target;
-    ///
-    /// # use std::path::Path;
-    /// # use plantain_weights::Model;
-    /// # let model = Model::open(Path::new("../../tests/fixtures/weights/turbo"))?;
-    /// assert!(model.load_upscaler(&Target::stock(Device::flex()))?.is_none());
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn load_upscaler(&self, target: &Target) -> Result<Option<Upscaler>, LoadError> {
-        let config = self.manifest.components.upscaler.as_ref();
-        let load = |network| self.load(network, Component::Upscaler, target, Upscaler::pack);
-        config
-            .map(|config| load(config.init(&target.parameters())))
-            .transpose()
-    }
-
     /// The tensors that the network of `component` needs; none when the model has no such
     /// component. No parameter is initialised.
     ///
@@ -417,10 +392,6 @@ impl Model {
             }
             Component::Refiner => {
                 let config = configs.refiner.as_ref();
-                config.map(|c| expected_tensors(&c.init(&device), name))
-            }
-            Component::Upscaler => {
-                let config = configs.upscaler.as_ref();
                 config.map(|c| expected_tensors(&c.init(&device), name))
             }
         };

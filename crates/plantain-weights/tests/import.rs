@@ -10,9 +10,9 @@ use burn::tensor::{Device, Tensor};
 use common::{copy_of, edit_header, edit_json, entry, fixture};
 use plantain_sampling::{PredictionType, SamplerKind};
 use plantain_weights::{
-    Component, Components, ConvertError, ConvertOptions, ConvertReport, DecoderConfig, FloatType,
-    LoadError, Model, Target, TargetType, TensorProblem, convert, expected_tensors, load_module,
-    read_tensors, write_tensors,
+    Component, Components, ConvertError, ConvertOptions, ConvertReport, FloatType, LoadError,
+    Model, Target, TargetType, TensorProblem, convert, expected_tensors, load_module, read_tensors,
+    write_tensors,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -547,28 +547,23 @@ fn styles_of_subjects_have_to_be_there() {
 }
 
 #[test]
-fn a_refiner_and_an_upscaler_come_along() {
+fn a_refiner_comes_along() {
     let folder = copy_of("modern");
-    let refiner = json!({"latent_channels": 4, "width": 8, "num_blocks": 1, "norm_num_groups": 4, "sigma": 0.1});
+    let unet = fs::read_to_string(folder.path().join("unet/config.json")).unwrap();
+    let mut refiner = json!({"scale": 2, "num_blocks": 1});
+    refiner["unet"] = serde_json::from_str(&unet).unwrap();
+    refiner["unet"]["out_channels"] = refiner["unet"]["block_out_channels"][0].clone();
     add_network(folder.path(), Component::Refiner, &refiner);
-    let upscaler = json!({"width": 8, "num_blocks": 1});
-    add_network(folder.path(), Component::Upscaler, &upscaler);
     let (_folder, _, model) = converted(folder.path(), &ConvertOptions::default());
     let target = Target::stock(Device::flex());
     assert!(model.load_refiner(&target).unwrap().is_some());
-    assert!(model.load_upscaler(&target).unwrap().is_some());
     let defaults = &model.manifest().defaults;
     assert_eq!((defaults.width, defaults.height), (32, 32), "enlarged");
     let mut components = model.manifest().components.clone();
     assert!(components.validate().is_ok());
-    let Some(DecoderConfig::AutoencoderTiny(vae)) = &mut components.vae else {
-        panic!("the model has a decoder of another kind");
-    };
-    vae.decoder_block_out_channels.truncate(1);
-    vae.num_decoder_blocks.truncate(1);
-    components.vae_encoder = None;
+    components.refiner.as_mut().unwrap().unet.out_channels += 1;
     let error = components.validate().unwrap_err().to_string();
-    assert!(error.contains("upscaler"), "{error}");
+    assert!(error.contains("refiner"), "{error}");
 }
 
 /// Gives the model in `folder` a component whose weights are all zero.

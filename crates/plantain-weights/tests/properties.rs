@@ -44,7 +44,6 @@ fn open_and_load(bytes: &[u8]) {
         let _ = model.load_unet(&target);
         let _ = model.load_decoder(&target);
         let _ = model.load_refiner(&target);
-        let _ = model.load_upscaler(&target);
         let _ = model.summary();
         let _ = model.unused_tensors();
     }

@@ -34,9 +34,9 @@ fn main() -> Result<(), Failure> {
     let schedule = Sampler::new(kind, &model.manifest().sampler.schedule, STEPS, options)?;
     let vae = model.manifest().components.vae.as_ref();
     let vae = vae.ok_or("the model has no decoder")?;
-    // The picture is half as large as finished ones: the upscaler is left out here.
+    // The picture is half as large as finished ones: the refiner, which enlarges latents, is left out here.
     let own = model.manifest().own_size();
-    let side = own[0] / model.manifest().sampling_scale(own);
+    let side = own[0] / model.manifest().sampling_scale();
     let shape = [1, vae.latent_channels(), side, side];
     let noise = TensorData::new(Noise::new(1).normal(shape.iter().product()), shape);
     let mut x = Tensor::from_data(noise, &target.device);

@@ -1,11 +1,34 @@
 //! How many pictures are drawn together.
 
-use plantain_nn::{Packing, Storage, UNetConfig};
+use plantain_nn::{DecoderConfig, Packing, Storage, UNetConfig};
 
 /// Most pictures that are drawn together: more keep a graphics processor no busier, and are all lost when a run stops.
 const MOST: usize = 4;
 /// Largest tensor, in bytes: what every graphics processor reads at once, and the only bound that its driver tells.
 const LARGEST: usize = 128 << 20;
+
+/// Whether no tensor of a tiny decoder is larger than every graphics processor reads at once, for a latent of `height` x `width`; others
+/// are not looked at, and the CPU has no such bound.
+pub(crate) fn decodes_at_once(
+    decoder: &DecoderConfig,
+    packing: Option<&Packing>,
+    [height, width]: [usize; 2],
+) -> bool {
+    let (Some(Packing::Device(_, storage)), DecoderConfig::AutoencoderTiny(config)) =
+        (packing, decoder)
+    else {
+        return true;
+    };
+    let pixels = height * width * decoder.scale().pow(2);
+    storage_bytes(*storage) * config.decoder_block_out_channels[0] * pixels <= LARGEST
+}
+
+fn storage_bytes(storage: Storage) -> usize {
+    match storage {
+        Storage::F32 => 4,
+        Storage::F16 => 2,
+    }
+}
 
 /// How many latents of `height` x `width` go through a UNet together best, each as often as it is evaluated in a step.
 pub(crate) fn batch_size(
@@ -17,18 +40,14 @@ pub(crate) fn batch_size(
     let Some(Packing::Device(_, storage)) = packing else {
         return 1;
     };
-    let bytes = match storage {
-        Storage::F32 => 4,
-        Storage::F16 => 2,
-    };
-    let one = bytes * evaluations * unet.largest_activation(height, width);
+    let one = storage_bytes(*storage) * evaluations * unet.largest_activation(height, width);
     (LARGEST / one.max(1)).clamp(1, MOST)
 }
 
 #[cfg(test)]
 mod tests {
     use burn::tensor::Device;
-    use plantain_nn::Precision;
+    use plantain_nn::{Precision, TinyDecoderConfig};
 
     use super::*;
 
@@ -45,6 +64,20 @@ mod tests {
         assert_eq!(on(Storage::F16, 64, 2), 3);
         assert_eq!(on(Storage::F16, 64, 1), 4);
         assert_eq!(on(Storage::F32, 256, 2), 1);
+    }
+
+    #[test]
+    fn large_pictures_are_not_decoded_at_once_on_a_device() {
+        let tiny = DecoderConfig::AutoencoderTiny(TinyDecoderConfig {
+            decoder_block_out_channels: vec![40; 5],
+            num_decoder_blocks: vec![1; 5],
+            ..TinyDecoderConfig::default()
+        });
+        let device = Packing::Device(Device::flex(), Storage::F32);
+        assert!(decodes_at_once(&tiny, Some(&device), [32, 56]));
+        assert!(!decodes_at_once(&tiny, Some(&device), [64, 64]));
+        let host = Packing::Host(Precision::F32);
+        assert!(decodes_at_once(&tiny, Some(&host), [64, 64]));
     }
 
     #[test]

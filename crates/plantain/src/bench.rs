@@ -45,11 +45,11 @@ pub enum Part {
     TextEncoder,
     /// One pass of the UNet, without guidance.
     Unet,
+    /// One pass of the refiner.
+    Refiner,
     /// One pass of the decoder.
     Decoder,
-    /// One pass of the upscaler over what the decoder gives.
-    Upscaler,
-    /// Text encoder, the steps of the UNet without guidance, refiner where there is one, decoder, upscaler where there is one.
+    /// Text encoder, the steps of the UNet without guidance, refiner where there is one, decoder.
     Pipeline,
 }
 
@@ -58,8 +58,8 @@ impl Part {
     pub const ALL: [Self; 5] = [
         Self::TextEncoder,
         Self::Unet,
+        Self::Refiner,
         Self::Decoder,
-        Self::Upscaler,
         Self::Pipeline,
     ];
 
@@ -72,8 +72,8 @@ impl Part {
         match self {
             Self::TextEncoder => "text-encoder",
             Self::Unet => "unet",
+            Self::Refiner => "refiner",
             Self::Decoder => "decoder",
-            Self::Upscaler => "upscaler",
             Self::Pipeline => "pipeline",
         }
     }
@@ -278,8 +278,8 @@ impl Bench {
         let run = match settings.part {
             Part::TextEncoder => runs::text_encoder(model, &target)?,
             Part::Unet => runs::unet(model, &target, settings)?,
+            Part::Refiner => runs::refiner(model, &target, settings)?,
             Part::Decoder => runs::decoder(model, &target, settings)?,
-            Part::Upscaler => runs::upscaler(model, &target, settings)?,
             Part::Pipeline => runs::pipeline(model, &target, settings)?,
         };
         Ok(Self {
@@ -412,8 +412,8 @@ impl Bench {
         reference.warm_up()?;
         let (values, reference) = (&self.output, &reference.output);
         let range = match self.settings.part {
-            Part::Decoder | Part::Upscaler | Part::Pipeline => PICTURE_RANGE,
-            Part::TextEncoder | Part::Unet => range(reference),
+            Part::Decoder | Part::Pipeline => PICTURE_RANGE,
+            Part::TextEncoder | Part::Unet | Part::Refiner => range(reference),
         };
         Ok(Difference {
             psnr: psnr(values, reference, range),

@@ -12,7 +12,6 @@ use plantain_weights::{Manifest, Model, Target};
 
 use crate::error::{Error, RequestError};
 use crate::host::read;
-use crate::reference::normal;
 use crate::request::skipped_steps;
 use crate::text_input::TextInput;
 
@@ -93,6 +92,11 @@ impl Prompted {
             guided,
             read: RefCell::new(None),
         }
+    }
+
+    /// The prompt itself, which is never guided away from.
+    pub(crate) fn prompt(&self) -> &TextInput {
+        &self.guided.prompt
     }
 
     /// The prompt as `denoiser` reads it for `batch` pictures at once.
@@ -271,23 +275,6 @@ impl Denoiser {
         ReadText {
             context: self.unet.read_text(text.states.clone()),
             pooled: text.pooled.clone().filter(|_| self.takes_pooled),
-        }
-    }
-
-    /// A text that is the same on every device, as long as the model's prompts.
-    pub(crate) fn fixed_text(&self, model: &Model) -> TextInput {
-        let components = &model.manifest().components;
-        let unet = components.unet.clone().unwrap_or_default();
-        let tokens = components
-            .text_encoder
-            .clone()
-            .unwrap_or_default()
-            .max_position_embeddings;
-        TextInput {
-            states: normal(1, [1, tokens, unet.text_dim()], &self.device),
-            pooled: unet
-                .class_labels_dim()
-                .map(|width| normal(2, [1, width], &self.device)),
         }
     }
 

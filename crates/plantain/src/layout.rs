@@ -5,9 +5,15 @@ use plantain_weights::Manifest;
 
 use crate::prompt::Things;
 use crate::request::Request;
+use crate::size::MAX_SIDE;
 
 /// Most room between two things, as a part of a thing's side.
 const ROOM: usize = 4;
+
+/// Squares in the shorter side of a picture beyond which things would be too small.
+const MOST_IN_A_ROW: usize = 4;
+/// Squares in a picture beyond which decoding them all would take too much memory.
+const MOST_SQUARES: usize = 16;
 
 /// How much of a thing there is at the outermost positions of its square, and at the next: things do not reach them, so only grounds
 /// that differ a little are blended.
@@ -17,8 +23,6 @@ const FADING: [f32; 2] = [0.25, 0.75];
 /// asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Layout {
-    /// Whether the upscaler makes the picture of what is decoded.
-    pub(crate) enlarged: bool,
     /// For each thing the prompt that asks for it.
     pub(crate) prompts: Vec<String>,
     /// Height and width of the whole latent.
@@ -42,51 +46,40 @@ impl Layout {
 
     /// That of a picture of a single thing, `size` being its width and height; all of it is sampled where it is made from another.
     pub(crate) fn of_one(size: [usize; 2], from_picture: bool, manifest: &Manifest) -> Self {
-        let scale = manifest.sampling_scale(size);
-        let [width, height] = size.map(|side| side / scale);
-        let sampled = if from_picture {
-            [width, height]
+        let whole @ [height, width] = if manifest.plain_ground {
+            canvas(size, 1, manifest)
         } else {
-            manifest.sampled_size([width, height])
+            let [width, height] = size.map(|side| side / manifest.sampling_scale());
+            [height, width]
         };
-        let [sampled_width, sampled_height] = sampled;
+        let sampled = if from_picture {
+            whole
+        } else {
+            manifest.sampled_size(whole)
+        };
         Self {
-            enlarged: manifest.is_enlarged(size),
             prompts: vec![String::new()],
-            whole: [height, width],
-            sampled: [sampled_height, sampled_width],
-            corners: vec![[(height - sampled_height) / 2, (width - sampled_width) / 2]],
+            whole,
+            sampled,
+            corners: vec![[(height - sampled[0]) / 2, (width - sampled[1]) / 2]],
         }
     }
 
-    /// That of a picture of several things, each as large as the model was trained for; `None` where they do not fit.
+    /// That of a picture of several things, each sampled as large as the model was trained for and all of them as large in the picture as
+    /// they have room; `None` where they would be too small.
     fn of_several(things: &Things, size: [usize; 2], manifest: &Manifest) -> Option<Self> {
-        let own = manifest.own_size();
-        let side = own[0].min(own[1]) / manifest.sampling_scale(own);
-        if side == 0 {
-            return None;
-        }
-        // Rather larger, as the upscaler makes them, than smaller.
-        let mut ways = vec![false];
-        if manifest.is_enlarged(size) {
-            ways.insert(0, true);
-        }
-        ways.into_iter().find_map(|enlarged| {
-            let components = &manifest.components;
-            let more = if enlarged {
-                components.upscaler_scale()
-            } else {
-                1
-            };
-            let scale = components.decoder_scale() * more;
-            let [width, height] = size.map(|side| side / scale);
-            let rows = rows_of(things, [height / side, width / side])?;
+        let side = own_side(manifest);
+        (1..=MOST_IN_A_ROW).find_map(|squares| {
+            let whole = canvas(size, squares, manifest);
+            if whole[0] * whole[1] > MOST_SQUARES * side * side {
+                return None;
+            }
+            let rows = rows_of(things, whole.map(|length| length / side))?;
             Some(Self {
-                enlarged,
                 prompts: things.prompts(),
-                whole: [height, width],
+                whole,
                 sampled: [side; 2],
-                corners: corners(&rows, side, [height, width]),
+                corners: corners(&rows, side, whole),
             })
         })
     }
@@ -94,6 +87,23 @@ impl Layout {
     /// Whether the UNet was trained on latents as large as what it samples.
     pub(crate) fn is_trained(&self, manifest: &Manifest) -> bool {
         self.sampled == Self::of_one(manifest.own_size(), false, manifest).sampled
+    }
+
+    /// Width and height in pixels of what is decoded of the latent, refined or not.
+    pub(crate) fn decoded_size(&self, refined: bool, manifest: &Manifest) -> [usize; 2] {
+        let [height, width] = self.whole;
+        let scale = if refined {
+            manifest.sampling_scale()
+        } else {
+            manifest.components.decoder_scale()
+        };
+        [width, height].map(|length| length * scale)
+    }
+
+    /// Width and height in pixels of what is decoded of a single thing.
+    pub(crate) fn sampled_size(&self, manifest: &Manifest) -> [usize; 2] {
+        let [height, width] = self.sampled;
+        [width, height].map(|length| length * manifest.sampling_scale())
     }
 
     /// `[batch, channels, height, width]` of the whole latent.
@@ -108,25 +118,27 @@ impl Layout {
         [batch, channels, height, width]
     }
 
-    /// The whole latent, with a thing at each corner and, where they leave room, the mean of their rims around them: a plain ground
-    /// goes on. Grounds of several things are brought to that mean, and each thing's fades into it at its rim.
+    /// The whole latent, of things as they were sampled or as the refiner enlarged them, with a thing at each corner and, where they
+    /// leave room, the mean of their rims around them: a plain ground goes on. Grounds of several things are brought to that mean, and each thing's fades into it at its rim.
     pub(crate) fn place(&self, things: &[Tensor<4>]) -> Tensor<4> {
         let [batch, channels, height, width] = things[0].dims();
-        let shape = self.shape(batch, channels);
+        let scale = height / self.sampled[0];
+        let shape = [
+            batch,
+            channels,
+            scale * self.whole[0],
+            scale * self.whole[1],
+        ];
         if things[0].dims() == shape {
             return things[0].clone();
         }
         let grounds: Vec<_> = things.iter().map(rim).collect();
         let ground = Tensor::cat(grounds.clone(), 3).mean_dim(3);
-        let opaque = opacity([height, width], &ground);
+        let opaque = opacity([height, width], scale, &ground);
         let mut whole = ground.clone().expand(shape);
-        for ((thing, own), [top, left]) in things.iter().zip(grounds).zip(&self.corners) {
-            let place = [
-                0..batch,
-                0..channels,
-                *top..top + height,
-                *left..left + width,
-            ];
+        for ((thing, own), corner) in things.iter().zip(grounds).zip(&self.corners) {
+            let [top, left] = corner.map(|at| scale * at);
+            let place = [0..batch, 0..channels, top..top + height, left..left + width];
             let thing = ground.clone() + (thing.clone() - own) * opaque.clone();
             whole = whole.slice_assign(place, thing);
         }
@@ -134,13 +146,29 @@ impl Layout {
     }
 }
 
-/// How much of a thing there is at each position, `[1, 1, height, width]`, where `like` is; else there is the ground.
-fn opacity([height, width]: [usize; 2], like: &Tensor<4>) -> Tensor<4> {
+/// Side of the square that a model samples, in positions of the latent.
+fn own_side(manifest: &Manifest) -> usize {
+    let own = manifest.own_size();
+    (own[0].min(own[1]) / manifest.sampling_scale()).max(1)
+}
+
+/// Height and width in positions of a latent that is as wide, for its height, as a picture of this width and height in pixels, and whose
+/// shorter side has room for so many squares as the model samples.
+fn canvas(size: [usize; 2], squares: usize, manifest: &Manifest) -> [usize; 2] {
+    let short = squares * own_side(manifest);
+    // Sizes are checked later than they are asked for here.
+    let [width, height] = size.map(|side| side.min(MAX_SIDE));
+    [height, width].map(|side| (short * side).div_ceil(width.min(height).max(1)))
+}
+
+/// How much of a thing there is at each position, `[1, 1, height, width]`, of which `scale` each way make one that was sampled, where
+/// `like` is; else there is the ground.
+fn opacity([height, width]: [usize; 2], scale: usize, like: &Tensor<4>) -> Tensor<4> {
     let from_rim = |at: usize, length: usize| at.min(length - 1 - at);
     let values: Vec<f32> = (0..height * width)
         .map(|at| {
             let rim = from_rim(at / width, height).min(from_rim(at % width, width));
-            FADING.get(rim).copied().unwrap_or(1.0)
+            FADING.get(rim / scale).copied().unwrap_or(1.0)
         })
         .collect();
     let values = TensorData::new(values, [1, 1, height, width]);
@@ -196,7 +224,7 @@ mod tests {
     use std::path::Path;
 
     use burn::tensor::Device;
-    use plantain_nn::UpscalerConfig;
+    use plantain_nn::RefinerConfig;
     use plantain_weights::Model;
 
     use super::*;
@@ -209,7 +237,6 @@ mod tests {
         let values: Vec<f32> = rows.into_iter().chain([5.0; 9]).collect();
         let latent = Tensor::from_data(TensorData::new(values, [1, 2, 3, 3]), &device);
         let mut layout = Layout {
-            enlarged: false,
             prompts: vec![String::new()],
             whole: [3, 6],
             sampled: [3, 3],
@@ -256,6 +283,25 @@ mod tests {
     }
 
     #[test]
+    fn what_the_refiner_enlarged_lies_twice_as_far_away() {
+        let layout = Layout {
+            prompts: vec![String::new()],
+            whole: [3, 6],
+            sampled: [3, 3],
+            corners: vec![[0, 2]],
+        };
+        let values: Vec<f32> = (0..36).map(|at| if at == 14 { 9.0 } else { 1.0 }).collect();
+        let thing = Tensor::<4>::from_data(TensorData::new(values, [1, 1, 6, 6]), &Device::flex());
+        let whole = layout.place(std::slice::from_ref(&thing));
+        assert_eq!(whole.dims(), [1, 1, 6, 12]);
+        let whole = whole.into_data().try_into_vec::<f32>().unwrap();
+        let there = whole.iter().position(|value| *value != 1.0);
+        // In the third row, two positions right of a corner at twice two; faded by what is next to the rim at half the size.
+        assert_eq!(there, Some(2 * 12 + 4 + 2));
+        assert_eq!(whole[30], 1.0 + 8.0 * FADING[1]);
+    }
+
+    #[test]
     fn grounds_of_several_things_are_brought_together() {
         let device = Device::flex();
         let thing = |ground: f32| {
@@ -273,7 +319,6 @@ mod tests {
             Tensor::<4>::from_data(TensorData::new(values.to_vec(), [1, 1, 3, 3]), &device)
         };
         let layout = Layout {
-            enlarged: false,
             prompts: vec![String::new(); 2],
             whole: [3, 7],
             sampled: [3, 3],
@@ -286,14 +331,16 @@ mod tests {
         assert_eq!(whole[7..14], [2.0, 8.0, 2.0, 2.0, 2.0, 8.0, 2.0]);
     }
 
-    /// A model that draws 64 x 64 pixels, enlarged from latents of 2 x 2.
+    /// A model that draws 64 x 64 pixels from latents of 2 x 2, which its refiner enlarges.
     fn manifest() -> Manifest {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fixtures/weights");
         let model = Model::open(&Path::new(folder).join("deep")).unwrap();
         let mut manifest = model.manifest().clone();
-        manifest.components.upscaler = Some(UpscalerConfig {
-            width: 8,
+        let unet = manifest.components.unet.clone().unwrap();
+        manifest.components.refiner = Some(RefinerConfig {
+            scale: 2,
             num_blocks: 1,
+            unet,
         });
         (manifest.defaults.width, manifest.defaults.height) = (64, 64);
         manifest.subjects = vec![vec!["fox".into()], vec!["cat".into()]];
@@ -306,32 +353,35 @@ mod tests {
         let manifest = manifest();
         let layout = |prompt: &str, size: [usize; 2]| {
             let layout = Layout::new(&Request::new(prompt), size, &manifest);
-            (layout.enlarged, layout.whole, layout.corners)
+            (layout.whole, layout.corners)
         };
-        // One thing, and one that is too small for two.
-        assert_eq!(layout("a fox", [64, 64]), (true, [2, 2], vec![[0, 0]]));
-        assert_eq!(layout("two foxes", [32, 32]), (false, [2, 2], vec![[0, 0]]));
+        // One thing is as large as it has room for, whatever the size of the picture.
+        for size in [[64, 64], [32, 32], [100, 100]] {
+            assert_eq!(layout("a fox", size), ([2, 2], vec![[0, 0]]));
+        }
+        assert_eq!(layout("a fox", [96, 32]), ([2, 6], vec![[0, 2]]));
         // Two fit a square only at half the size.
         assert_eq!(
             layout("two foxes", [64, 64]),
-            (false, [4, 4], vec![[1, 0], [1, 2]])
+            ([4, 4], vec![[1, 0], [1, 2]])
         );
         assert_eq!(
-            layout("a fox above a cat", [64, 64]),
-            (false, [4, 4], vec![[0, 1], [2, 1]])
+            layout("a fox above a cat", [32, 32]),
+            ([4, 4], vec![[0, 1], [2, 1]])
         );
         assert_eq!(
             layout("a fox and a cat", [128, 64]),
-            (true, [2, 4], vec![[0, 0], [0, 2]])
+            ([2, 4], vec![[0, 0], [0, 2]])
         );
         let three = vec![[0, 0], [0, 2], [2, 1]];
-        assert_eq!(layout("three foxes", [64, 64]), (false, [4, 4], three));
+        assert_eq!(layout("three foxes", [64, 64]), ([4, 4], three));
         // What is told to be beside or above stays so.
-        assert_eq!(layout("a fox left of a cat", [32, 64]).2, [[1, 0]]);
-        let (_, _, corners) = layout("three foxes above a cat", [64, 64]);
-        assert_eq!(corners, [[0, 0]], "three do not fit beside each other");
-        let (_, whole, corners) = layout("a fox above a cat", [128, 128]);
-        assert_eq!((whole, corners), ([4, 4], vec![[0, 1], [2, 1]]));
+        let (whole, corners) = layout("a fox left of a cat", [32, 64]);
+        assert_eq!((whole, corners), ([8, 4], vec![[3, 0], [3, 2]]));
+        // Two of the longest row and no more in all than can be decoded.
+        assert_eq!(layout("a fox above a cat", [512, 64]).1.len(), 1);
+        let (whole, corners) = layout("three foxes above a cat", [64, 64]);
+        assert_eq!((whole, corners.len()), ([6, 6], 4));
     }
 
     #[test]

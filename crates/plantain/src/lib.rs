@@ -25,6 +25,7 @@ mod device;
 mod difference;
 pub mod doctor;
 mod error;
+mod fitting;
 #[cfg(feature = "wgpu")]
 mod gpu;
 mod host;
@@ -39,6 +40,7 @@ mod pipeline;
 mod preview;
 mod prompt;
 mod reference;
+mod refinement;
 mod request;
 mod size;
 mod source;

@@ -65,7 +65,7 @@ pub struct OutOfMemory {
 fn message(error: &OutOfMemory) -> String {
     let megabytes = |bytes: u64| bytes / 1_000_000;
     format!(
-        "{}x{} pixels with this model take about {} MB of memory at least, and {} MB may be used; ask for a smaller picture, or close other programs",
+        "{}x{} pixels with this model take about {} MB of memory at least, and {} MB may be used; ask for a smaller picture or fewer things, or close other programs",
         error.width,
         error.height,
         megabytes(error.needed),
@@ -103,16 +103,14 @@ impl MemoryPlan {
         let estimate = |[width, height]: [usize; 2]| {
             model.estimated_memory(width as u32, height as u32, samples)
         };
-        let mut whole = estimate(size);
-        let side = TILE * manifest.sampling_scale(size);
-        let mut tile = estimate(size.map(|of_all| of_all.min(side)));
-        if manifest.is_enlarged(size) && !Layout::new(request, size, manifest).enlarged {
-            // What is decoded as large as it is takes what a picture twice as wide and high takes, which is enlarged.
-            let side = TILE * manifest.components.decoder_scale();
-            tile.decoding = estimate(size.map(|of_all| 2 * of_all.min(side))).decoding;
-            whole.decoding = estimate(size.map(|of_all| 2 * of_all)).decoding;
-            whole.enlarging = 0;
-        }
+        let layout = Layout::new(request, size, manifest);
+        let decoded = layout.decoded_size(!request.skip_refiner, manifest);
+        let sampled = estimate(layout.sampled_size(manifest));
+        let tile = TILE * manifest.components.decoder_scale();
+        let decoding = |tiled: bool| {
+            let most = if tiled { tile } else { usize::MAX };
+            estimate(decoded.map(|side| side.min(most))).decoding
+        };
         let precisions = match precision {
             PrecisionChoice::Auto => &[
                 PrecisionChoice::Auto,
@@ -124,9 +122,7 @@ impl MemoryPlan {
         let mut least = u64::MAX;
         for &precision in precisions {
             for tiled in [false, true] {
-                let decoding = if tiled { tile.decoding } else { whole.decoding };
-                // The upscaler makes the whole picture in one piece.
-                let needed = needed(&whole, decoding.max(whole.enlarging), precision);
+                let needed = needed(&sampled, decoding(tiled), precision);
                 if needed <= available {
                     return Ok(Self {
                         precision,
@@ -207,7 +203,7 @@ mod tests {
 
     #[test]
     #[cfg(feature = "embedded-model")]
-    fn several_things_are_decoded_as_large_as_they_are() {
+    fn several_things_may_be_decoded_larger_than_they_are() {
         let model = crate::default_model().unwrap();
         let needed = |prompt: &str, size: [usize; 2]| {
             let request = Request::new(prompt).size(size);
@@ -216,7 +212,7 @@ mod tests {
         };
         let (one, two) = (needed("a fox", [512, 512]), needed("two foxes", [512, 512]));
         assert!(two > one + 100_000_000, "{one} {two}");
-        // What has room for both is enlarged as for one.
+        // What has room for both is drawn as for one.
         assert_eq!(
             needed("a fox", [1024, 512]),
             needed("two foxes", [1024, 512])

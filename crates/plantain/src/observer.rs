@@ -51,7 +51,7 @@ pub enum Event {
     },
     /// The latent is about to be refined.
     Refining {
-        /// Picture of the run, from 0.
+        /// Picture of the run, from 0; the first where several are drawn together.
         picture: usize,
     },
     /// The latent is about to be decoded.

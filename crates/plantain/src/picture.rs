@@ -127,6 +127,12 @@ impl Picture {
         Ok(Self { image, parameters })
     }
 
+    /// Width and height in pixels.
+    pub(crate) fn size(&self) -> [usize; 2] {
+        let (width, height) = self.image.dimensions();
+        [width as usize, height as usize]
+    }
+
     /// The bytes of a file in `format`.
     ///
     /// # Errors

@@ -2,10 +2,11 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 use plantain_sampling::Noise;
-use plantain_weights::Model;
+use plantain_weights::{Model, UNetConfig};
 
 use crate::device::{DeviceChoice, DeviceOptions, PrecisionChoice};
 use crate::error::{Error, RequestError};
+use crate::text_input::TextInput;
 
 /// What other devices and precisions are compared with: single precision on the CPU. Its networks agree with diffusers to about
 /// 1e-6 of their outputs.
@@ -36,6 +37,22 @@ pub(crate) fn normal<const D: usize>(stream: u64, shape: [usize; D], device: &De
     Tensor::from_data(TensorData::new(values, shape), device)
 }
 
+/// A text as long as the model's prompts, as a network takes it.
+pub(crate) fn fixed_text(model: &Model, unet: &UNetConfig, device: &Device) -> TextInput {
+    let components = &model.manifest().components;
+    let tokens = components
+        .text_encoder
+        .clone()
+        .unwrap_or_default()
+        .max_position_embeddings;
+    TextInput {
+        states: normal(1, [1, tokens, unet.text_dim()], device),
+        pooled: unet
+            .class_labels_dim()
+            .map(|width| normal(2, [1, width], device)),
+    }
+}
+
 /// Width and height of the picture in pixels: `size`, or the model's own.
 pub(crate) fn picture_size(model: &Model, size: Option<[usize; 2]>) -> [usize; 2] {
     size.unwrap_or_else(|| model.manifest().own_size())
@@ -48,7 +65,7 @@ pub(crate) fn picture_size(model: &Model, size: Option<[usize; 2]>) -> [usize; 2
 pub(crate) fn latent_shape(model: &Model, size: Option<[usize; 2]>) -> Result<[usize; 4], Error> {
     let components = &model.manifest().components;
     let [width, height] = picture_size(model, size);
-    let scale = model.manifest().sampling_scale([width, height]);
+    let scale = model.manifest().sampling_scale();
     if width == 0 || height == 0 || width % scale != 0 || height % scale != 0 {
         let message =
             format!("a picture of {width}x{height}: both sides must be multiples of {scale}");

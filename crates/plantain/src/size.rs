@@ -7,13 +7,17 @@ use crate::request::Request;
 
 /// Largest side of a picture, in pixels.
 pub const MAX_SIDE: usize = 2048;
+/// Smallest side of a picture on a plain ground.
+const LEAST_SIDE: usize = 8;
+/// How many times as long as the shorter side of a picture on a plain ground the other may be.
+const LONGEST: usize = 8;
 
 impl Request {
     /// Width and height, not checked: the size asked for, or that of the shape, or the model's.
     pub(crate) fn size_for(&self, manifest: &Manifest) -> [usize; 2] {
         let native = manifest.own_size();
         // Two positions of the latent: what the UNet halves once stays exact.
-        let multiple = 2 * manifest.sampling_scale(native);
+        let multiple = 2 * manifest.sampling_scale();
         let shaped = self.aspect.map(|aspect| {
             if !manifest.plain_ground {
                 return aspect.size(native, multiple);
@@ -29,7 +33,7 @@ impl Request {
 
 /// Refuses a size that the model cannot make.
 pub(crate) fn check_size(size: [usize; 2], manifest: &Manifest) -> Result<(), RequestError> {
-    let ([width, height], scale) = (size, manifest.sampling_scale(size));
+    let [width, height] = size;
     let fail = |reason| {
         Err(RequestError::Size {
             width,
@@ -37,27 +41,28 @@ pub(crate) fn check_size(size: [usize; 2], manifest: &Manifest) -> Result<(), Re
             reason,
         })
     };
-    if width == 0 || height == 0 || width > MAX_SIDE || height > MAX_SIDE {
-        return fail(format!("each side must be {scale} to {MAX_SIDE}"));
+    // What lies on a plain ground is drawn at the model's own size and resized.
+    let (scale, least) = if manifest.plain_ground {
+        (1, LEAST_SIDE)
+    } else {
+        (manifest.sampling_scale(), 1)
+    };
+    if size.iter().any(|side| !(least..=MAX_SIDE).contains(side)) {
+        let least = least.max(scale);
+        return fail(format!("each side must be {least} to {MAX_SIDE}"));
     }
-    if !width.is_multiple_of(scale) || !height.is_multiple_of(scale) {
-        let [width, height] = next_size(size, manifest);
+    if size.iter().any(|side| !side.is_multiple_of(scale)) {
+        let [width, height] = size.map(|side| side.next_multiple_of(scale).min(MAX_SIDE));
         return fail(format!(
             "each side must be a multiple of {scale} for this model; {width}x{height} would do"
         ));
     }
-    Ok(())
-}
-
-/// The next larger size that the model can make.
-fn next_size(size: [usize; 2], manifest: &Manifest) -> [usize; 2] {
-    let scale = manifest.sampling_scale(size);
-    let next = size.map(|side| side.next_multiple_of(scale).min(MAX_SIDE));
-    if next == size {
-        return size;
+    if manifest.plain_ground && width.max(height) > LONGEST * width.min(height) {
+        return fail(format!(
+            "no side may be more than {LONGEST} times the other"
+        ));
     }
-    // A larger picture may be one that is enlarged, whose sides are multiples of more.
-    next_size(next, manifest)
+    Ok(())
 }
 
 #[cfg(test)]
@@ -118,6 +123,20 @@ mod tests {
         }
         for bad in [[250, 256], [256, 8], [0, 16], [16, 2064]] {
             check(bad).unwrap_err();
+        }
+    }
+
+    #[test]
+    fn what_lies_on_a_plain_ground_has_any_size() {
+        let plain = Manifest {
+            plain_ground: true,
+            ..manifest()
+        };
+        for good in [[8, 8], [250, 257], [2048, 256], [64, 8]] {
+            check_size(good, &plain).unwrap();
+        }
+        for bad in [[7, 8], [2049, 512], [65, 8], [0, 0], [usize::MAX, 512]] {
+            check_size(bad, &plain).unwrap_err();
         }
     }
 }

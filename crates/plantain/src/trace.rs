@@ -6,7 +6,7 @@
 //! |---|---|---|
 //! | text-encoder | `input_ids` | `last_hidden_state`, `pooler_output` |
 //! | unet | `sample`, `timestep`, `encoder_hidden_states`, `class_labels` and `timestep_cond` where the model has them | `sample` |
-//! | refiner | `latent`, optionally `sigma` | `latent` |
+//! | refiner | `latent`, `encoder_hidden_states`, `class_labels` where the model has them | `latent` |
 //! | decoder | `latent`, as diffusers' `vae.decode` takes it | `image`, about -1 to 1 |
 //! | encoder | `image`, -1 to 1 | `latent`, the mean, as diffusers' `vae.encode` gives it |
 //! | sampler | `noise`, `encoder_hidden_states`, `class_labels` where the model has them, `step_noise` `[steps - 1, ..]` for stochastic samplers, `negative_encoder_hidden_states` and `negative_class_labels` for guidance, `init_latent` `[1, ..]` scaled for the UNet, and `mask` `[1, 1, height, width]` of the latent for a part of it | `latent` (unrefined), `timesteps` |
@@ -29,7 +29,7 @@ use std::str::FromStr;
 
 use burn::tensor::{Tensor, TensorData};
 use plantain_sampling::{Sampler, SamplerKind};
-use plantain_weights::{EncoderConfig, Model, Target};
+use plantain_weights::{EncoderConfig, Model, Target, UNetConfig};
 pub use plantain_weights::{HostTensor, Tensors};
 
 use crate::denoiser::{Denoiser, Guided, InitLatent, SamplingRun};
@@ -38,6 +38,7 @@ use crate::error::{Error, RequestError};
 use crate::host::{read, read_finite};
 use crate::pipeline::check_fit;
 use crate::prompt::PromptTokenizer;
+use crate::refinement::Refinement;
 use crate::request::{check_guidance, check_strength, embeds_guidance};
 use crate::text_input::TextInput;
 
@@ -56,19 +57,17 @@ pub enum TraceComponent {
     Unet,
     Refiner,
     Decoder,
-    Upscaler,
     Encoder,
     Sampler,
 }
 
 impl TraceComponent {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 6] = [
         Self::TextEncoder,
         Self::Unet,
         Self::Refiner,
         Self::Decoder,
-        Self::Upscaler,
         Self::Encoder,
         Self::Sampler,
     ];
@@ -84,7 +83,6 @@ impl TraceComponent {
             Self::Unet => "unet",
             Self::Refiner => "refiner",
             Self::Decoder => "decoder",
-            Self::Upscaler => "upscaler",
             Self::Encoder => "encoder",
             Self::Sampler => "sampler",
         }
@@ -143,8 +141,8 @@ pub struct SamplerTrace {
 /// let latent = HostTensor { shape: vec![1, 12, 4, 4], values: vec![0.0; 192] };
 /// let inputs = Tensors::from([("latent".into(), latent)]);
 /// let settings = SamplerTrace::default();
-/// let refined = trace(&model, TraceComponent::Refiner, &inputs, REFERENCE, settings)?;
-/// assert_eq!(refined["latent"].shape, [1, 12, 4, 4]);
+/// let decoded = trace(&model, TraceComponent::Decoder, &inputs, REFERENCE, settings)?;
+/// assert_eq!(decoded["image"].shape, [1, 3, 64, 64]);
 /// # Ok::<(), plantain::Error>(())
 /// ```
 pub fn trace(
@@ -164,7 +162,6 @@ pub fn trace(
         TraceComponent::Unet => unet(model, &inputs),
         TraceComponent::Refiner => refiner(model, &inputs),
         TraceComponent::Decoder => decoder(model, &inputs),
-        TraceComponent::Upscaler => upscaler(model, &inputs),
         TraceComponent::Encoder => encoder(model, &inputs),
         TraceComponent::Sampler => sampler(model, &inputs, settings),
     }
@@ -208,8 +205,8 @@ fn unet(model: &Model, inputs: &Inputs<'_>) -> Result<Tensors, Error> {
             ));
         }
     };
-    let text = inputs.text("", batch, model)?;
     let config = model.manifest().components.unet.clone().unwrap_or_default();
+    let text = inputs.text("", batch, &config)?;
     check_channels("sample", sample.dims(), config.in_channels)?;
     let timestep_cond = match config.time_cond_proj_dim {
         Some(width) => inputs.optional_rows("timestep_cond", [batch, width])?,
@@ -222,19 +219,16 @@ fn unet(model: &Model, inputs: &Inputs<'_>) -> Result<Tensors, Error> {
 
 fn refiner(model: &Model, inputs: &Inputs<'_>) -> Result<Tensors, Error> {
     let latent = inputs.tensor::<4>("latent")?;
-    let config = model.manifest().components.refiner.clone();
-    let loaded = model.load_refiner(inputs.target)?;
+    let config = model.manifest().components.refiner.as_ref();
+    let loaded = Refinement::load(model, inputs.target)?;
     let (Some(config), Some(refiner)) = (config, loaded) else {
         let name = &model.manifest().name;
         return Err(input(format!("model `{name}` has no refiner to trace")));
     };
-    check_channels("latent", latent.dims(), config.latent_channels)?;
-    let sigma = match inputs.tensors.get("sigma").map(|sigma| &sigma.values[..]) {
-        Some([sigma]) => *sigma,
-        Some(_) => return Err(input("`sigma` must be a single number".into())),
-        None => config.sigma as f32,
-    };
-    output("latent", refiner.forward(latent, sigma))
+    let [batch, ..] = latent.dims();
+    check_channels("latent", latent.dims(), config.latent_channels())?;
+    let text = inputs.text("", batch, &config.unet)?;
+    output("latent", refiner.refine(latent, &text))
 }
 
 fn decoder(model: &Model, inputs: &Inputs<'_>) -> Result<Tensors, Error> {
@@ -244,20 +238,6 @@ fn decoder(model: &Model, inputs: &Inputs<'_>) -> Result<Tensors, Error> {
     }
     let decoder = model.load_decoder(inputs.target)?;
     output("image", decoder.forward(latent))
-}
-
-fn upscaler(model: &Model, inputs: &Inputs<'_>) -> Result<Tensors, Error> {
-    let image = inputs.tensor::<4>("image")?;
-    check_channels("image", image.dims(), 3)?;
-    if image.dims()[2..].iter().any(|side| side % 2 != 0) {
-        let expected = "[batch, 3, height, width], both sides even";
-        return Err(misshaped("image", expected, &image.dims()));
-    }
-    let Some(upscaler) = model.load_upscaler(inputs.target)? else {
-        let name = &model.manifest().name;
-        return Err(input(format!("model `{name}` has no upscaler to trace")));
-    };
-    output("image", upscaler.forward(image))
 }
 
 fn encoder(model: &Model, inputs: &Inputs<'_>) -> Result<Tensors, Error> {
@@ -381,7 +361,8 @@ fn guided_text(
     batch: usize,
     trace: SamplerTrace,
 ) -> Result<Guided, Error> {
-    let prompt = inputs.text("", batch, model)?;
+    let config = model.manifest().components.unet.clone().unwrap_or_default();
+    let prompt = inputs.text("", batch, &config)?;
     let given = inputs
         .tensors
         .contains_key("negative_encoder_hidden_states");
@@ -395,7 +376,7 @@ fn guided_text(
     let negative = if guidance <= 1.0 || embeds_guidance(model.manifest()) {
         None
     } else if given {
-        Some(inputs.text("negative_", batch, model)?)
+        Some(inputs.text("negative_", batch, &config)?)
     } else {
         Some(empty_prompt(model, inputs.target, batch)?)
     };
@@ -470,9 +451,8 @@ impl Inputs<'_> {
         }
     }
 
-    /// Text states and, where the model takes them, pooled ones, under names with `prefix`.
-    fn text(&self, prefix: &str, batch: usize, model: &Model) -> Result<TextInput, Error> {
-        let config = model.manifest().components.unet.clone().unwrap_or_default();
+    /// Text states and, where the network takes them, pooled ones, under names with `prefix`.
+    fn text(&self, prefix: &str, batch: usize, config: &UNetConfig) -> Result<TextInput, Error> {
         let name = format!("{prefix}encoder_hidden_states");
         let states = self.tensor::<3>(&name)?;
         let [rows, _, width] = states.dims();

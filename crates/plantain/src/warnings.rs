@@ -72,7 +72,7 @@ impl Request {
         if let (Some(things), [_]) = (&things, &layout.prompts[..]) {
             let [width, height] = self.size_for(manifest);
             warnings.push(format!(
-                "{width}x{height} pixels have no room for the {} things that the prompt names, so it is drawn as if it named one; make the picture larger or wider",
+                "{width}x{height} pixels have no room for the {} things that the prompt names, so it is drawn as if it named one; make the picture wider or higher",
                 things.prompts().len()
             ));
         }
@@ -119,9 +119,18 @@ impl Request {
     }
 
     fn warn_of_size(&self, layout: &Layout, manifest: &Manifest) -> Vec<String> {
-        let ([width, height], trained) = (self.size_for(manifest), manifest.own_size());
+        let (size @ [width, height], trained) = (self.size_for(manifest), manifest.own_size());
         if layout.is_trained(manifest) {
-            return Vec::new();
+            let decoded = layout.decoded_size(!self.skip_refiner, manifest);
+            let enlarged = size
+                .iter()
+                .zip(decoded)
+                .any(|(side, decoded)| *side > decoded);
+            let warning = format!(
+                "{width}x{height} pixels are drawn as {}x{} and enlarged",
+                decoded[0], decoded[1]
+            );
+            return Vec::from_iter(enlarged.then_some(warning));
         }
         vec![format!(
             "`{}` was trained at {}x{}; at {width}x{height} things may repeat or lose their shape",

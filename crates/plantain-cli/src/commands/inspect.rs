@@ -2,7 +2,7 @@
 
 use plantain::Model;
 use plantain::weights::{
-    Component, ComponentSummary, Components, DecoderConfig, EncoderConfig, Manifest,
+    Component, ComponentSummary, Components, DecoderConfig, EncoderConfig, Manifest, UNetConfig,
 };
 
 use crate::args::InspectArgs;
@@ -150,16 +150,7 @@ fn outline(components: &Components, component: Component) -> String {
                 text.num_hidden_layers, text.hidden_size, text.num_attention_heads
             )
         }),
-        Component::Unet => components.unet.as_ref().map(|unet| {
-            format!(
-                "channels {:?}, text width {}{}",
-                unet.block_out_channels,
-                unet.text_dim(),
-                unet.mid_block_type
-                    .as_ref()
-                    .map_or(", no mid block", |_| "")
-            )
-        }),
+        Component::Unet => components.unet.as_ref().map(unet),
         Component::Vae => components.vae.as_ref().map(|vae| {
             let kind = match vae {
                 DecoderConfig::AutoencoderKL(_) => "AutoencoderKL",
@@ -180,19 +171,22 @@ fn outline(components: &Components, component: Component) -> String {
             format!("{kind}, {scale} times smaller, for drawing from a picture")
         }),
         Component::Refiner => components.refiner.as_ref().map(|refiner| {
-            format!(
-                "{} blocks of width {}, cleans a noise level of {}",
-                refiner.num_blocks, refiner.width, refiner.sigma
-            )
-        }),
-        Component::Upscaler => components.upscaler.as_ref().map(|upscaler| {
-            format!(
-                "{} blocks of width {}, twice the size",
-                upscaler.num_blocks, upscaler.width
-            )
+            let larger = ["", ", twice the size"][usize::from(refiner.scale > 1)];
+            let blocks = refiner.num_blocks;
+            format!("{}, then {blocks} blocks{larger}", unet(&refiner.unet))
         }),
     };
     text.unwrap_or_default()
+}
+
+fn unet(config: &UNetConfig) -> String {
+    let mid = config.mid_block_type.as_ref();
+    format!(
+        "channels {:?}, text width {}{}",
+        config.block_out_channels,
+        config.text_dim(),
+        mid.map_or(", no mid block", |_| "")
+    )
 }
 
 /// A number of bytes for people.

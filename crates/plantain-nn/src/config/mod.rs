@@ -10,7 +10,6 @@ mod encoder;
 mod refiner;
 mod text;
 mod unet;
-mod upscaler;
 
 use serde::{Deserialize, Serialize};
 
@@ -19,7 +18,6 @@ pub use encoder::{EncoderConfig, KlEncoderConfig, TinyEncoderConfig};
 pub use refiner::RefinerConfig;
 pub use text::{TextActivation, TextEncoderConfig};
 pub use unet::{BlockType, TransformerLayers, UNetConfig};
-pub use upscaler::UpscalerConfig;
 
 /// A configuration that cannot be built.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -2,42 +2,40 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ConfigError, invalid};
+use super::{ConfigError, UNetConfig, invalid};
 
 /// The latent refiner (this project's own; see [`crate::Refiner`]).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RefinerConfig {
-    /// Channels of the latent.
-    pub latent_channels: usize,
-    /// Channels of the residual blocks.
-    pub width: usize,
-    /// Residual blocks.
+    /// How many times as wide and high latents become: 1 or 2.
+    pub scale: usize,
+    /// Residual blocks after the UNet.
     pub num_blocks: usize,
-    /// Groups of the group normalisations.
-    pub norm_num_groups: usize,
-    /// Noise level to clean by default, in units of the model latent's standard deviation.
-    pub sigma: f64,
+    /// The network that reads the text; its `out_channels` go through the blocks to a latent of its `in_channels`.
+    pub unet: UNetConfig,
 }
 
 impl RefinerConfig {
+    /// Channels of the latent.
+    pub fn latent_channels(&self) -> usize {
+        self.unet.in_channels
+    }
+
     /// Checks that this crate can compute the model.
     ///
     /// # Errors
-    /// When a size is zero or the width does not divide into the groups.
+    /// When the UNet cannot be computed, it does not end in as many channels as its finest level has, or a number is out of range.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        if self.latent_channels == 0
-            || self.width == 0
-            || !self.width.is_multiple_of(2)
-            || self.norm_num_groups == 0
-            || !self.width.is_multiple_of(self.norm_num_groups)
-            || self.num_blocks > 64
-            || !(0.0..=1.0).contains(&self.sigma)
+        let unet = self.unet.validate();
+        unet.map_err(|error| invalid("refiner", format!("its {error}")))?;
+        let width = self.unet.block_out_channels[0];
+        if !(1..=2).contains(&self.scale) || self.num_blocks > 64 || self.unet.out_channels != width
         {
             return Err(invalid(
                 "refiner",
                 format!(
-                    "`width` {} must be a positive even multiple of `norm_num_groups` {}, `latent_channels` positive and `sigma` within 0 to 1",
-                    self.width, self.norm_num_groups
+                    "`scale` {} must be 1 or 2, `num_blocks` {} at most 64, and `out_channels` {} of its `unet` the first of `block_out_channels`, {width}",
+                    self.scale, self.num_blocks, self.unet.out_channels
                 ),
             ));
         }

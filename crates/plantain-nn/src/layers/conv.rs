@@ -1,6 +1,6 @@
 //! Convolutions.
 
-use burn::module::{Initializer, Module, Param};
+use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, module, ops::ConvOptions};
 use plantain_kernels::{self as kernels, PackedLayer, Packing, Use, WeightShape};
 
@@ -53,16 +53,6 @@ impl Conv2d {
             stride,
             side: None,
         }
-    }
-
-    /// The same layer with all parameters zero.
-    pub fn zeroed(mut self) -> Self {
-        let device = self.weight.lazy_device();
-        self.weight = Initializer::Zeros.init(self.weight.lazy_shape(), &device);
-        self.bias = self
-            .bias
-            .map(|bias| Initializer::Zeros.init(bias.lazy_shape(), &device));
-        self
     }
 
     /// The same layer without its bias.

@@ -61,7 +61,6 @@ pub(super) fn open(root: &Path) -> Result<Model, ReadError> {
         vae: config(root, Component::Vae)?,
         vae_encoder: None,
         refiner: config(root, Component::Refiner)?,
-        upscaler: config(root, Component::Upscaler)?,
     };
     let refused = |source| ReadError::Config {
         origin: root.display().to_string(),
@@ -116,7 +115,7 @@ fn check_family(root: &Path) -> Result<(), ReadError> {
         return Err(if root.join("config.json").exists() {
             not("it looks like one component; give the folder above it")
         } else {
-            not("there is no folder text_encoder, unet, vae, refiner or upscaler in it")
+            not("there is no folder text_encoder, unet, vae or refiner in it")
         });
     }
     let index = root.join("model_index.json");
@@ -285,7 +284,7 @@ fn folder_name(root: &Path) -> String {
 /// What the scheduler suggests, and the size that the UNet was trained at.
 fn defaults(sampler: &SamplerInfo, components: &Components) -> Defaults {
     let (steps, guidance) = scheduler::defaults(sampler, components);
-    let scale = components.decoder_scale() * components.upscaler_scale();
+    let scale = components.decoder_scale() * components.refiner_scale();
     let size = components
         .unet
         .as_ref()

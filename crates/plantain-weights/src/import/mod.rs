@@ -98,7 +98,7 @@ pub enum TargetType {
     /// 16 bits, the range of `F32`.
     Bf16,
     /// 8-bit integers with a scale per output channel for the convolutions and linear layers of the
-    /// UNet and the text encoder, but for their ends; `F16` for everything else.
+    /// UNets and the text encoder, but for their ends; `F16` for everything else.
     Int8,
 }
 

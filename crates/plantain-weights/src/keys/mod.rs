@@ -69,7 +69,7 @@ impl KeyMap {
     pub(crate) fn diffusers(component: Component, configs: &Components) -> Self {
         match component {
             Component::TextEncoder => Self::clip(),
-            Component::Unet => Self {
+            Component::Unet | Component::Refiner => Self {
                 parts: UNET_PARTS,
                 matrices: UNET_MATRICES,
                 ..Self::plain()
@@ -96,7 +96,6 @@ impl KeyMap {
                 matrices: VAE_MATRICES,
                 ..Self::plain()
             },
-            Component::Refiner | Component::Upscaler => Self::plain(),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use plantain_nn::{DecoderConfig, UpscalerConfig};
+use plantain_nn::DecoderConfig;
 use plantain_sampling::Noise;
 use plantain_weights::{Model, Target};
 
@@ -11,7 +11,9 @@ use crate::denoiser::{Denoiser, Guided, SamplingRun, SamplingWatch};
 use crate::error::{Error, RequestError};
 use crate::host::read_finite;
 use crate::layout::Layout;
-use crate::reference::{TIMESTEP, latent_shape, normal, picture_size, token_ids};
+use crate::reference::{TIMESTEP, fixed_text, latent_shape, normal, picture_size, token_ids};
+use crate::refinement::Refinement;
+use crate::text_input::TextInput;
 
 /// What a run computed, and how long an evaluation of the UNet took in it.
 pub(super) struct Output {
@@ -42,7 +44,9 @@ pub(super) fn unet(
     let [_, channels, ..] = latent_shape(model, settings.size)?;
     let shape = layout(model, settings).sampled_shape(1, channels);
     let noise = Noise::new(0).normal(shape.iter().product());
-    let text = denoiser.read_text(&denoiser.fixed_text(model));
+    let components = &model.manifest().components;
+    let config = components.unet.clone().unwrap_or_default();
+    let text = denoiser.read_text(&fixed_text(model, &config, &target.device));
     Ok(Box::new(move || {
         let sample = denoiser.tensor(noise.clone(), shape);
         let output = denoiser.evaluate(sample, &[TIMESTEP], &text, None);
@@ -57,7 +61,10 @@ pub(super) fn decoder(
     settings: &BenchSettings,
 ) -> Result<RunOnce, Error> {
     let decoder = model.load_decoder(target)?;
-    let shape = latent_shape(model, settings.size)?;
+    let [_, channels, ..] = latent_shape(model, settings.size)?;
+    let scale = model.manifest().components.refiner_scale();
+    let [batch, channels, height, width] = layout(model, settings).shape(1, channels);
+    let shape = [batch, channels, scale * height, scale * width];
     let latent = normal(0, shape, &target.device);
     Ok(Box::new(move || {
         let image = decoder.forward(latent.clone());
@@ -66,24 +73,24 @@ pub(super) fn decoder(
     }))
 }
 
-pub(super) fn upscaler(
+pub(super) fn refiner(
     model: &Model,
     target: &Target,
     settings: &BenchSettings,
 ) -> Result<RunOnce, Error> {
-    let upscaler = model.load_upscaler(target)?.ok_or_else(|| {
-        RequestError::Input(format!("`{}` has no upscaler", model.manifest().name))
+    let refiner = Refinement::load(model, target)?.ok_or_else(|| {
+        RequestError::Input(format!("`{}` has no refiner", model.manifest().name))
     })?;
-    let size = picture_size(model, settings.size);
-    latent_shape(model, settings.size)?;
-    if !model.manifest().is_enlarged(size) {
-        let message = format!("a picture of {}x{} is not enlarged", size[0], size[1]);
-        return Err(RequestError::Input(message).into());
-    }
-    let [width, height] = size.map(|side| side / UpscalerConfig::SCALE);
-    let decoded = normal(0, [1, 3, height, width], &target.device);
+    let [_, channels, ..] = latent_shape(model, settings.size)?;
+    let latent = normal(
+        0,
+        layout(model, settings).sampled_shape(1, channels),
+        &target.device,
+    );
+    let text = fixed_text(model, refiner.unet(), &target.device);
     Ok(Box::new(move || {
-        let values = read_finite(upscaler.forward(decoded.clone()), "upscaler", "")?;
+        let refined = refiner.refine(latent.clone(), &text);
+        let values = read_finite(refined, "refiner", "")?;
         Ok(Output { values, step: None })
     }))
 }
@@ -95,14 +102,12 @@ pub(super) fn pipeline(
 ) -> Result<RunOnce, Error> {
     let encoder = model.load_text_encoder(target)?;
     let denoiser = Denoiser::load(model, target)?;
-    let refiner = model.load_refiner(target)?;
+    let refiner = Refinement::load(model, target)?;
     let decoder = model.load_decoder(target)?;
     let manifest = model.manifest().clone();
     let ids = token_ids(model);
     let [_, channels, ..] = latent_shape(model, settings.size)?;
     let layout = layout(model, settings);
-    let upscaler = model.load_upscaler(target)?;
-    let upscaler = upscaler.filter(|_| layout.enlarged);
     let sampled = layout.sampled_shape(1, channels);
     let count = sampled.iter().product();
     let run = SamplingRun {
@@ -115,30 +120,29 @@ pub(super) fn pipeline(
         let states = encoder
             .forward(std::slice::from_ref(&ids))
             .map_err(RequestError::from)?;
-        let text = denoiser.read_guided(&Guided::new(states.into(), None, 1.0));
+        let text: TextInput = states.into();
+        let guided = denoiser.read_guided(&Guided::new(text.clone(), None, 1.0));
         let noise = Noise::new(0);
         let step_noise = |step| noise.step_normal(step, count);
         let mut began = Began(None);
         let latent = denoiser.sample(
             &run,
             &manifest,
-            &text,
+            &guided,
             &noise.normal(count),
             step_noise,
             &mut began,
         )?;
         let sampling = began.0.map(|began| began.elapsed().as_secs_f64());
-        let mut latent = layout.place(&[denoiser.tensor(latent, sampled)]);
-        if let (Some(refiner), Some(config)) = (&refiner, &manifest.components.refiner) {
-            latent = refiner.forward(latent, config.sigma as f32);
+        let mut latent = denoiser.tensor(latent, sampled);
+        if let Some(refiner) = &refiner {
+            latent = refiner.refine(latent, &text);
         }
+        let latent = layout.place(&[latent]);
         let scaling = manifest.components.vae.as_ref().map(DecoderConfig::scaling);
         let (scale, shift) = scaling.unwrap_or((1.0, 0.0));
         let decoded = decoder.forward(latent / scale + shift);
-        let values = match &upscaler {
-            Some(upscaler) => read_finite(upscaler.forward(decoded), "upscaler", "")?,
-            None => read_finite(decoded, "decoder", "")?,
-        };
+        let values = read_finite(decoded, "decoder", "")?;
         Ok(Output {
             values,
             step: sampling.map(|seconds| seconds / run.steps as f64),

@@ -92,12 +92,11 @@ pub struct Examination {
 }
 
 /// What is examined, in the order in which a picture passes through it; last what only those drawn from a picture do.
-const COMPONENTS: [TraceComponent; 6] = [
+const COMPONENTS: [TraceComponent; 5] = [
     TraceComponent::TextEncoder,
     TraceComponent::Unet,
     TraceComponent::Refiner,
     TraceComponent::Decoder,
-    TraceComponent::Upscaler,
     TraceComponent::Encoder,
 ];
 

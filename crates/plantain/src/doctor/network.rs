@@ -1,13 +1,15 @@
 //! The components of a model with inputs that are the same on every device.
 
 use burn::tensor::Tensor;
-use plantain_nn::{ClipTextModel, Decoder, Encoder, Refiner, Tap, Upscaler};
+use plantain_nn::{ClipTextModel, Decoder, Encoder, Tap};
 use plantain_weights::{EncoderConfig, HostTensor, Model, Target};
 
 use crate::denoiser::{Denoiser, ReadText};
 use crate::error::{Error, RequestError};
 use crate::host::read;
-use crate::reference::{TIMESTEP, normal, token_ids};
+use crate::reference::{TIMESTEP, fixed_text, normal, token_ids};
+use crate::refinement::Refinement;
+use crate::text_input::TextInput;
 use crate::trace::TraceComponent;
 
 /// Guidance told to a network that takes it as an input.
@@ -27,17 +29,13 @@ pub(super) enum Network {
         latent: Tensor<4>,
     },
     Refiner {
-        refiner: Refiner,
-        sigma: f32,
+        refiner: Refinement,
+        text: TextInput,
         latent: Tensor<4>,
     },
     Decoder {
         decoder: Decoder,
         latent: Tensor<4>,
-    },
-    Upscaler {
-        upscaler: Upscaler,
-        image: Tensor<4>,
     },
     Encoder {
         encoder: Encoder,
@@ -63,31 +61,30 @@ impl Network {
                 })
             }
             TraceComponent::Unet if components.unet.is_some() => {
+                let unet = &components.unet.clone().unwrap_or_default();
                 let denoiser = Denoiser::load(model, target)?;
                 Some(Self::Unet {
-                    text: denoiser.read_text(&denoiser.fixed_text(model)),
+                    text: denoiser.read_text(&fixed_text(model, unet, &target.device)),
                     timestep_cond: denoiser.timestep_cond(1, GUIDANCE),
                     latent: latent(),
                     denoiser,
                 })
             }
             TraceComponent::Refiner => {
-                let sigma = components.refiner.as_ref().map_or(0.0, |c| c.sigma as f32);
-                model.load_refiner(target)?.map(|refiner| Self::Refiner {
+                let refiner = Refinement::load(model, target)?;
+                refiner.map(|refiner| Self::Refiner {
+                    text: fixed_text(model, refiner.unet(), &target.device),
                     refiner,
-                    sigma,
                     latent: latent(),
                 })
             }
-            TraceComponent::Decoder if components.vae.is_some() => Some(Self::Decoder {
-                decoder: model.load_decoder(target)?,
-                latent: latent(),
-            }),
-            TraceComponent::Upscaler => {
-                let scale = components.decoder_scale();
-                model.load_upscaler(target)?.map(|upscaler| Self::Upscaler {
-                    upscaler,
-                    image: normal(0, picture_shape(shape, scale), &target.device),
+            TraceComponent::Decoder if components.vae.is_some() => {
+                let [batch, channels, height, width] = shape;
+                let scale = components.refiner_scale();
+                let refined = [batch, channels, scale * height, scale * width];
+                Some(Self::Decoder {
+                    decoder: model.load_decoder(target)?,
+                    latent: normal(0, refined, &target.device),
                 })
             }
             TraceComponent::Encoder => {
@@ -122,14 +119,11 @@ impl Network {
             }
             Self::Refiner {
                 refiner,
-                sigma,
+                text,
                 latent,
-            } => on_host(refiner.forward_tapped(latent.clone(), *sigma, tap)),
+            } => on_host(refiner.refine_tapped(latent.clone(), text, tap)),
             Self::Decoder { decoder, latent } => {
                 on_host(decoder.forward_tapped(latent.clone(), tap))
-            }
-            Self::Upscaler { upscaler, image } => {
-                on_host(upscaler.forward_tapped(image.clone(), tap))
             }
             Self::Encoder { encoder, image } => on_host(encoder.forward_tapped(image.clone(), tap)),
         }

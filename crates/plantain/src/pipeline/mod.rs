@@ -6,24 +6,30 @@ use std::collections::HashSet;
 use std::ops::ControlFlow;
 use std::sync::{Mutex, OnceLock};
 
-use plantain_nn::{ClipTextModel, Decoder, Encoder, Packing, Refiner, Upscaler};
+use image::imageops::FilterType;
+use plantain_nn::{ClipTextModel, Decoder, Encoder, Packing};
 use plantain_weights::{Manifest, Model, Target};
 
 use crate::batch::batch_size;
 use crate::denoiser::{Denoiser, Prompted};
 use crate::device::{DeviceChoice, DeviceOptions, precision_name};
 use crate::error::{Error, RequestError};
+use crate::fitting::{fitted, resized};
 use crate::initial::InitImage;
 use crate::layout::Layout;
 use crate::observer::{Event, Observer, Unobserved};
 use crate::picture::Picture;
 use crate::preview::LatentToRgb;
 use crate::prompt::PromptTokenizer;
+use crate::refinement::Refinement;
 use crate::request::{Request, Settings, embeds_guidance};
 use crate::source::ModelSource;
 use crate::texts::RecentTexts;
 use crate::widening::{Wide, Widening};
 use stages::Group;
+
+/// How what is decoded is brought to the size of the picture.
+const FILTER: FilterType = FilterType::CatmullRom;
 
 /// A model loaded onto a device, ready to draw, from several threads if need be.
 ///
@@ -49,9 +55,8 @@ pub struct Pipeline {
     tokenizer: PromptTokenizer,
     text_encoder: Widening<ClipTextModel>,
     denoiser: Widening<Denoiser>,
-    refiner: Option<Widening<Refiner>>,
+    refiner: Option<Widening<Refinement>>,
     decoder: Widening<Decoder>,
-    upscaler: Option<Widening<Upscaler>>,
     /// Loaded when a run first starts from a picture.
     encoder: OnceLock<Widening<Encoder>>,
     /// Fitted when previews are first asked for.
@@ -115,10 +120,9 @@ impl Pipeline {
         loading("UNet")?;
         let denoiser = Denoiser::load(&model, &target)?;
         loading("refiner")?;
-        let refiner = model.load_refiner(&target)?;
+        let refiner = Refinement::load(&model, &target)?;
         loading("decoder")?;
         let decoder = model.load_decoder(&target)?;
-        let upscaler = model.load_upscaler(&target)?;
         Ok(Self {
             device: options.device.resolve(),
             precision: precision_name(&target),
@@ -127,7 +131,6 @@ impl Pipeline {
             denoiser: Widening::new(denoiser),
             refiner: refiner.map(Widening::new),
             decoder: Widening::new(decoder),
-            upscaler: upscaler.map(Widening::new),
             encoder: OnceLock::new(),
             previews: OnceLock::new(),
             texts: RecentTexts::default(),
@@ -250,9 +253,7 @@ impl Pipeline {
         let layout = Layout::new(request, size, self.manifest());
         let image = InitImage::new(request, &settings);
         let init = match (&image, settings.init) {
-            (Some(image), Some(how)) => {
-                Some(self.encode_image(image, how, &settings, &layout, observer)?)
-            }
+            (Some(image), Some(how)) => Some(self.encode_image(image, how, &layout, observer)?),
             _ => None,
         };
         let texts = layout.prompts.iter();
@@ -276,9 +277,18 @@ impl Pipeline {
             let latents = self.sample(&group, &texts, observer)?;
             for (i, seed) in group.seeds.iter().enumerate() {
                 let latent = latents.clone().narrow(0, i, 1);
-                let decoded = self.finish(&settings, &layout, latent, first + i, observer)?;
-                let mut picture =
-                    Picture::new(decoded, self.parameters(request, &settings, *seed))?;
+                let picture = first + i;
+                notify(observer, Event::Decoding { picture })?;
+                let decoded = self.decode(latent, settings.tiled, observer)?;
+                let parameters = self.parameters(request, &settings, *seed);
+                let mut picture = Picture::new(decoded, parameters)?;
+                if picture.size() != size {
+                    picture.image = match &image {
+                        // As it was given to the encoder.
+                        Some(_) => resized(&picture.image, size, FILTER),
+                        None => fitted(&picture.image, size, FILTER),
+                    };
+                }
                 if let Some(image) = &image {
                     image.composite(&mut picture.image);
                 }

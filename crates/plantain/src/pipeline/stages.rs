@@ -4,10 +4,11 @@ use std::cell::RefCell;
 use std::sync::PoisonError;
 
 use burn::tensor::{Tensor, TensorData};
-use plantain_nn::{ClipTextModel, Decoder, DecoderConfig, Encoder, Refiner, Upscaler};
+use plantain_nn::{ClipTextModel, Decoder, DecoderConfig, Encoder};
 use plantain_sampling::Noise;
 
 use super::{Pipeline, notify};
+use crate::batch::decodes_at_once;
 use crate::denoiser::{Denoiser, Guided, InitLatent, Prompted, SamplingRun, SamplingWatch};
 use crate::error::Error;
 use crate::host::read_finite;
@@ -17,6 +18,7 @@ use crate::metadata::Parameters;
 use crate::observer::{Event, Observer};
 use crate::preview::{LatentToRgb, Preview};
 use crate::prompt::PromptTokens;
+use crate::refinement::Refinement;
 use crate::request::{InitSettings, Request, Settings, embeds_guidance};
 use crate::text_input::TextInput;
 use crate::tiling::{TILE, Tiling};
@@ -29,12 +31,11 @@ impl Pipeline {
         &self,
         image: &InitImage,
         how: InitSettings,
-        settings: &Settings,
         layout: &Layout,
         observer: &mut dyn Observer,
     ) -> Result<InitLatent, Error> {
         let [.., height, width] = layout.shape(1, 1);
-        let mask = image.latent_mask(settings.width / width)?;
+        let mask = image.latent_mask([height, width])?;
         let encoder = self.encoder(observer)?;
         notify(observer, Event::EncodingImage)?;
         let [height, width] = [height, width].map(|side| side * self.scale());
@@ -141,7 +142,7 @@ impl Pipeline {
         load(wide).map(Some)
     }
 
-    /// The latents of a group of pictures, one for each of its seeds.
+    /// The latents to be decoded of a group of pictures, one for each of its seeds.
     pub(super) fn sample(
         &self,
         group: &Group<'_>,
@@ -150,8 +151,40 @@ impl Pipeline {
     ) -> Result<Tensor<4>, Error> {
         let things = texts.iter().enumerate();
         let things = things.map(|(thing, text)| self.sample_thing(group, thing, text, observer));
-        let things: Vec<_> = things.collect::<Result<_, _>>()?;
+        let mut things: Vec<_> = things.collect::<Result<_, _>>()?;
+        if let (true, Some(refiner)) = (group.settings.refine, &self.refiner) {
+            let picture = group.first;
+            notify(observer, Event::Refining { picture })?;
+            let refine = |(thing, text): (&Tensor<4>, &Prompted)| {
+                self.refine(refiner, thing, text.prompt(), observer)
+            };
+            things = things
+                .iter()
+                .zip(texts)
+                .map(refine)
+                .collect::<Result<_, _>>()?;
+        }
         Ok(group.layout.place(&things))
+    }
+
+    /// Latents of one text as the refiner makes them.
+    fn refine(
+        &self,
+        refiner: &Widening<Refinement>,
+        latent: &Tensor<4>,
+        text: &TextInput,
+        observer: &mut dyn Observer,
+    ) -> Result<Tensor<4>, Error> {
+        let refine = |refiner: &Refinement| {
+            let refined = refiner.refine(latent.clone(), text);
+            read_finite(refined.clone(), "refiner", "")?;
+            Ok(refined)
+        };
+        let load = |wide: &Wide| {
+            let refiner = Refinement::load(wide.model(), wide.target())?;
+            Ok(refiner.expect("the model had a refiner before"))
+        };
+        refiner.run(refine, |component| self.widen(component, observer, load))
     }
 
     /// The latents of one of the things in each picture of a group.
@@ -221,60 +254,8 @@ impl Pipeline {
         vae.map_or((1.0, 0.0), DecoderConfig::scaling)
     }
 
-    /// Latent to `[1, 3, height, width]` in -1 to 1, checked.
-    pub(super) fn finish(
-        &self,
-        settings: &Settings,
-        layout: &Layout,
-        mut latent: Tensor<4>,
-        picture: usize,
-        observer: &mut dyn Observer,
-    ) -> Result<(Vec<f32>, [usize; 2]), Error> {
-        let refiner = self.manifest().components.refiner.as_ref();
-        if let (true, Some(refiner), Some(config)) = (settings.refine, &self.refiner, refiner) {
-            notify(observer, Event::Refining { picture })?;
-            let refine = |refiner: &Refiner| {
-                let refined = refiner.forward(latent.clone(), config.sigma as f32);
-                read_finite(refined.clone(), "refiner", "")?;
-                Ok(refined)
-            };
-            let load = |wide: &Wide| {
-                let refiner = wide.model().load_refiner(wide.target())?;
-                Ok(refiner.expect("the model had a refiner before"))
-            };
-            latent = refiner.run(refine, |component| self.widen(component, observer, load))?;
-        }
-        notify(observer, Event::Decoding { picture })?;
-        let decoded = self.decode(latent, settings.tiled, observer)?;
-        match &self.upscaler {
-            Some(upscaler) if layout.enlarged => self.enlarge(upscaler, decoded, observer),
-            _ => Ok(decoded),
-        }
-    }
-
-    /// The values of `[1, 3, height, width]` and `[width, height]` of a decoded picture, as the upscaler enlarges it.
-    fn enlarge(
-        &self,
-        upscaler: &Widening<Upscaler>,
-        (values, [width, height]): (Vec<f32>, [usize; 2]),
-        observer: &mut dyn Observer,
-    ) -> Result<(Vec<f32>, [usize; 2]), Error> {
-        let picture = TensorData::new(values, [1, 3, height, width]);
-        let picture = Tensor::from_data(picture, &self.target.device);
-        let enlarge = |upscaler: &Upscaler| {
-            let enlarged = upscaler.forward(picture.clone());
-            let [_, _, height, width] = enlarged.dims();
-            Ok((read_finite(enlarged, "upscaler", "")?, [width, height]))
-        };
-        let load = |wide: &Wide| {
-            let upscaler = wide.model().load_upscaler(wide.target())?;
-            Ok(upscaler.expect("the model had an upscaler before"))
-        };
-        upscaler.run(enlarge, |component| self.widen(component, observer, load))
-    }
-
-    /// A latent of the UNet to the values of `[1, 3, height, width]` and `[width, height]`.
-    fn decode(
+    /// A latent as the UNet sees it to the values of `[1, 3, height, width]` in -1 to 1, checked, and `[width, height]`.
+    pub(super) fn decode(
         &self,
         latent: Tensor<4>,
         tiled: bool,
@@ -284,8 +265,12 @@ impl Pipeline {
         let latent = latent / scaling + shift;
         // The tiny decoder saturates, so it would hide an infinity.
         read_finite(latent.clone(), "decoder input", "")?;
+        let vae = self.manifest().components.vae.as_ref();
+        let [_, _, height, width] = latent.dims();
+        let packing = self.target.packing.as_ref();
+        let at_once = vae.is_none_or(|vae| decodes_at_once(vae, packing, [height, width]));
         let decode = |decoder: &Decoder| {
-            if tiled {
+            if tiled || !at_once {
                 return Tiling::new(TILE, self.scale()).decode(decoder, &latent);
             }
             let image = decoder.forward(latent.clone());

@@ -233,7 +233,6 @@ impl Parts {
             vae: self.decoder.as_ref().map(|vae| vae.config.clone()),
             vae_encoder: self.encoder.as_ref().map(|vae| vae.config.clone()),
             refiner: None,
-            upscaler: None,
         }
     }
 
