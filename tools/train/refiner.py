@@ -20,6 +20,8 @@ import torch
 import torch.nn.functional as F
 from diffusers import UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor
+from diffusers.models.resnet import ResnetBlock2D
+from diffusers.models.upsampling import Upsample2D
 from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.nn.utils import parametrize
@@ -54,43 +56,19 @@ ALIKE, ALIKE_COUNT = 0.5, 256
 LEAST, MOST = 0.5, 3.0
 
 
-class Block(nn.Module):
-    """Two normalised convolutions around a skip connection."""
-
-    def __init__(self, width, groups, epsilon):
-        super().__init__()
-        self.norm1 = nn.GroupNorm(groups, width, epsilon)
-        self.conv1 = nn.Conv2d(width, width, 3, padding=1)
-        self.norm2 = nn.GroupNorm(groups, width, epsilon)
-        self.conv2 = nn.Conv2d(width, width, 3, padding=1)
-
-    def forward(self, x):
-        h = self.conv1(F.silu(self.norm1(x)))
-        return x + self.conv2(F.silu(self.norm2(h)))
-
-
-class Upsampler(nn.Module):
-    """Each position doubled, and a convolution."""
-
-    def __init__(self, width):
-        super().__init__()
-        self.conv = nn.Conv2d(width, width, 3, padding=1)
-
-    def forward(self, x):
-        return self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
-
-
 class LatentRefiner(nn.Module):
     """A denoiser whose output goes on, enlarged or not, through a few blocks to the refined latent."""
 
     def __init__(self, unet_config, scale, num_blocks=BLOCKS):
         super().__init__()
-        width, norm = unet_config["block_out_channels"][0], (unet_config["norm_num_groups"], unet_config.get("norm_eps", 1e-5))
+        width, groups = unet_config["block_out_channels"][0], unet_config["norm_num_groups"]
+        epsilon = unet_config.get("norm_eps", 1e-5)
         self.config = dict(scale=scale, num_blocks=num_blocks)
         self.unet = UNet2DConditionModel(**{**unet_config, "out_channels": width})
-        self.upsamplers = nn.ModuleList([Upsampler(width)] if scale == 2 else [])
-        self.blocks = nn.ModuleList([Block(width, *norm) for _ in range(num_blocks)])
-        self.conv_norm_out = nn.GroupNorm(norm[0], width, norm[1])
+        self.upsamplers = nn.ModuleList([Upsample2D(width, use_conv=True)] if scale == 2 else [])
+        self.blocks = nn.ModuleList(
+            [ResnetBlock2D(in_channels=width, temb_channels=None, groups=groups, eps=epsilon) for _ in range(num_blocks)])
+        self.conv_norm_out = nn.GroupNorm(groups, width, epsilon)
         self.conv_out = nn.Conv2d(width, unet_config["in_channels"], 3, padding=1)
         self.to(memory_format=torch.channels_last)
         self.unet.set_attn_processor(AttnProcessor())
@@ -99,8 +77,10 @@ class LatentRefiner(nn.Module):
         states, pooled = text
         latents = latents.contiguous(memory_format=torch.channels_last)
         x = self.unet(latents, 0, states, class_labels=pooled).sample
-        for layer in (*self.upsamplers, *self.blocks):
-            x = layer(x)
+        for upsampler in self.upsamplers:
+            x = upsampler(x)
+        for block in self.blocks:
+            x = block(x, None)
         return self.conv_out(F.silu(self.conv_norm_out(x)))
 
     def begin_as(self, unet):

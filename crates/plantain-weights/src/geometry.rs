@@ -22,6 +22,15 @@ impl Components {
     pub fn refiner_scale(&self) -> usize {
         self.refiner.as_ref().map_or(1, |refiner| refiner.scale)
     }
+
+    /// Pixels of what is decoded per position of the latent that the UNet samples, in each direction.
+    ///
+    /// ```
+    /// assert_eq!(plantain_weights::Components::default().sampling_scale(), 8);
+    /// ```
+    pub fn sampling_scale(&self) -> usize {
+        self.decoder_scale() * self.refiner_scale()
+    }
 }
 
 impl Manifest {
@@ -59,7 +68,7 @@ impl Manifest {
         }
     }
 
-    /// Pixels of what is decoded per position of the latent that the UNet samples, in each direction.
+    /// [`Components::sampling_scale`] of the model.
     ///
     /// ```
     /// # use std::path::Path;
@@ -69,6 +78,6 @@ impl Manifest {
     /// # Ok::<(), plantain_weights::ReadError>(())
     /// ```
     pub fn sampling_scale(&self) -> usize {
-        self.components.decoder_scale() * self.components.refiner_scale()
+        self.components.sampling_scale()
     }
 }

@@ -145,7 +145,7 @@ fn scale(row: &[f32]) -> f32 {
 /// text encoder do. What is small and decides about every pixel does not: their ends, their
 /// embeddings, what the refiner has beside its UNet, and the decoder.
 pub(crate) fn suits(name: &str, tensor: TensorRef<'_>) -> bool {
-    const LARGE: [&str; 3] = ["unet.", "refiner.unet.", "text_encoder."];
+    const LARGE: [&str; 2] = ["unet.", "text_encoder."];
     const DELICATE: [&str; 5] = [
         "unet.conv_in.",
         "unet.conv_out.",
@@ -153,12 +153,13 @@ pub(crate) fn suits(name: &str, tensor: TensorRef<'_>) -> bool {
         "unet.class_embedding.",
         "text_encoder.embeddings.",
     ];
-    let starts = |name: &str, parts: &[&str]| parts.iter().any(|part| name.starts_with(part));
+    // A refiner's UNet is treated as the other.
     let within = name.strip_prefix("refiner.").unwrap_or(name);
+    let starts = |parts: &[&str]| parts.iter().any(|part| within.starts_with(part));
     name.ends_with(".weight")
         && matches!(tensor.shape.len(), 2 | 4)
-        && starts(name, &LARGE)
-        && !starts(within, &DELICATE)
+        && starts(&LARGE)
+        && !starts(&DELICATE)
 }
 
 #[cfg(test)]

@@ -136,7 +136,7 @@ impl Recipe {
     pub(crate) fn apply(&self, manifest: &mut Manifest) {
         manifest.recipe = Some(self.name.clone());
         let components = &mut manifest.components;
-        let scale = components.decoder_scale() * components.refiner_scale();
+        let scale = components.sampling_scale();
         let unet = components.unet.as_mut();
         let embeds = unet
             .as_ref()

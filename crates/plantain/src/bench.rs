@@ -28,6 +28,7 @@ use plantain_weights::Model;
 use crate::device::{DeviceOptions, precision_name};
 use crate::difference::{max_abs, psnr};
 use crate::error::Error;
+use crate::pipeline::check_fit;
 use crate::reference::{REFERENCE, picture_size};
 use runs::RunOnce;
 
@@ -273,6 +274,7 @@ impl Bench {
         options: DeviceOptions,
         settings: &BenchSettings,
     ) -> Result<Self, Error> {
+        check_fit(model)?;
         let target = options.target()?;
         let began = Instant::now();
         let run = match settings.part {

@@ -1,6 +1,7 @@
 //! What devices are measured against and with: one device, and inputs that are the same everywhere.
 
 use burn::tensor::{Device, Tensor, TensorData};
+use plantain_nn::RefinerConfig;
 use plantain_sampling::Noise;
 use plantain_weights::{Model, UNetConfig};
 
@@ -71,6 +72,9 @@ pub(crate) fn latent_shape(model: &Model, size: Option<[usize; 2]>) -> Result<[u
             format!("a picture of {width}x{height}: both sides must be multiples of {scale}");
         return Err(RequestError::Input(message).into());
     }
-    let channels = components.unet.as_ref().map_or(4, |unet| unet.in_channels);
+    let unet = components.unet.as_ref().map(|unet| unet.in_channels);
+    let refiner = components.refiner.as_ref();
+    let refiner = refiner.map(RefinerConfig::latent_channels);
+    let channels = unet.or(refiner).unwrap_or(4);
     Ok([1, channels, height / scale, width / scale])
 }

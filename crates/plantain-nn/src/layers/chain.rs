@@ -1,9 +1,9 @@
-//! Convolutions that run one after the other, in one pass where the device can.
+//! Convolutions that run one after the other in one pass, where the device can.
 
 use burn::tensor::Tensor;
 use plantain_kernels::{self as kernels, Activation, ChainLink, HostChain};
 
-use super::{After, Before, Conv2d};
+use super::Conv2d;
 
 /// A convolution of stride 1 in a chain.
 #[derive(Debug, Clone, Copy)]
@@ -53,23 +53,14 @@ impl<'a> Link<'a> {
             adds: self.adds,
         })
     }
-
-    fn forward(&self, x: Tensor<4>, residual: Option<Tensor<4>>) -> Tensor<4> {
-        let after = After {
-            residual,
-            ..After::activation(self.activation)
-        };
-        if self.doubled {
-            self.conv.forward_doubled_with(x, after)
-        } else {
-            self.conv.forward_with(x, Before::Nothing, after)
-        }
-    }
 }
 
 /// All links in one pass, if the device can do that and the picture is large enough for it to take less time.
 ///
-/// Shapes as [`forward_chain`].
+/// # Shapes
+/// - `x`: `[batch, in_channels, height, width]`
+/// - `residual`, added before the activation of the last, which then adds nothing else, and result: `[batch, out_channels, out_height,
+///   out_width]`
 pub fn forward_at_once(
     links: &[Link<'_>],
     x: &Tensor<4>,
@@ -79,39 +70,4 @@ pub fn forward_at_once(
     let chain = HostChain::new(&packed.collect::<Option<Vec<_>>>()?)?;
     let suits = chain.suits(x.dims());
     suits.then(|| kernels::packed_chain(x.clone(), chain, residual.cloned()))
-}
-
-/// All links one after the other; `residual` is added before the activation of the last, which then adds nothing else.
-///
-/// # Shapes
-/// - `x`: `[batch, in_channels, height, width]`
-/// - `residual`, result: `[batch, out_channels, out_height, out_width]`
-pub fn forward_chain(links: &[Link<'_>], x: Tensor<4>, residual: Option<Tensor<4>>) -> Tensor<4> {
-    if let Some(y) = forward_at_once(links, &x, residual.as_ref()) {
-        return y;
-    }
-    let mut residual = residual;
-    // Inputs that later links add, and how many of those there are.
-    let mut kept: Vec<Option<Tensor<4>>> = vec![None; links.len()];
-    let mut uses = vec![0; links.len()];
-    links
-        .iter()
-        .filter_map(|link| link.adds)
-        .for_each(|from| uses[from] += 1);
-    links.iter().enumerate().fold(x, |x, (index, link)| {
-        kept[index] = (uses[index] > 0).then(|| x.clone());
-        let added = match link.adds {
-            Some(from) => {
-                uses[from] -= 1;
-                let last = uses[from] == 0;
-                if last {
-                    kept[from].take()
-                } else {
-                    kept[from].clone()
-                }
-            }
-            None => residual.take_if(|_| index + 1 == links.len()),
-        };
-        link.forward(x, added)
-    })
 }

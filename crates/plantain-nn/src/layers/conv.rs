@@ -139,14 +139,9 @@ impl Conv2d {
 
     /// [`Self::forward`] of the picture at twice its size, by nearest neighbours.
     pub fn forward_doubled(&self, x: Tensor<4>) -> Tensor<4> {
-        self.forward_doubled_with(x, After::NOTHING)
-    }
-
-    /// [`Self::forward_doubled`] with what comes after.
-    pub fn forward_doubled_with(&self, x: Tensor<4>, after: After) -> Tensor<4> {
         match &self.doubled {
-            Some(layer) => run_packed(x, layer, Before::Nothing, after),
-            None => self.forward_with(kernels::upsample_nearest(x), Before::Nothing, after),
+            Some(layer) => run_packed(x, layer, Before::Nothing, After::NOTHING),
+            None => self.forward(kernels::upsample_nearest(x)),
         }
     }
 

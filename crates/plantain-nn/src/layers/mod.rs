@@ -14,7 +14,7 @@ use burn::module::{Initializer, Param};
 use burn::tensor::{Tensor, activation};
 use plantain_kernels::{self as kernels, Activation, Fusion, PackedLayer};
 
-pub use chain::{Link, forward_at_once, forward_chain};
+pub use chain::{Link, forward_at_once};
 pub use conv::Conv2d;
 pub use embedding::{Embedding, StoredRows};
 pub use linear::Linear;

@@ -284,7 +284,7 @@ fn folder_name(root: &Path) -> String {
 /// What the scheduler suggests, and the size that the UNet was trained at.
 fn defaults(sampler: &SamplerInfo, components: &Components) -> Defaults {
     let (steps, guidance) = scheduler::defaults(sampler, components);
-    let scale = components.decoder_scale() * components.refiner_scale();
+    let scale = components.sampling_scale();
     let size = components
         .unet
         .as_ref()

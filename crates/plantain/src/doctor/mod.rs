@@ -30,6 +30,7 @@ use plantain_weights::{Model, Target};
 
 use crate::device::DeviceOptions;
 use crate::error::{Error, RequestError};
+use crate::pipeline::check_fit;
 use crate::reference::{REFERENCE, latent_shape};
 use crate::trace::TraceComponent;
 
@@ -121,6 +122,7 @@ pub fn examine(
     settings: Examination,
 ) -> Result<Report, Error> {
     let shape = latent_shape(reference.model, settings.size)?;
+    check_fit(device.model)?;
     let target = device.options.target()?;
     let expected = (reference.model, &reference.options.target()?);
     let mut components = Vec::new();
