@@ -1,7 +1,7 @@
 //! What devices are measured against and with: one device, and inputs that are the same everywhere.
 
 use burn::tensor::{Device, Tensor, TensorData};
-use plantain_nn::RefinerConfig;
+use plantain_nn::{DecoderConfig, RefinerConfig};
 use plantain_sampling::Noise;
 use plantain_weights::{Model, UNetConfig};
 
@@ -75,6 +75,8 @@ pub(crate) fn latent_shape(model: &Model, size: Option<[usize; 2]>) -> Result<[u
     let unet = components.unet.as_ref().map(|unet| unet.in_channels);
     let refiner = components.refiner.as_ref();
     let refiner = refiner.map(RefinerConfig::latent_channels);
-    let channels = unet.or(refiner).unwrap_or(4);
+    let vae = components.vae.as_ref();
+    let vae = vae.map(DecoderConfig::latent_channels);
+    let channels = unet.or(refiner).or(vae).unwrap_or(4);
     Ok([1, channels, height / scale, width / scale])
 }
