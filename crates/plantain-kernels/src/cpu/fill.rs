@@ -3,8 +3,6 @@
 
 use std::borrow::Cow;
 
-use half::bf16;
-
 use crate::cpu::micro::{Order, ROWS, VECTOR};
 use crate::cpu::packed::{Form, PackedWeight, WeightSource};
 use crate::cpu::precision::Precision;
@@ -65,6 +63,96 @@ impl Kernel for FillTile<'_, '_> {
         };
         let inverse = scales.map(|scale| if scale == 0.0 { 0.0 } else { scale.recip() });
         let mut starts = vec![[0; ROWS]; self.phases.len()];
+        match (weight.form, weight.taps) {
+            (Form::Plain | Form::Geglu, 1) => {
+                self.rewritten::<1>(&rows, &inverse, &mut starts[0]);
+            }
+            (Form::Plain | Form::Geglu, _) => {
+                self.rewritten::<TAPS>(&rows, &inverse, &mut starts[0]);
+            }
+            _ => self.transformed(&rows, &inverse, &mut starts),
+        }
+        Quantised { scales, starts }
+    }
+}
+
+impl FillTile<'_, '_> {
+    /// Fills lanes with the stored numbers as they are: row by row into lanes, which then move to their places.
+    #[inline(always)]
+    fn rewritten<const TAPS: usize>(
+        &mut self,
+        rows: &Rows<'_>,
+        inverse: &Column,
+        starts: &mut [i32; ROWS],
+    ) {
+        let weight = self.weight;
+        let parts = weight.precision.channels_per_lane();
+        let mut lanes = [[[0; TAPS]; VECTOR]; ROWS];
+        for first in (0..weight.shape.inputs.div_ceil(parts)).step_by(VECTOR) {
+            for (row, lanes) in lanes.iter_mut().enumerate() {
+                let stored = &rows.rows[row][first * parts * TAPS..];
+                match weight.precision {
+                    Precision::F32 => in_lanes(stored, lanes, |[value]: [f32; 1]| value.to_bits()),
+                    Precision::Bf16 => in_lanes(stored, lanes, |[low, high]: [f32; 2]| {
+                        bf16_bits(low) | bf16_bits(high) << 16
+                    }),
+                    Precision::Int8 => {
+                        let inverse = inverse[row];
+                        in_lanes(stored, lanes, |values: [f32; 4]| {
+                            let [a, b, c, d] = values.map(|value| byte(value, inverse));
+                            a & 0xFF | (b & 0xFF) << 8 | (c & 0xFF) << 16 | d << 24
+                        });
+                        let lanes = lanes.as_flattened().iter();
+                        starts[row] -= 128 * lanes.map(|lane| sum_of_bytes(*lane)).sum::<i32>();
+                    }
+                }
+            }
+            self.put_rows(first, &lanes);
+        }
+    }
+
+    /// Writes so many groups from `first` on to their places, of [`Order::Rows`] those that there are.
+    #[inline(always)]
+    fn put_rows<const TAPS: usize>(&mut self, first: usize, lanes: &[[[u32; TAPS]; VECTOR]; ROWS]) {
+        let (weight, out) = (self.weight, &mut *self.phases[0]);
+        let tiles = weight.order.tiles();
+        let row = self.tile % tiles * ROWS;
+        match weight.order {
+            Order::Blocks => {
+                let out = &mut out[(first * tiles * TAPS) * ROWS + row * VECTOR..];
+                for (out, lanes) in out.chunks_exact_mut(VECTOR).zip(lanes) {
+                    out.copy_from_slice(lanes.as_flattened());
+                }
+            }
+            Order::Columns => {
+                for depth in 0..VECTOR {
+                    for tap in 0..TAPS {
+                        let column = lanes.each_ref().map(|lanes| lanes[depth][tap]);
+                        let place = (first * TAPS + tap * VECTOR + depth) * tiles * ROWS + row;
+                        out[place..][..ROWS].copy_from_slice(&column);
+                    }
+                }
+            }
+            Order::Rows => {
+                let out = &mut out[first * TAPS * ROWS..];
+                for (number, out) in out
+                    .as_chunks_mut::<ROWS>()
+                    .0
+                    .iter_mut()
+                    .take(VECTOR * TAPS)
+                    .enumerate()
+                {
+                    *out = lanes.each_ref().map(|lanes| lanes.as_flattened()[number]);
+                }
+            }
+        }
+    }
+
+    /// Fills lanes with what the form makes of the stored numbers.
+    #[inline(always)]
+    fn transformed(&mut self, rows: &Rows<'_>, inverse: &Column, starts: &mut [[i32; ROWS]]) {
+        let weight = self.weight;
+        let parts = weight.precision.channels_per_lane();
         let mut kernels = [[0.0; ROWS]; BLOCK * TAPS];
         let mut values = [[[0.0; ROWS]; VALUES]; MOST_PARTS];
         // What fills up the groups of an order stays zero.
@@ -85,14 +173,69 @@ impl Kernel for FillTile<'_, '_> {
                     let column = match weight.precision {
                         Precision::F32 => single(columns[0]),
                         Precision::Bf16 => pair([columns[0], columns[1]]),
-                        Precision::Int8 => quad(columns, &inverse, &mut starts[phase]),
+                        Precision::Int8 => quad(columns, inverse, &mut starts[phase]),
                     };
                     put(weight, self.tile, [group, tap], &column, lanes);
                 }
             }
         }
-        Quantised { scales, starts }
     }
+}
+
+/// The lanes `[group][tap]` of stored numbers `[group][part][tap]`, zeros where there are no more.
+#[inline(always)]
+fn in_lanes<const PARTS: usize, const TAPS: usize>(
+    stored: &[f32],
+    lanes: &mut [[u32; TAPS]; VECTOR],
+    lane: impl Fn([f32; PARTS]) -> u32,
+) {
+    let mut padded = [[[0.0; TAPS]; PARTS]; VECTOR];
+    let (kernels, _) = stored.as_chunks::<TAPS>();
+    let groups = match kernels.as_chunks::<PARTS>().0.first_chunk::<VECTOR>() {
+        Some(groups) => groups,
+        None => {
+            for (padded, kernel) in padded.as_flattened_mut().iter_mut().zip(kernels) {
+                *padded = *kernel;
+            }
+            &padded
+        }
+    };
+    for (lanes, parts) in lanes.iter_mut().zip(groups) {
+        for (tap, out) in lanes.iter_mut().enumerate() {
+            *out = lane(parts.each_ref().map(|part| part[tap]));
+        }
+    }
+}
+
+/// The nearest bfloat16 to a finite number, by its bits; what is not a number stays none.
+#[inline(always)]
+fn bf16_bits(value: f32) -> u32 {
+    let bits = value.to_bits();
+    // Halves go to the even one.
+    let rounded = (bits + 0x7FFF + (bits >> 16 & 1)) >> 16;
+    if value.is_nan() {
+        bits >> 16 | 0x40
+    } else {
+        rounded
+    }
+}
+
+/// The nearest signed byte in the lowest eight bits. Scales next to zero have no inverse, so that the product may be infinite: this then ends
+/// at the largest byte.
+#[inline(always)]
+fn byte(value: f32, inverse: f32) -> u32 {
+    // Numbers of this size have no fraction, so that adding it rounds; halves go to the even one.
+    const WHOLE: f32 = 12_582_912.0;
+    let product = value * inverse;
+    let product = if product.is_nan() { 0.0 } else { product };
+    (product.clamp(-128.0, 127.0) + WHOLE).to_bits()
+}
+
+/// The sum of the signed bytes of a lane.
+#[inline(always)]
+fn sum_of_bytes(lane: u32) -> i32 {
+    let bytes = [24, 16, 8, 0].map(|shift| (lane << shift).cast_signed() >> 24);
+    bytes.iter().sum()
 }
 
 /// Writes the rows of a tile for one group and tap to their places.
@@ -132,7 +275,7 @@ fn single(column: &Column) -> [u32; ROWS] {
 #[inline(always)]
 fn pair(columns: [&Column; 2]) -> [u32; ROWS] {
     std::array::from_fn(|row| {
-        let [low, high] = columns.map(|column| u32::from(bf16::from_f32(column[row]).to_bits()));
+        let [low, high] = columns.map(|column| bf16_bits(column[row]));
         low | high << 16
     })
 }
@@ -143,11 +286,11 @@ fn quad(columns: [&Column; 4], inverse: &Column, starts: &mut [i32; ROWS]) -> [u
     let mut packed = [0; ROWS];
     for (part, column) in columns.into_iter().enumerate() {
         for row in 0..ROWS {
-            // Scales next to zero have no inverse, so that this may be infinite: the conversion then ends at the largest byte.
-            let byte = (column[row] * inverse[row]).round_ties_even() as i8;
-            starts[row] -= 128 * i32::from(byte);
-            packed[row] |= u32::from(byte.cast_unsigned()) << (8 * part);
+            packed[row] |= (byte(column[row], inverse[row]) & 0xFF) << (8 * part);
         }
+    }
+    for (start, lane) in starts.iter_mut().zip(packed) {
+        *start -= 128 * sum_of_bytes(lane);
     }
     packed
 }
@@ -159,10 +302,9 @@ fn transformed(form: Form, kernel: &[Column], values: &mut [Column; VALUES]) {
         kernel.try_into().expect("the form is for 3x3 kernels")
     };
     match form {
-        Form::Plain | Form::Geglu => values[..kernel.len()].copy_from_slice(kernel),
         Form::Winograd { tile: 2 } => filter::<2>(&nine(kernel), values),
         Form::Winograd { .. } => filter::<4>(&nine(kernel), values),
-        Form::Upsample => {
+        _ => {
             let kernel = nine(kernel);
             for (phase, values) in values[..16].as_chunks_mut::<4>().0.iter_mut().enumerate() {
                 *values = summed(&kernel, phase);
