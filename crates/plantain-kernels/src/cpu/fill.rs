@@ -2,6 +2,7 @@
 //! every stored number is read once.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use crate::cpu::micro::{Order, ROWS, VECTOR};
 use crate::cpu::packed::{Form, PackedWeight, WeightSource};
@@ -22,38 +23,73 @@ const MOST_PARTS: usize = 4;
 /// One number of each row of a tile.
 type Column = [f32; ROWS];
 
-/// Fills the lanes of one tile.
-pub(crate) struct FillTile<'a, 'lanes> {
+/// Fills the lanes of tiles that are stored together.
+pub(crate) struct FillTiles<'a, 'lanes> {
     pub weight: &'a PackedWeight,
     pub source: WeightSource<'a>,
-    pub tile: usize,
-    /// In each phase the lanes of the tiles that are stored with it, zero where it is to be.
+    pub tiles: Range<usize>,
+    /// In each phase the lanes of these tiles, zero where they are to be.
     pub phases: Vec<&'lanes mut [u32]>,
 }
 
-/// For [`Precision::Int8`] the scale of each row, and what its sums start from in each phase; otherwise zeros.
+/// For [`Precision::Int8`] the scale of each row of a tile, and what its sums start from in each phase; otherwise zeros.
 pub(crate) struct Quantised {
-    pub scales: [f32; ROWS],
+    pub scales: Column,
     pub starts: Vec<[i32; ROWS]>,
 }
 
-impl Kernel for FillTile<'_, '_> {
-    type Output = Quantised;
+impl Kernel for FillTiles<'_, '_> {
+    type Output = Vec<Quantised>;
 
     #[inline(always)]
-    fn run<L: Lanes>(mut self, _: L) -> Quantised {
-        let weight = self.weight;
-        let stored = stored_rows(weight, self.source, self.tile);
+    fn run<L: Lanes>(mut self, _: L) -> Vec<Quantised> {
+        let (weight, source) = (self.weight, self.source);
+        let numbers = self.tiles.clone();
+        let stored: Vec<_> = numbers
+            .map(|tile| stored_rows(weight, source, tile))
+            .collect();
+        let numbered = self.tiles.zip(&stored);
+        let mut tiles: Vec<_> = numbered
+            .map(|(number, stored)| Tile::new(weight, source, number, stored))
+            .collect();
+        match (weight.form, weight.taps) {
+            (Form::Plain | Form::Geglu, 1) => rewrite::<1>(weight, &mut tiles, self.phases[0]),
+            (Form::Plain | Form::Geglu, _) => rewrite::<TAPS>(weight, &mut tiles, self.phases[0]),
+            _ => {
+                for tile in &mut tiles {
+                    transform(weight, tile, &mut self.phases);
+                }
+            }
+        }
+        tiles.into_iter().map(|tile| tile.quantised).collect()
+    }
+}
+
+/// A tile to be filled.
+struct Tile<'a> {
+    /// Its place among those that are stored with it.
+    place: usize,
+    rows: Rows<'a>,
+    inverse: Column,
+    quantised: Quantised,
+}
+
+impl<'a> Tile<'a> {
+    #[inline(always)]
+    fn new(
+        weight: &PackedWeight,
+        source: WeightSource<'_>,
+        number: usize,
+        stored: &'a [Cow<'_, [f32]>; ROWS],
+    ) -> Self {
         let rows = Rows {
             rows: stored.each_ref().map(|row| &**row),
             taps: weight.shape.kernel * weight.shape.kernel,
         };
-        let parts = weight.precision.channels_per_lane();
-        let integer = weight.precision == Precision::Int8;
-        let scales = match self.source {
-            _ if !integer => [0.0; ROWS],
+        let scales = match source {
+            _ if weight.precision != Precision::Int8 => [0.0; ROWS],
             WeightSource::Int8 { scales, .. } if weight.form != Form::Upsample => {
-                channels(weight, self.tile)
+                channels(weight, number)
                     .map(|channel| channel.map_or(0.0, |channel| scales[channel]))
             }
             _ => {
@@ -61,122 +97,114 @@ impl Kernel for FillTile<'_, '_> {
                 largest.map(|largest| largest / 127.0)
             }
         };
-        let inverse = scales.map(|scale| if scale == 0.0 { 0.0 } else { scale.recip() });
-        let mut starts = vec![[0; ROWS]; self.phases.len()];
-        match (weight.form, weight.taps) {
-            (Form::Plain | Form::Geglu, 1) => {
-                self.rewritten::<1>(&rows, &inverse, &mut starts[0]);
-            }
-            (Form::Plain | Form::Geglu, _) => {
-                self.rewritten::<TAPS>(&rows, &inverse, &mut starts[0]);
-            }
-            _ => self.transformed(&rows, &inverse, &mut starts),
+        Self {
+            place: number % weight.order.tiles(),
+            rows,
+            inverse: scales.map(|scale| if scale == 0.0 { 0.0 } else { scale.recip() }),
+            quantised: Quantised {
+                scales,
+                starts: vec![[0; ROWS]; weight.phases],
+            },
         }
-        Quantised { scales, starts }
     }
 }
 
-impl FillTile<'_, '_> {
-    /// Fills lanes with the stored numbers as they are: row by row into lanes, which then move to their places.
-    #[inline(always)]
-    fn rewritten<const TAPS: usize>(
-        &mut self,
-        rows: &Rows<'_>,
-        inverse: &Column,
-        starts: &mut [i32; ROWS],
-    ) {
-        let weight = self.weight;
-        let parts = weight.precision.channels_per_lane();
-        let mut lanes = [[[0; TAPS]; VECTOR]; ROWS];
-        for first in (0..weight.shape.inputs.div_ceil(parts)).step_by(VECTOR) {
+/// Fills lanes with the stored numbers as they are: row by row into lanes, which then move to their places. The tiles take turns,
+/// so that lines of memory that they share are written once.
+#[inline(always)]
+fn rewrite<const TAPS: usize>(weight: &PackedWeight, tiles: &mut [Tile<'_>], out: &mut [u32]) {
+    let parts = weight.precision.channels_per_lane();
+    let mut lanes = [[[0; TAPS]; VECTOR]; ROWS];
+    for first in (0..weight.shape.inputs.div_ceil(parts)).step_by(VECTOR) {
+        for tile in &mut *tiles {
             for (row, lanes) in lanes.iter_mut().enumerate() {
-                let stored = &rows.rows[row][first * parts * TAPS..];
+                let stored = &tile.rows.rows[row][first * parts * TAPS..];
                 match weight.precision {
                     Precision::F32 => in_lanes(stored, lanes, |[value]: [f32; 1]| value.to_bits()),
                     Precision::Bf16 => in_lanes(stored, lanes, |[low, high]: [f32; 2]| {
                         bf16_bits(low) | bf16_bits(high) << 16
                     }),
                     Precision::Int8 => {
-                        let inverse = inverse[row];
+                        let inverse = tile.inverse[row];
                         in_lanes(stored, lanes, |values: [f32; 4]| {
                             let [a, b, c, d] = values.map(|value| byte(value, inverse));
                             a & 0xFF | (b & 0xFF) << 8 | (c & 0xFF) << 16 | d << 24
                         });
                         let lanes = lanes.as_flattened().iter();
-                        starts[row] -= 128 * lanes.map(|lane| sum_of_bytes(*lane)).sum::<i32>();
+                        let sum: i32 = lanes.map(|lane| sum_of_bytes(*lane)).sum();
+                        tile.quantised.starts[0][row] -= 128 * sum;
                     }
                 }
             }
-            self.put_rows(first, &lanes);
+            put_rows(weight.order, [tile.place, first], &lanes, out);
         }
     }
+}
 
-    /// Writes so many groups from `first` on to their places, of [`Order::Rows`] those that there are.
-    #[inline(always)]
-    fn put_rows<const TAPS: usize>(&mut self, first: usize, lanes: &[[[u32; TAPS]; VECTOR]; ROWS]) {
-        let (weight, out) = (self.weight, &mut *self.phases[0]);
-        let tiles = weight.order.tiles();
-        let row = self.tile % tiles * ROWS;
-        match weight.order {
-            Order::Blocks => {
-                let out = &mut out[(first * tiles * TAPS) * ROWS + row * VECTOR..];
-                for (out, lanes) in out.chunks_exact_mut(VECTOR).zip(lanes) {
-                    out.copy_from_slice(lanes.as_flattened());
-                }
+/// Writes so many groups of a tile from `first` on to their places, of [`Order::Rows`] those that there are.
+#[inline(always)]
+fn put_rows<const TAPS: usize>(
+    order: Order,
+    [tile, first]: [usize; 2],
+    lanes: &[[[u32; TAPS]; VECTOR]; ROWS],
+    out: &mut [u32],
+) {
+    let (tiles, row) = (order.tiles(), tile * ROWS);
+    let out = &mut out[first * tiles * TAPS * ROWS..];
+    match order {
+        Order::Blocks => {
+            let out = out[row * VECTOR..].chunks_exact_mut(VECTOR);
+            for (out, lanes) in out.zip(lanes) {
+                out.copy_from_slice(lanes.as_flattened());
             }
-            Order::Columns => {
+        }
+        Order::Columns => {
+            for tap in 0..TAPS {
                 for depth in 0..VECTOR {
-                    for tap in 0..TAPS {
-                        let column = lanes.each_ref().map(|lanes| lanes[depth][tap]);
-                        let place = (first * TAPS + tap * VECTOR + depth) * tiles * ROWS + row;
-                        out[place..][..ROWS].copy_from_slice(&column);
-                    }
-                }
-            }
-            Order::Rows => {
-                let out = &mut out[first * TAPS * ROWS..];
-                for (number, out) in out
-                    .as_chunks_mut::<ROWS>()
-                    .0
-                    .iter_mut()
-                    .take(VECTOR * TAPS)
-                    .enumerate()
-                {
-                    *out = lanes.each_ref().map(|lanes| lanes.as_flattened()[number]);
+                    let column = lanes.each_ref().map(|lanes| lanes[depth][tap]);
+                    let place = (tap * VECTOR + depth) * tiles * ROWS + row;
+                    out[place..][..ROWS].copy_from_slice(&column);
                 }
             }
         }
+        Order::Rows => {
+            let columns = out.as_chunks_mut().0.iter_mut().take(VECTOR * TAPS);
+            for (number, column) in columns.enumerate() {
+                *column = lanes.each_ref().map(|lanes| lanes.as_flattened()[number]);
+            }
+        }
     }
+}
 
-    /// Fills lanes with what the form makes of the stored numbers.
-    #[inline(always)]
-    fn transformed(&mut self, rows: &Rows<'_>, inverse: &Column, starts: &mut [[i32; ROWS]]) {
-        let weight = self.weight;
-        let parts = weight.precision.channels_per_lane();
-        let mut kernels = [[0.0; ROWS]; BLOCK * TAPS];
-        let mut values = [[[0.0; ROWS]; VALUES]; MOST_PARTS];
-        // What fills up the groups of an order stays zero.
-        for group in 0..weight.shape.inputs.div_ceil(parts) {
-            let first = group * parts % BLOCK;
-            if first == 0 {
-                rows.block(group * parts, &mut kernels);
-            }
-            for (part, values) in values[..parts].iter_mut().enumerate() {
-                let kernel = &kernels[(first + part) * rows.taps..][..rows.taps];
-                transformed(weight.form, kernel, values);
-            }
-            for (phase, lanes) in self.phases.iter_mut().enumerate() {
-                for tap in 0..weight.taps {
-                    let columns = values
-                        .each_ref()
-                        .map(|part| &part[phase * weight.taps + tap]);
-                    let column = match weight.precision {
-                        Precision::F32 => single(columns[0]),
-                        Precision::Bf16 => pair([columns[0], columns[1]]),
-                        Precision::Int8 => quad(columns, inverse, &mut starts[phase]),
-                    };
-                    put(weight, self.tile, [group, tap], &column, lanes);
-                }
+/// Fills lanes with what the form makes of the stored numbers.
+#[inline(always)]
+fn transform(weight: &PackedWeight, tile: &mut Tile<'_>, phases: &mut [&mut [u32]]) {
+    let parts = weight.precision.channels_per_lane();
+    let mut kernels = [[0.0; ROWS]; BLOCK * TAPS];
+    let mut values = [[[0.0; ROWS]; VALUES]; MOST_PARTS];
+    // What fills up the groups of an order stays zero.
+    for group in 0..weight.shape.inputs.div_ceil(parts) {
+        let first = group * parts % BLOCK;
+        if first == 0 {
+            tile.rows.block(group * parts, &mut kernels);
+        }
+        for (part, values) in values[..parts].iter_mut().enumerate() {
+            let kernel = &kernels[(first + part) * TAPS..][..TAPS];
+            transformed(weight.form, kernel, values);
+        }
+        for (phase, lanes) in phases.iter_mut().enumerate() {
+            for tap in 0..weight.taps {
+                let columns = values
+                    .each_ref()
+                    .map(|part| &part[phase * weight.taps + tap]);
+                let column = match weight.precision {
+                    Precision::F32 => single(columns[0]),
+                    Precision::Bf16 => pair([columns[0], columns[1]]),
+                    Precision::Int8 => {
+                        quad(columns, &tile.inverse, &mut tile.quantised.starts[phase])
+                    }
+                };
+                put(weight, tile.place, [group, tap], &column, lanes);
             }
         }
     }
@@ -212,7 +240,7 @@ fn in_lanes<const PARTS: usize, const TAPS: usize>(
 fn bf16_bits(value: f32) -> u32 {
     let bits = value.to_bits();
     // Halves go to the even one.
-    let rounded = (bits + 0x7FFF + (bits >> 16 & 1)) >> 16;
+    let rounded = bits.wrapping_add(0x7FFF + (bits >> 16 & 1)) >> 16;
     if value.is_nan() {
         bits >> 16 | 0x40
     } else {
@@ -252,7 +280,7 @@ fn put(
         Order::Rows => group * weight.taps + tap,
         Order::Blocks | Order::Columns => (group / VECTOR * weight.taps + tap) * tiles * VECTOR,
     } * ROWS;
-    let (row, depth) = (tile % tiles * ROWS, group % VECTOR);
+    let (row, depth) = (tile * ROWS, group % VECTOR);
     match weight.order {
         Order::Rows => lanes[first..][..ROWS].copy_from_slice(column),
         Order::Columns => {

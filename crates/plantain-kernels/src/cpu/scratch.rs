@@ -21,6 +21,16 @@ pub(crate) struct Buffer {
     memory: Memory,
 }
 
+/// Pages that a large buffer asks the system for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pages {
+    /// The fewest to look up, for what is written and read again and again.
+    Huge,
+    /// As the system likes. Where a host takes back what its guest has free, the guest gets every huge page anew from it,
+    /// and writing them for the first time takes five times as long as small ones.
+    Usual,
+}
+
 /// Where a buffer's lanes lie.
 enum Memory {
     Allocated(Layout),
@@ -37,12 +47,12 @@ impl Buffer {
     /// Zeroed memory for `lanes` lanes, aligned to a cache line, or to a huge page if it is at least as large as one.
     ///
     /// Large buffers take no memory before they are written, and then on the thread that writes.
-    pub(crate) fn zeroed(lanes: usize) -> Self {
+    pub(crate) fn zeroed(lanes: usize, pages: Pages) -> Self {
         let bytes = (lanes * 4).max(CACHE_LINE);
         if bytes < HUGE_PAGE {
             return Self::allocated(bytes);
         }
-        Self::mapped(bytes).unwrap_or_else(|| Self::allocated(bytes))
+        Self::mapped(bytes, pages).unwrap_or_else(|| Self::allocated(bytes))
     }
 
     fn allocated(bytes: usize) -> Self {
@@ -62,17 +72,18 @@ impl Buffer {
     }
 
     /// Nothing where the system refuses.
-    fn mapped(bytes: usize) -> Option<Self> {
+    fn mapped(bytes: usize, pages: Pages) -> Option<Self> {
         let bytes = bytes.next_multiple_of(CACHE_LINE);
         let mut map = MmapMut::map_anon(bytes.checked_add(HUGE_PAGE)?).ok()?;
         let before = map.as_ptr().align_offset(HUGE_PAGE);
         // Not the last page, which would take two megabytes for however little. A refusal costs speed only.
         #[cfg(target_os = "linux")]
-        let _ = map.advise_range(
-            memmap2::Advice::HugePage,
-            before,
-            bytes / HUGE_PAGE * HUGE_PAGE,
-        );
+        if pages == Pages::Huge {
+            let whole = bytes / HUGE_PAGE * HUGE_PAGE;
+            let _ = map.advise_range(memmap2::Advice::HugePage, before, whole);
+        }
+        #[cfg(not(target_os = "linux"))]
+        let _ = pages;
         let start = NonNull::new(map[before..][..bytes].as_mut_ptr())?;
         Some(Self {
             start: start.cast(),
@@ -130,7 +141,7 @@ impl Scratch {
         let found = best.map(|index| free.swap_remove(index));
         drop(free);
         Self {
-            buffer: Some(found.unwrap_or_else(|| Buffer::zeroed(lanes))),
+            buffer: Some(found.unwrap_or_else(|| Buffer::zeroed(lanes, Pages::Huge))),
             lanes,
         }
     }
