@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Deref;
 use std::path::Path;
+use std::sync::Arc;
 
+use burn::tensor::AllocationProperty;
 use plantain_formats::{Format, Table, parse};
 use plantain_kernels::MappedFile;
 
@@ -82,11 +84,38 @@ impl Container {
         &self.bytes[tensor.range.clone()]
     }
 
+    /// The bytes of `tensor`, which must be of this file, without a copy. After their use its memory is forgotten.
+    pub(crate) fn lend(self: &Arc<Self>, tensor: &Stored) -> burn::tensor::Bytes {
+        let lent = Lent {
+            file: Arc::clone(self),
+            tensor: tensor.clone(),
+        };
+        burn::tensor::Bytes::from_shared(bytes::Bytes::from_owner(lent), AllocationProperty::Other)
+    }
+
     /// Lets the system take back the memory of `tensor`, which must be of this file.
     pub(crate) fn forget(&self, tensor: &Stored) {
         if let Bytes::Mapped(file) = &self.bytes {
             file.forget(tensor.range.clone());
         }
+    }
+}
+
+/// A tensor whose bytes are read where they lie.
+struct Lent {
+    file: Arc<Container>,
+    tensor: Stored,
+}
+
+impl AsRef<[u8]> for Lent {
+    fn as_ref(&self) -> &[u8] {
+        self.file.data(&self.tensor)
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        self.file.forget(&self.tensor);
     }
 }
 

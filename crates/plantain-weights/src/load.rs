@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{DType, Device, Tensor, TensorData};
 
 use crate::error::{LoadError, TensorProblem};
 use crate::tensor::TensorRef;
@@ -146,6 +146,12 @@ impl ModuleMapper for Loader<'_> {
         }
         let (source, name, dims) = (Arc::clone(self.source), self.path.name(), shape.clone());
         let read = move |device: &Device, _: bool| {
+            if let Some(numbers) = source.numbers_in_file(&name) {
+                return Tensor::from_data(
+                    TensorData::from_bytes(numbers, dims, DType::F32),
+                    device,
+                );
+            }
             let values = source.get(&name).map(TensorRef::to_f32);
             // It was read before; a file that was changed since shows itself as what no component may compute.
             let values = values.and_then(Result::ok);
@@ -160,7 +166,7 @@ impl ModuleMapper for Loader<'_> {
 /// Gives every float parameter of `module` the values that `source` has under `prefix`, a dot and
 /// the parameter's path. Values become `f32`, on the parameter's device; parameter ids stay. All
 /// values are looked at now, but take memory only when a parameter is first used: by then another
-/// may have been moved elsewhere.
+/// may have been moved elsewhere. Large tensors that are stored as `f32` stay in their mapped file until something is written to them.
 ///
 /// # Errors
 /// [`LoadError::Tensors`] with every tensor that is missing, of another shape, of another type, not

@@ -115,6 +115,13 @@ impl<'a> TensorRef<'a> {
         FloatType::of(self.dtype).filter(|_| plain)
     }
 
+    /// Its bytes, if they are its numbers just as this machine has them in memory.
+    pub(crate) fn plain_f32(&self) -> Option<&'a [u8]> {
+        let aligned = bytemuck::try_cast_slice::<u8, f32>(self.bytes).is_ok();
+        let plain = self.plain_type() == Some(FloatType::F32) && cfg!(target_endian = "little");
+        (plain && aligned).then_some(self.bytes)
+    }
+
     /// Whether nothing is added to what is stored.
     fn is_as_stored(&self) -> bool {
         self.changes.is_empty() && self.more.is_empty()

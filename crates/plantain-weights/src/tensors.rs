@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use burn::tensor::Bytes;
 use plantain_nn::StoredRows;
 
 use crate::change::Change;
@@ -12,6 +13,9 @@ use crate::float::FloatType;
 use crate::int8::{self, StoredScales};
 use crate::manifest::Component;
 use crate::tensor::{Rows, TensorRef, is_int8};
+
+/// Bytes of a tensor that reading in place is for: what is smaller costs nothing to copy, and then the file may go.
+const WORTH_LENDING: usize = 1 << 20;
 
 /// A tensor to be added to a [`TensorSource`].
 #[derive(Debug)]
@@ -175,6 +179,14 @@ impl TensorSource {
         }
     }
 
+    /// The numbers of the tensor with the stable name `name` as they lie in its file, without a copy, and forgotten after their
+    /// use. `None` for those that are not `f32` there, and for small ones.
+    pub(crate) fn numbers_in_file(&self, name: &str) -> Option<Bytes> {
+        let entry = self.entries.get(name)?;
+        let bytes = self.view(name, entry).plain_f32()?;
+        (bytes.len() >= WORTH_LENDING).then(|| entry.file.lend(&entry.stored))
+    }
+
     /// Whether the tensor with the stable name `name` holds the scales of an int8 weight.
     ///
     /// ```
@@ -312,5 +324,62 @@ mod tests {
             assert_eq!(row, expected);
         }
         assert!(RowsInFile::of(model.tensors(), "text_encoder.nothing").is_none());
+    }
+
+    /// Tensors `a`, .. of these types and shapes, all bytes 0.
+    fn source(tensors: &[(safetensors::Dtype, Vec<usize>)]) -> (tempfile::TempDir, TensorSource) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("some.safetensors");
+        let bytes = vec![0; 4 * WORTH_LENDING];
+        let names = ('a'..).map(String::from);
+        let views = names.zip(tensors).map(|(name, (dtype, shape))| {
+            let length = dtype.bitsize() / 8 * shape.iter().product::<usize>();
+            let data = &bytes[..length];
+            (
+                name,
+                safetensors::tensor::TensorView::new(*dtype, shape.clone(), data).unwrap(),
+            )
+        });
+        safetensors::serialize_to_file(views, None, &path).unwrap();
+        let file = Container::open(&path).unwrap();
+        let named = file.tensors.iter().map(|(name, stored)| NamedTensor {
+            name: name.clone(),
+            original: name.clone(),
+            stored: stored.clone(),
+        });
+        let named = named.collect();
+        let mut source = TensorSource::new("some".to_string());
+        source.add(file, named).unwrap();
+        (folder, source)
+    }
+
+    #[test]
+    fn large_tensors_of_this_machines_numbers_are_not_copied() {
+        use safetensors::Dtype::{F16, F32};
+        let large = WORTH_LENDING / 4;
+        let (_folder, source) = source(&[
+            (F32, vec![large]),
+            (F32, vec![large - 1]),
+            (F16, vec![2 * large]),
+            (F32, vec![1, large]),
+        ]);
+        for (name, lent) in [("a", true), ("b", false), ("c", false), ("d", true)] {
+            let bytes = source.numbers_in_file(name);
+            let place = bytes.as_ref().map(|bytes| bytes.as_ptr());
+            let stored = source.get(name).unwrap().bytes();
+            assert_eq!(place, lent.then_some(stored.as_ptr()), "{name}");
+            assert!(bytes.is_none_or(|bytes| bytes[..] == *stored), "{name}");
+        }
+        assert!(source.numbers_in_file("e").is_none());
+    }
+
+    #[test]
+    fn what_is_written_to_a_tensor_does_not_reach_its_file() {
+        let (_folder, source) = source(&[(safetensors::Dtype::F32, vec![WORTH_LENDING / 4])]);
+        let mut bytes = source.numbers_in_file("a").unwrap();
+        bytes[0] = 1;
+        assert_eq!(bytes[0], 1);
+        drop(bytes);
+        assert_eq!(source.get("a").unwrap().bytes()[0], 0);
     }
 }

@@ -4,7 +4,7 @@ use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
 use plantain_kernels::{Activation, PackedLayer, Packing, Use, WeightShape};
 
-use super::{After, Before, UNIFORM, run_packed, take, values};
+use super::{After, Before, Numbers, UNIFORM, run_packed, take, values};
 
 /// Affine map of the channels of each token.
 #[derive(Module, Debug)]
@@ -69,7 +69,7 @@ impl Linear {
         };
         for layer in layers {
             let ([outputs, inputs], part) = layer.take_weight();
-            weight.extend(part);
+            weight.extend_from_slice(&part);
             bias.extend(
                 layer
                     .bias
@@ -85,7 +85,7 @@ impl Linear {
         PackedLayer::new(&weight, Some(bias), shape, Use::Plain, None, packing)
     }
 
-    fn take_weight(&mut self) -> ([usize; 2], Vec<f32>) {
+    fn take_weight(&mut self) -> ([usize; 2], Numbers) {
         let shape = self.weight.lazy_shape().dims();
         (shape, take(&mut self.weight))
     }

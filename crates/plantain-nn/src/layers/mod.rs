@@ -10,8 +10,10 @@ mod embedding;
 mod linear;
 mod norm;
 
+use std::ops::Deref;
+
 use burn::module::{Initializer, Param};
-use burn::tensor::{Tensor, activation};
+use burn::tensor::{Tensor, TensorData, activation};
 use plantain_kernels::{self as kernels, Activation, Fusion, PackedLayer};
 
 pub use chain::{Link, forward_at_once};
@@ -149,13 +151,21 @@ pub fn run_packed(
 }
 
 /// The numbers of a parameter, which is left without memory of its own.
-fn take<const D: usize>(param: &mut Param<Tensor<D>>) -> Vec<f32> {
+fn take<const D: usize>(param: &mut Param<Tensor<D>>) -> Numbers {
     let placeholder = Initializer::Zeros.init(param.lazy_shape(), &param.lazy_device());
     let tensor = std::mem::replace(param, placeholder).into_value();
-    tensor
-        .into_data()
-        .try_into_vec()
-        .expect("parameters are f32")
+    Numbers(tensor.into_data())
+}
+
+/// The numbers of a tensor, which may still lie where they were read from.
+struct Numbers(TensorData);
+
+impl Deref for Numbers {
+    type Target = [f32];
+
+    fn deref(&self) -> &[f32] {
+        self.0.as_slice().expect("parameters are f32")
+    }
 }
 
 fn values<const D: usize>(param: &Param<Tensor<D>>) -> Vec<f32> {
