@@ -189,3 +189,21 @@ fn a_component_that_computes_infinity_is_named() {
     }
     assert_eq!(place.files(), [model]);
 }
+
+#[test]
+fn parts_of_different_models_are_refused_by_every_command() {
+    let place = Place::new();
+    let model = place.copy("turbo");
+    fs::remove_dir_all(place.path("turbo/vae")).unwrap();
+    place.copy("deep");
+    fs::rename(place.path("deep/vae"), place.path("turbo/vae")).unwrap();
+    let unfit = ["do not fit each other", "latent_channels"];
+    let size = ["--size", "32x32", "--model", &model];
+    for command in [
+        &["generate", "a fox"][..],
+        &["bench", "--part", "unet"],
+        &["doctor"],
+    ] {
+        place.run(&[command, &size[..]].concat()).refused(&unfit);
+    }
+}
