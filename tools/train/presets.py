@@ -43,7 +43,8 @@ class Preset:
     `held_out` are the kinds of combinations that are never drawn. Without `student_parameters` the teacher is not
     pruned. `goes_on_from` tells in what the package WORK/first.safetensors is behind, to go on from it: it has
     `SMALLER_PICTURES`, half as large, or knows `FEWER_THINGS`, those of the codes in `known`; otherwise training begins
-    from nothing. `without` names what of that package's UNet is dropped, which `prune` found cheap to leave out. `loose` is
+    from nothing. `without` names what of that package's UNet is dropped, which `prune` found cheap to leave out, and
+    `student_channels` how many channels at each level a student of what is then trained has. `loose` is
     the share of captions with words that drawings do not follow. With `doubled` the refiner makes latents twice as wide and
     high, and pictures with them.
     """
@@ -74,6 +75,7 @@ class Preset:
     goes_on_from: str | None = None
     known: tuple = ()
     without: tuple = ()
+    student_channels: tuple = ()
     loose: float = 0.0
     doubled: bool = False
 
@@ -90,7 +92,7 @@ class Preset:
     @property
     def student_stage(self):
         """The stage whose network learns to draw in few steps."""
-        return "student" if self.student_parameters else "teacher"
+        return "student" if self.student_parameters or self.student_channels else "teacher"
 
 
 SQUARE = {(1, 1): 1.0}
@@ -128,10 +130,10 @@ PRESETS = {
             side=256, latent_channels=12, pictures=16_000, captions_each=8, vocabulary=4200, text_width=192, text_layers=3,
             teacher=None, batch=96, peak_rate=6e-4,
             ae_crop=256, ae_batch=4, pairs=0, sentences=12_000, student_parameters=None,
-            minutes=dict(text_encoder=7, widen=80, few_step=6, quantize=3, decoder=8, refiner=60),
+            minutes=dict(text_encoder=7, widen=80, narrow=50, few_step=10, quantize=3, decoder=8, refiner=60),
             held_out=("triple",), colours=FIRST_COLOURS, goes_on_from=FEWER_THINGS,
-            known=tuple(FEWER.read_text().splitlines()), without=CHEAP_TO_LEAVE_OUT, loose=0.3,
-            doubled=True,
+            known=tuple(FEWER.read_text().splitlines()), without=CHEAP_TO_LEAVE_OUT, student_channels=(48, 96, 192),
+            loose=0.3, doubled=True,
         ),
         Preset(
             name="gpu", codes=EVERYDAY, styles=EMOJI_STYLES, mix="full", aspects=MOSTLY_SQUARE,

@@ -3,8 +3,8 @@
 Where pictures are plain, a complete caption leaves hardly open what they show. The student, with rounded weights, draws of such
 captions from noise, and the refiner learns to turn its latents into those of the pictures that the captions are of, at twice the
 size (`doubled`). It is a denoiser of its own that reads the text too, as the refiner of SDXL is (Podell et al., 2023), so it knows
-what is meant where the student drew it badly; it begins as a copy of the student's, for which what it draws is a latent that hardly
-any noise is left in, and a small network on top makes it larger.
+what is meant where the student drew it badly; it begins as a copy of the student's, or of the teacher's where that has more channels,
+for which what the student draws is a latent that hardly any noise is left in, and a small network on top makes it larger.
 
 Elsewhere the teacher's many-step picture is known of each noise (the pairs of `few_step.py`), and the refiner learns to turn the
 student's latent into that, at its own size.
@@ -274,14 +274,25 @@ def judge(trainee, examples, codec, folder):
     save_grid(torch.cat([before, pictures[:8], aims[:8]]), folder / "refiner.png", 8)
 
 
+def untrained(student, args, preset, scale):
+    """A refiner that knows what the student does, or the teacher where that has more channels."""
+    unet = Generator.saved(args.work / "teacher", student.device).unet if preset.student_channels else student.unet
+    refiner = LatentRefiner(dict(unet.config), scale)
+    refiner.begin_as(unet)
+    return refiner
+
+
 def main(words=None):
-    args = common_arguments(__doc__).parse_args(words)
+    parser = common_arguments(__doc__)
+    parser.add_argument("--start-from", type=Path, help="folder of an earlier refiner of the same shape to go on from")
+    args = parser.parse_args(words)
     preset, device = PRESETS[args.preset], set_up(args.seed)
     student = Generator.saved(args.work / "quantize", device).requires_grad_(False)
     examples = Examples(buckets_of(student, args, preset), device)
     codec = Codec(autoencoder_of(args.work), device)
-    refiner = LatentRefiner(dict(student.unet.config), examples.scale)
-    refiner.begin_as(student.unet)
+    refiner = untrained(student, args, preset, examples.scale)
+    if args.start_from:
+        refiner.load_state_dict(load_refiner(args.start_from).state_dict())
     for layer in quantized_layers(refiner.unet):
         parametrize.register_parametrization(layer, "weight", Rounding())
     trainee = Trainee(refiner, student).to(device)

@@ -60,6 +60,7 @@ FROM_FEWER_THINGS = (
     Stage("dataset", "latents.pt", timed=False),
     Stage("text_encoder", "text_encoder_trained.pt"),
     Stage("widen", "teacher/sampling.json"),
+    Stage("narrow", "student/sampling.json"),
     Stage("few_step", "few_step/sampling.json"),
     Stage("quantize", "quantize/sampling.json"),
     Stage("decoder", "decoder/config.json"),

@@ -31,11 +31,16 @@ def watched_blocks(unet):
 
 
 class Trainee(torch.nn.Module):
-    """The student beside its frozen teacher; both read the text through the teacher's text encoder."""
+    """The student beside its frozen teacher; both read the text through the teacher's text encoder.
 
-    def __init__(self, teacher, student):
+    `draw_times(count, device)` tells where they are compared. Of a teacher with more channels `kept` are those that the student has
+    of each block.
+    """
+
+    def __init__(self, teacher, student, draw_times=draw_times, kept=None):
         super().__init__()
         self.teacher, self.student = teacher, student
+        self.draw_times, self.kept = draw_times, kept or {}
         for unet in (teacher.unet, student.unet):
             for block in watched_blocks(unet).values():
                 block.register_forward_hook(keep_output)
@@ -46,11 +51,13 @@ class Trainee(torch.nn.Module):
         losses = []
         for name, block in mine.items():
             wanted = theirs[name].features.float()
+            if name in self.kept:
+                wanted = wanted[:, self.kept[name]]
             losses.append(F.mse_loss(block.features.float(), wanted) / (wanted.var() + 1e-6))
         return sum(losses) / len(losses)
 
     def losses(self, drawn):
-        times, noise = draw_times(len(drawn.latents), drawn.latents.device), torch.randn_like(drawn.latents)
+        times, noise = self.draw_times(len(drawn.latents), drawn.latents.device), torch.randn_like(drawn.latents)
         noised = mix(drawn.latents, noise, times)
         with torch.no_grad():
             text = self.teacher.read(drawn.tokens)

@@ -1,6 +1,6 @@
 """Turns a package of plantain back into a folder in diffusers layout, for a training that goes on from it.
 
-What is read goes to WORK/first, its autoencoder to WORK/first/vae. If the vocabulary stays as it is, it also goes to
+What is read goes to WORK/first, its autoencoder to WORK/first/vae, its refiner to WORK/first/refiner. If the vocabulary stays as it is, it also goes to
 WORK/tokenizer, where the stages look for one.
 """
 import json
@@ -14,6 +14,7 @@ from transformers import CLIPTextConfig, CLIPTextModel
 from tools.train.common import common_arguments
 from tools.train.networks import Generator
 from tools.train.presets import FEWER_THINGS, PRESETS
+from tools.train.refiner import LatentRefiner, save_refiner
 from tools.train.schedule import Schedule
 from tools.train.tokenizer import alphabet_of
 from tools.train.tokenizer import save as save_tokenizer
@@ -85,6 +86,13 @@ def build_unet(config, weights):
     return unet
 
 
+def build_refiner(config, weights):
+    """The refiner of a package."""
+    refiner = LatentRefiner(known(config["unet"], UNet2DConditionModel), config["scale"], config["num_blocks"])
+    refiner.load_state_dict({unet_name(name): value for name, value in weights.items()})
+    return refiner
+
+
 def build_text_encoder(config, weights, tokenizer):
     special = dict(bos_token_id=tokenizer.bos_token_id, pad_token_id=tokenizer.pad_token_id)
     model = CLIPTextModel(CLIPTextConfig(**config, **special))
@@ -134,6 +142,8 @@ def main(words=None):
     text_encoder = build_text_encoder(parts["text_encoder"], component(weights, "text_encoder."), tokenizer)
     unet = build_unet(parts["unet"], component(weights, "unet."))
     build_autoencoder({**parts["vae_encoder"], **parts["vae"]}, weights).save_pretrained(folder / "vae")
+    if parts.get("refiner"):
+        save_refiner(build_refiner(parts["refiner"], component(weights, "refiner.")), folder / "refiner")
     defaults = manifest["defaults"]
     schedule = Schedule.noted(manifest["sampler"]["schedule"])
     Generator(tokenizer, text_encoder, unet, torch.device("cpu"), schedule).save(

@@ -1,0 +1,85 @@
+"""Checks which channels a narrower UNet keeps, and that it keeps them everywhere."""
+import unittest
+
+import torch
+
+from tools.train.narrowing import axes_of, fitted, importance, narrowed, strongest, waves
+from tools.train.networks import build_unet, unet_config
+from tools.train.presets import CHEAP_TO_LEAVE_OUT, PRESETS
+from tools.train.removals import without
+
+CHANNELS = (16, 32, 48)
+FITTED = "time_embedding.linear_1.weight"
+
+
+def unet():
+    torch.manual_seed(0)
+    network = build_unet(unet_config(PRESETS["smoke"].teacher, PRESETS["smoke"]))
+    torch.nn.init.normal_(network.conv_out.weight, std=0.1)
+    return network
+
+
+class Narrowed(unittest.TestCase):
+    def test_every_weight_has_axes(self):
+        for network in (unet(), without(unet(), CHEAP_TO_LEAVE_OUT)):
+            self.assertEqual(axes_of(network).keys(), network.state_dict().keys())
+
+    def test_as_many_channels_are_the_same_network(self):
+        whole = unet()
+        same, _ = narrowed(whole, tuple(whole.config.block_out_channels))
+        weights = whole.state_dict()
+        for name, value in same.state_dict().items():
+            if name != FITTED:
+                torch.testing.assert_close(value, weights[name], msg=name)
+
+    def test_fewer_channels_are_those_of_the_stream_in_every_layer(self):
+        whole = unet()
+        small, kept = narrowed(whole, CHANNELS)
+        self.assertEqual(tuple(small.config.block_out_channels), CHANNELS)
+        before, after, stream = whole.state_dict(), small.state_dict(), kept["level 1"]
+        for name in ("down_blocks.1.downsamplers.0.conv.weight", "up_blocks.1.upsamplers.0.conv.weight"):
+            torch.testing.assert_close(after[name], before[name][stream][:, stream])
+        # What the second level reads of the first, and behind the upper level's what it took up on the way down.
+        name = "down_blocks.1.resnets.0.conv1.weight"
+        inner = kept["down_blocks.1.resnets.0 inner"]
+        torch.testing.assert_close(after[name], before[name][inner][:, kept["level 0"]])
+        name = "up_blocks.1.resnets.0.norm1.weight"
+        torch.testing.assert_close(after[name], before[name][torch.cat([kept["level 2"], stream + 64])])
+        latents, states = torch.randn(2, 12, 8, 8), torch.randn(2, 5, 64)
+        self.assertEqual(small(latents, 500, states, class_labels=torch.randn(2, 64)).sample.shape, latents.shape)
+
+    def test_what_nothing_reads_or_writes_goes_first(self):
+        whole = unet()
+        axes, name = axes_of(whole), "level 0"
+        # Of every group of two the first.
+        dead = torch.arange(0, 32, 2)
+        with torch.no_grad():
+            for weight, sets in axes.items():
+                for axis, members in enumerate(sets):
+                    if members == (name,):
+                        whole.state_dict()[weight].index_fill_(axis, dead, 0)
+        found = importance(whole.state_dict(), axes)[name]
+        self.assertTrue((found[dead] < found[dead + 1]).all())
+        self.assertEqual(narrowed(whole, CHANNELS)[1][name].tolist(), (dead + 1).tolist())
+
+
+class Strongest(unittest.TestCase):
+    def test_every_group_keeps_as_many_in_their_order(self):
+        values = torch.tensor([9.0, 8, 7, 1, 2, 3])
+        self.assertEqual(strongest(values, 4, 2).tolist(), [0, 1, 4, 5])
+        self.assertEqual(strongest(values, 3, 1).tolist(), [0, 1, 2])
+
+
+class Fitted(unittest.TestCase):
+    def test_fewer_waves_give_nearly_what_slow_ones_gave(self):
+        torch.manual_seed(0)
+        weight = torch.randn(48, 32)
+        # The first of the cosines and of the sines turn within a few of the thousand times.
+        weight[:, :8] = weight[:, 16:24] = 0
+        before, after = waves(32) @ weight.T, waves(24) @ fitted(weight, 24).T
+        self.assertEqual(fitted(weight, 24).shape, (48, 24))
+        self.assertLess((after - before).std(), 0.05 * before.std())
+
+
+if __name__ == "__main__":
+    unittest.main()
