@@ -7,7 +7,7 @@ use crate::cpu::fill::FillTiles;
 use crate::cpu::isa::Isa;
 use crate::cpu::micro::{Order, ROWS, VECTOR, order};
 use crate::cpu::precision::Precision;
-use crate::cpu::scratch::{Buffer, Pages};
+use crate::cpu::scratch::{Buffer, HUGE_PAGE, Pages};
 use crate::cpu::simd::dispatch;
 
 /// Weights of a convolution as stored: `[out][in][kernel][kernel]`.
@@ -200,7 +200,7 @@ impl PackedWeight {
             taps,
             scales: Vec::new(),
             starts: vec![[0; ROWS]; phases * stored],
-            lanes: Buffer::zeroed(phases * stored * groups * taps * ROWS, pages(precision)),
+            lanes: room(phases * stored * groups * taps * ROWS, precision),
         };
         if precision == Precision::Int8 {
             packed.scales = vec![0.0; phases * stored * ROWS];
@@ -325,13 +325,10 @@ impl PackedWeight {
     }
 }
 
-/// What weights are best written to: products of bytes, which read them fastest, lose a tenth of their speed on small pages, others
-/// next to nothing.
-fn pages(precision: Precision) -> Pages {
-    match precision {
-        Precision::F32 | Precision::Bf16 => Pages::Usual,
-        Precision::Int8 => Pages::Huge,
-    }
+/// Memory for weights. Products of bytes, which read them fastest, lose a tenth of their speed on small pages, others next to nothing.
+fn room(lanes: usize, precision: Precision) -> Buffer {
+    let huge = precision == Precision::Int8 && 4 * lanes >= HUGE_PAGE;
+    Buffer::zeroed(lanes, if huge { Pages::Huge } else { Pages::Usual })
 }
 
 fn check(source: WeightSource<'_>, shape: WeightShape, form: Form, precision: Precision) {

@@ -10,7 +10,9 @@ use std::sync::{Mutex, PoisonError};
 use memmap2::MmapMut;
 
 const CACHE_LINE: usize = 64;
-const HUGE_PAGE: usize = 2 << 20;
+pub(crate) const HUGE_PAGE: usize = 2 << 20;
+/// From so many bytes on the allocator, which clears them on the thread that asks, takes longer than the system.
+const WORTH_MAPPING: usize = 64 << 10;
 /// Above this many bytes in the free list the largest buffers go back to the system.
 const KEPT: usize = 512 << 20;
 
@@ -44,12 +46,16 @@ unsafe impl Send for Buffer {}
 unsafe impl Sync for Buffer {}
 
 impl Buffer {
-    /// Zeroed memory for `lanes` lanes, aligned to a cache line, or to a huge page if it is at least as large as one.
+    /// Zeroed memory for `lanes` lanes, aligned to a cache line, or to a huge page if it asks for those and is as large as one.
     ///
     /// Large buffers take no memory before they are written, and then on the thread that writes.
     pub(crate) fn zeroed(lanes: usize, pages: Pages) -> Self {
         let bytes = (lanes * 4).max(CACHE_LINE);
-        if bytes < HUGE_PAGE {
+        let fresh = match pages {
+            Pages::Huge => HUGE_PAGE,
+            Pages::Usual => WORTH_MAPPING,
+        };
+        if bytes < fresh {
             return Self::allocated(bytes);
         }
         Self::mapped(bytes, pages).unwrap_or_else(|| Self::allocated(bytes))
@@ -74,16 +80,18 @@ impl Buffer {
     /// Nothing where the system refuses.
     fn mapped(bytes: usize, pages: Pages) -> Option<Self> {
         let bytes = bytes.next_multiple_of(CACHE_LINE);
-        let mut map = MmapMut::map_anon(bytes.checked_add(HUGE_PAGE)?).ok()?;
-        let before = map.as_ptr().align_offset(HUGE_PAGE);
+        let align = match pages {
+            Pages::Huge => HUGE_PAGE,
+            Pages::Usual => CACHE_LINE,
+        };
+        let mut map = MmapMut::map_anon(bytes.checked_add(align)?).ok()?;
+        let before = map.as_ptr().align_offset(align);
         // Not the last page, which would take two megabytes for however little. A refusal costs speed only.
         #[cfg(target_os = "linux")]
         if pages == Pages::Huge {
             let whole = bytes / HUGE_PAGE * HUGE_PAGE;
             let _ = map.advise_range(memmap2::Advice::HugePage, before, whole);
         }
-        #[cfg(not(target_os = "linux"))]
-        let _ = pages;
         let start = NonNull::new(map[before..][..bytes].as_mut_ptr())?;
         Some(Self {
             start: start.cast(),
