@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use plantain_kernels::cpu::convolve::{Activation, Convolution, Epilogue, Prologue, convolve_on};
 use plantain_kernels::cpu::isa::Isa;
-use plantain_kernels::cpu::packed::{Form, PackedWeight, WeightShape, WeightSource};
+use plantain_kernels::cpu::packed::{Form, PackedWeight, WeightShape};
 use plantain_kernels::cpu::precision::Precision;
 
 struct Case {
@@ -181,7 +181,7 @@ fn measure(case: &Case, precision: Precision) -> f64 {
         inputs,
         kernel,
     };
-    let weight = PackedWeight::new(WeightSource::F32(&weights), shape, case.form, precision);
+    let weight = PackedWeight::new(&weights, shape, case.form, precision);
     let bias = numbers(outputs);
     let activation = if case.form == Form::Geglu {
         Activation::Geglu

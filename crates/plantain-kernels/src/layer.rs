@@ -13,7 +13,7 @@ use crate::cpu::convolve::{Convolution, Epilogue, Prologue, convolve};
 use crate::cpu::isa::Isa;
 use crate::cpu::norm::{group_norm_affine, layer_norm_stats};
 pub use crate::cpu::packed::WeightShape;
-use crate::cpu::packed::{Form, PackedWeight, WeightSource, multiplies_matrices};
+use crate::cpu::packed::{Form, PackedWeight, multiplies_matrices};
 pub use crate::cpu::precision::Precision;
 
 impl Precision {
@@ -147,7 +147,7 @@ impl HostLayer {
         (form, precision): (Form, Precision),
     ) -> Self {
         Self(Arc::new(HostWeight {
-            weight: PackedWeight::new(WeightSource::F32(weight), shape, form, precision),
+            weight: PackedWeight::new(weight, shape, form, precision),
             bias,
             stride: if purpose == Use::Halving { 2 } else { 1 },
             upsample: purpose == Use::Doubling,

@@ -3,7 +3,7 @@
 use plantain_kernels::cpu::convolve::{Activation, Convolution, Epilogue, Prologue, convolve_on};
 use plantain_kernels::cpu::isa::Isa;
 use plantain_kernels::cpu::norm::{ChannelAffine, TokenStats};
-use plantain_kernels::cpu::packed::{Form, PackedWeight, WeightShape, WeightSource};
+use plantain_kernels::cpu::packed::{Form, PackedWeight, WeightShape};
 use plantain_kernels::cpu::precision::Precision;
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
@@ -124,7 +124,7 @@ fn error(case: &Case, isa: Isa, precision: Precision) -> f64 {
     };
     let packed = PackedWeight::new_on(
         isa,
-        WeightSource::F32(&weights),
+        &weights,
         WeightShape {
             outputs,
             inputs,

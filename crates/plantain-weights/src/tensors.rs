@@ -374,6 +374,24 @@ mod tests {
     }
 
     #[test]
+    fn tensors_that_are_more_than_what_is_stored_are_not_lent() {
+        use safetensors::Dtype::F32;
+        let (columns, rows) = (WORTH_LENDING / 4 / 256, 256);
+        let wide = vec![rows, columns];
+        let shapes = [wide.clone(), wide, vec![1, columns], vec![rows, 1]];
+        let (_folder, mut source) = source(&shapes.map(|shape| (F32, shape)));
+        assert!(source.numbers_in_file("a").is_some() && source.numbers_in_file("b").is_some());
+        let [down, up] = ["c", "d"].map(|name| source.entries[name].stored.clone());
+        let file = Arc::clone(&source.entries["a"].file);
+        let change = Change::new(&file, &up, &down, 1.0, &[rows, columns]).unwrap();
+        assert!(source.change("a", change));
+        assert!(source.append("b", &file, &down));
+        for name in ["a", "b"] {
+            assert!(source.numbers_in_file(name).is_none(), "{name}");
+        }
+    }
+
+    #[test]
     fn what_is_written_to_a_tensor_does_not_reach_its_file() {
         let (_folder, source) = source(&[(safetensors::Dtype::F32, vec![WORTH_LENDING / 4])]);
         let mut bytes = source.numbers_in_file("a").unwrap();

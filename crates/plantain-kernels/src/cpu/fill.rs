@@ -1,17 +1,16 @@
 //! Weights rewritten into the order of the tiles: eight output channels at a time, all phases of a kernel together, so that
 //! every stored number is read once.
 
-use std::borrow::Cow;
 use std::ops::Range;
 
 use crate::cpu::micro::{Order, ROWS, VECTOR};
-use crate::cpu::packed::{Form, PackedWeight, WeightSource};
+use crate::cpu::packed::{Form, PackedWeight};
 use crate::cpu::precision::Precision;
 use crate::cpu::simd::{Kernel, Lanes};
 use crate::cpu::winograd::filter;
 
 /// Taps of the largest kernel.
-const TAPS: usize = 9;
+const MOST_TAPS: usize = 9;
 /// Phases times taps of the form that has most.
 const VALUES: usize = 36;
 
@@ -26,7 +25,8 @@ type Column = [f32; ROWS];
 /// Fills the lanes of tiles that are stored together.
 pub(crate) struct FillTiles<'a, 'lanes> {
     pub weight: &'a PackedWeight,
-    pub source: WeightSource<'a>,
+    /// As stored, `[out][in][kernel][kernel]`.
+    pub stored: &'a [f32],
     pub tiles: Range<usize>,
     /// In each phase the lanes of these tiles, zero where they are to be.
     pub phases: Vec<&'lanes mut [u32]>,
@@ -43,18 +43,17 @@ impl Kernel for FillTiles<'_, '_> {
 
     #[inline(always)]
     fn run<L: Lanes>(mut self, _: L) -> Vec<Quantised> {
-        let (weight, source) = (self.weight, self.source);
-        let numbers = self.tiles.clone();
-        let stored: Vec<_> = numbers
-            .map(|tile| stored_rows(weight, source, tile))
-            .collect();
-        let numbered = self.tiles.zip(&stored);
-        let mut tiles: Vec<_> = numbered
-            .map(|(number, stored)| Tile::new(weight, source, number, stored))
+        let weight = self.weight;
+        let nothing = vec![0.0; weight.shape.inputs * weight.shape.kernel * weight.shape.kernel];
+        let mut tiles: Vec<_> = self
+            .tiles
+            .map(|tile| Tile::new(weight, self.stored, tile, &nothing))
             .collect();
         match (weight.form, weight.taps) {
             (Form::Plain | Form::Geglu, 1) => rewrite::<1>(weight, &mut tiles, self.phases[0]),
-            (Form::Plain | Form::Geglu, _) => rewrite::<TAPS>(weight, &mut tiles, self.phases[0]),
+            (Form::Plain | Form::Geglu, _) => {
+                rewrite::<MOST_TAPS>(weight, &mut tiles, self.phases[0])
+            }
             _ => {
                 for tile in &mut tiles {
                     transform(weight, tile, &mut self.phases);
@@ -75,27 +74,18 @@ struct Tile<'a> {
 }
 
 impl<'a> Tile<'a> {
+    /// A tile of the weight `stored`, its rows `nothing` where it is larger than what is left.
     #[inline(always)]
-    fn new(
-        weight: &PackedWeight,
-        source: WeightSource<'_>,
-        number: usize,
-        stored: &'a [Cow<'_, [f32]>; ROWS],
-    ) -> Self {
-        let rows = Rows {
-            rows: stored.each_ref().map(|row| &**row),
-            taps: weight.shape.kernel * weight.shape.kernel,
-        };
-        let scales = match source {
-            _ if weight.precision != Precision::Int8 => [0.0; ROWS],
-            WeightSource::Int8 { scales, .. } if weight.form != Form::Upsample => {
-                channels(weight, number)
-                    .map(|channel| channel.map_or(0.0, |channel| scales[channel]))
-            }
-            _ => {
-                let largest = rows.largest(weight.form);
-                largest.map(|largest| largest / 127.0)
-            }
+    fn new(weight: &PackedWeight, stored: &'a [f32], number: usize, nothing: &'a [f32]) -> Self {
+        let rows = Rows(std::array::from_fn(|row| {
+            let channel = weight.row_channel(number, row);
+            channel.map_or(nothing, |channel| {
+                &stored[channel * nothing.len()..][..nothing.len()]
+            })
+        }));
+        let scales = match weight.precision {
+            Precision::Int8 => rows.largest(weight.form).map(|largest| largest / 127.0),
+            _ => [0.0; ROWS],
         };
         Self {
             place: number % weight.order.tiles(),
@@ -118,7 +108,7 @@ fn rewrite<const TAPS: usize>(weight: &PackedWeight, tiles: &mut [Tile<'_>], out
     for first in (0..weight.shape.inputs.div_ceil(parts)).step_by(VECTOR) {
         for tile in &mut *tiles {
             for (row, lanes) in lanes.iter_mut().enumerate() {
-                let stored = &tile.rows.rows[row][first * parts * TAPS..];
+                let stored = &tile.rows.0[row][first * parts * TAPS..];
                 match weight.precision {
                     Precision::F32 => in_lanes(stored, lanes, |[value]: [f32; 1]| value.to_bits()),
                     Precision::Bf16 => in_lanes(stored, lanes, |[low, high]: [f32; 2]| {
@@ -180,7 +170,7 @@ fn put_rows<const TAPS: usize>(
 #[inline(always)]
 fn transform(weight: &PackedWeight, tile: &mut Tile<'_>, phases: &mut [&mut [u32]]) {
     let parts = weight.precision.channels_per_lane();
-    let mut kernels = [[0.0; ROWS]; BLOCK * TAPS];
+    let mut kernels = [[0.0; ROWS]; BLOCK * MOST_TAPS];
     let mut values = [[[0.0; ROWS]; VALUES]; MOST_PARTS];
     // What fills up the groups of an order stays zero.
     for group in 0..weight.shape.inputs.div_ceil(parts) {
@@ -189,7 +179,7 @@ fn transform(weight: &PackedWeight, tile: &mut Tile<'_>, phases: &mut [&mut [u32
             tile.rows.block(group * parts, &mut kernels);
         }
         for (part, values) in values[..parts].iter_mut().enumerate() {
-            let kernel = &kernels[(first + part) * TAPS..][..TAPS];
+            let kernel = &kernels[(first + part) * MOST_TAPS..][..MOST_TAPS];
             transformed(weight.form, kernel, values);
         }
         for (phase, lanes) in phases.iter_mut().enumerate() {
@@ -326,7 +316,7 @@ fn quad(columns: [&Column; 4], inverse: &Column, starts: &mut [i32; ROWS]) -> [u
 /// The numbers of one input channel, `[phase][tap]`, from its stored kernel, `[tap]`; the rest stays as it is.
 #[inline(always)]
 fn transformed(form: Form, kernel: &[Column], values: &mut [Column; VALUES]) {
-    let nine = |kernel: &[Column]| -> [Column; TAPS] {
+    let nine = |kernel: &[Column]| -> [Column; MOST_TAPS] {
         kernel.try_into().expect("the form is for 3x3 kernels")
     };
     match form {
@@ -341,42 +331,8 @@ fn transformed(form: Form, kernel: &[Column], values: &mut [Column; VALUES]) {
     }
 }
 
-/// The output channels of a tile, or nothing where the tile is larger than what is left.
-fn channels(weight: &PackedWeight, tile: usize) -> [Option<usize>; ROWS] {
-    std::array::from_fn(|row| weight.row_channel(tile, row))
-}
-
-/// The stored weights of the rows of a tile, `[in][tap]` each; zeros where there is no such channel.
-fn stored_rows<'a>(
-    weight: &PackedWeight,
-    source: WeightSource<'a>,
-    tile: usize,
-) -> [Cow<'a, [f32]>; ROWS] {
-    let length = weight.shape.inputs * weight.shape.kernel * weight.shape.kernel;
-    channels(weight, tile).map(|channel| {
-        let Some(channel) = channel else {
-            return Cow::Owned(vec![0.0; length]);
-        };
-        let range = channel * length..(channel + 1) * length;
-        match source {
-            WeightSource::F32(values) => Cow::Borrowed(&values[range]),
-            WeightSource::F16(values) => values[range].iter().map(|v| v.to_f32()).collect(),
-            WeightSource::Int8 { values, scales } => {
-                let scale = scales[channel];
-                values[range]
-                    .iter()
-                    .map(|&v| f32::from(v) * scale)
-                    .collect()
-            }
-        }
-    })
-}
-
 /// The weights of the rows of a tile, `[in][tap]` each.
-struct Rows<'a> {
-    rows: [&'a [f32]; ROWS],
-    taps: usize,
-}
+struct Rows<'a>([&'a [f32]; ROWS]);
 
 impl Rows<'_> {
     /// The largest magnitude of each row after its form's transformation.
@@ -384,14 +340,14 @@ impl Rows<'_> {
     fn largest(&self, form: Form) -> Column {
         if form != Form::Upsample {
             return self
-                .rows
+                .0
                 .map(|row| row.iter().fold(0.0_f32, |most, w| most.max(w.abs())));
         }
         let mut largest = [0.0_f32; ROWS];
-        let (mut kernels, mut values) = ([[0.0; ROWS]; BLOCK * TAPS], [[0.0; ROWS]; VALUES]);
-        for first in (0..self.rows[0].len() / self.taps).step_by(BLOCK) {
+        let (mut kernels, mut values) = ([[0.0; ROWS]; BLOCK * MOST_TAPS], [[0.0; ROWS]; VALUES]);
+        for first in (0..self.0[0].len() / MOST_TAPS).step_by(BLOCK) {
             self.block(first, &mut kernels);
-            for kernel in kernels.chunks_exact(self.taps) {
+            for kernel in kernels.chunks_exact(MOST_TAPS) {
                 transformed(form, kernel, &mut values);
                 for column in &values[..16] {
                     for (largest, value) in largest.iter_mut().zip(column) {
@@ -403,12 +359,12 @@ impl Rows<'_> {
         largest
     }
 
-    /// Writes the stored numbers of [`BLOCK`] input channels from `first` on, `[input][tap]`; zeros where there are no more.
+    /// Writes the stored numbers of [`BLOCK`] input channels of a 3x3 kernel from `first` on, `[input][tap]`; zeros where there are
+    /// no more.
     #[inline(always)]
-    fn block(&self, first: usize, kernels: &mut [Column; BLOCK * TAPS]) {
-        let kernels = &mut kernels[..BLOCK * self.taps];
-        for (row, stored) in self.rows.iter().enumerate() {
-            let stored = &stored[first * self.taps..];
+    fn block(&self, first: usize, kernels: &mut [Column; BLOCK * MOST_TAPS]) {
+        for (row, stored) in self.0.iter().enumerate() {
+            let stored = &stored[first * MOST_TAPS..];
             let count = stored.len().min(kernels.len());
             for (column, value) in kernels.iter_mut().zip(stored) {
                 column[row] = *value;
@@ -423,7 +379,7 @@ impl Rows<'_> {
 /// The 2x2 kernel of a phase (`2 * row + column`): the first row and column of the even phase meet one row or column of
 /// the 3x3 kernel and the second two; in the odd phase it is the other way round.
 #[inline(always)]
-fn summed(kernel: &[Column; TAPS], phase: usize) -> [Column; 4] {
+fn summed(kernel: &[Column; MOST_TAPS], phase: usize) -> [Column; 4] {
     let part = |odd: usize, second: usize| match (odd, second) {
         (0, 0) => 0..1,
         (0, _) => 1..3,
@@ -441,4 +397,58 @@ fn summed(kernel: &[Column; TAPS], phase: usize) -> [Column; 4] {
         }
     }
     sums
+}
+
+#[cfg(test)]
+mod tests {
+    use half::bf16;
+
+    use super::*;
+
+    #[test]
+    fn numbers_become_the_nearest_bfloat16() {
+        let halves = [0x3F80_8000, 0x3F81_8000, 0x3F80_7FFF, 0x3F80_8001].map(f32::from_bits);
+        let others = [
+            0.0,
+            -0.0,
+            1.0,
+            -0.1,
+            f32::MIN_POSITIVE,
+            1e-45,
+            f32::MAX,
+            f32::MIN,
+        ];
+        let bounds = [f32::INFINITY, f32::NEG_INFINITY];
+        for value in [&halves[..], &halves.map(|half| -half), &others, &bounds].concat() {
+            assert_eq!(
+                bf16_bits(value),
+                u32::from(bf16::from_f32(value).to_bits()),
+                "{value}"
+            );
+        }
+        for bits in [0x7FC0_0000, 0x7F80_0001, 0xFFFF_FFFF] {
+            let rounded = bf16::from_bits(bf16_bits(f32::from_bits(bits)) as u16);
+            assert!(rounded.is_nan(), "{bits:x}");
+        }
+    }
+
+    #[test]
+    fn numbers_become_the_nearest_byte() {
+        for inverse in [1.0, 127.0, 0.3, f32::INFINITY] {
+            for step in -600..=600 {
+                let value = step as f32 / 4.0;
+                let expected = (value * inverse).round_ties_even() as i8;
+                assert_eq!(
+                    byte(value, inverse) as u8,
+                    expected.cast_unsigned(),
+                    "{value} * {inverse}"
+                );
+            }
+        }
+        assert_eq!(byte(f32::NAN, 1.0) as u8, 0);
+        assert_eq!(
+            sum_of_bytes(u32::from_le_bytes([127, 128, 255, 3])),
+            127 - 128 - 1 + 3
+        );
+    }
 }

@@ -1,6 +1,5 @@
 //! Weights rewritten once, at load, into the order in which the tiles read them.
 
-use half::f16;
 use rayon::prelude::*;
 
 use crate::cpu::fill::FillTiles;
@@ -9,22 +8,6 @@ use crate::cpu::micro::{Order, ROWS, VECTOR, order};
 use crate::cpu::precision::Precision;
 use crate::cpu::scratch::{Buffer, HUGE_PAGE, Pages};
 use crate::cpu::simd::dispatch;
-
-/// Weights of a convolution as stored: `[out][in][kernel][kernel]`.
-#[derive(Clone, Copy, Debug)]
-pub enum WeightSource<'a> {
-    /// Single precision.
-    F32(&'a [f32]),
-    /// Half precision.
-    F16(&'a [f16]),
-    /// `values * scales[out]`.
-    Int8 {
-        /// Signed bytes.
-        values: &'a [i8],
-        /// One scale per output channel.
-        scales: &'a [f32],
-    },
-}
 
 /// What the weights will be used for, which decides their order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,29 +121,24 @@ pub struct PackedWeight {
 }
 
 impl PackedWeight {
-    /// Packs weights for the best path of this processor.
+    /// Packs `numbers`, `[out][in][kernel][kernel]`, for the best path of this processor.
     ///
     /// # Panics
     /// As [`PackedWeight::new_on`].
     #[must_use]
-    pub fn new(
-        source: WeightSource<'_>,
-        shape: WeightShape,
-        form: Form,
-        precision: Precision,
-    ) -> Self {
-        Self::new_on(Isa::current(), source, shape, form, precision)
+    pub fn new(numbers: &[f32], shape: WeightShape, form: Form, precision: Precision) -> Self {
+        Self::new_on(Isa::current(), numbers, shape, form, precision)
     }
 
-    /// Packs weights for a path.
+    /// Packs `numbers`, `[out][in][kernel][kernel]`, for a path.
     ///
     /// # Panics
-    /// If the processor does not have the path's instructions, the source does not have the shape's extents, the kernel is neither 1 nor 3, or the form does not fit it
+    /// If the processor does not have the path's instructions, the numbers are not as many as the shape says, the kernel is neither 1 nor 3, or the form does not fit it
     /// (GEGLU needs an even number of outputs, the doubled image a 3x3 kernel).
     #[must_use]
     pub fn new_on(
         isa: Isa,
-        source: WeightSource<'_>,
+        numbers: &[f32],
         shape: WeightShape,
         form: Form,
         precision: Precision,
@@ -171,7 +149,7 @@ impl PackedWeight {
             inputs,
             kernel,
         } = shape;
-        check(source, shape, form, precision);
+        check(numbers, shape, form, precision);
         let (phases, taps) = match form {
             Form::Upsample => (4, 4),
             Form::Winograd { tile } => ((tile + 2) * (tile + 2), 1),
@@ -205,7 +183,7 @@ impl PackedWeight {
         if precision == Precision::Int8 {
             packed.scales = vec![0.0; phases * stored * ROWS];
         }
-        packed.fill(isa, source);
+        packed.fill(isa, numbers);
         packed
     }
 
@@ -283,7 +261,7 @@ impl PackedWeight {
         }
     }
 
-    fn fill(&mut self, isa: Isa, source: WeightSource<'_>) {
+    fn fill(&mut self, isa: Isa, numbers: &[f32]) {
         let (together, stored) = (self.order.tiles(), self.stored_tiles());
         let kinds = stored / together;
         let chunk = together * self.tile_lanes();
@@ -305,7 +283,7 @@ impl PackedWeight {
                 let first = index * together;
                 let fill = FillTiles {
                     weight,
-                    source,
+                    stored: numbers,
                     tiles: first..(first + together).min(weight.tiles),
                     phases,
                 };
@@ -331,21 +309,13 @@ fn room(lanes: usize, precision: Precision) -> Buffer {
     Buffer::zeroed(lanes, if huge { Pages::Huge } else { Pages::Usual })
 }
 
-fn check(source: WeightSource<'_>, shape: WeightShape, form: Form, precision: Precision) {
+fn check(numbers: &[f32], shape: WeightShape, form: Form, precision: Precision) {
     let WeightShape {
         outputs,
         inputs,
         kernel,
     } = shape;
     let expected = outputs * inputs * kernel * kernel;
-    let given = match source {
-        WeightSource::F32(values) => values.len(),
-        WeightSource::F16(values) => values.len(),
-        WeightSource::Int8 { values, scales } => {
-            assert_eq!(scales.len(), outputs, "one scale per output channel");
-            values.len()
-        }
-    };
     assert!(
         outputs > 0 && inputs > 0,
         "a convolution has channels, not {outputs} x {inputs}"
@@ -355,7 +325,8 @@ fn check(source: WeightSource<'_>, shape: WeightShape, form: Form, precision: Pr
         "kernels are 1x1 or 3x3, not {kernel}x{kernel}"
     );
     assert_eq!(
-        given, expected,
+        numbers.len(),
+        expected,
         "weights of {outputs} x {inputs} x {kernel} x {kernel}"
     );
     assert!(

@@ -4,7 +4,7 @@ use half::bf16;
 
 use super::*;
 use crate::cpu::convolve::convolve;
-use crate::cpu::packed::{WeightShape, WeightSource};
+use crate::cpu::packed::WeightShape;
 
 /// Numbers between -1 and 1 that look random.
 fn numbers(seed: u64, count: usize) -> Vec<f32> {
@@ -37,7 +37,7 @@ fn weights(channels: &[usize], doubled: bool) -> Vec<PackedWeight> {
         let scale = (3.0 / (9 * pair[0]) as f32).sqrt();
         let values: Vec<_> = values.iter().map(|value| scale * value).collect();
         let form = [Form::Plain, Form::Upsample][usize::from(doubled && index == 0)];
-        PackedWeight::new(WeightSource::F32(&values), shape, form, Precision::Bf16)
+        PackedWeight::new(&values, shape, form, Precision::Bf16)
     };
     channels.windows(2).enumerate().map(pack).collect()
 }
