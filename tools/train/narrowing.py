@@ -3,7 +3,7 @@
 Channels that are added to each other have to go together, so every axis of every weight belongs to a named set: the stream of a
 level, which all its blocks add to, what a block keeps to itself, the time embedding. A channel counts as much as the weights that
 write it and read it together. What a normalisation or an attention takes as one group loses the same number in every group, so that groups
-and heads remain what they were.
+and heads remain what they were, save where a normalisation's groups reach over streams that lie behind each other.
 """
 import math
 
@@ -158,7 +158,8 @@ def fitted(weight, channels):
 
 def narrowed(unet, channels):
     """A UNet with so many channels at each level, of the wider one's most important, and which those are in each set."""
-    small, axes, weights = build_unet({**plain_config(unet), "block_out_channels": channels}), axes_of(unet), unet.state_dict()
+    small, axes = build_unet({**plain_config(unet), "block_out_channels": channels}), axes_of(unet)
+    weights = {name: weight.cpu() for name, weight in unet.state_dict().items()}
     found, groups, sizes = importance(weights, axes), groups_of(unet), small.state_dict()
     kept = {member: strongest(values, *lengths([member], axes, sizes), groups.get(member, 1)) for member, values in found.items()}
     first = "time_embedding.linear_1.weight"

@@ -36,6 +36,7 @@ PRUNING = (
     Stage("prune", "student_config.json", timed=False),
     Stage("student", "student/sampling.json"),
 )
+NARROWING = Stage("narrow", "student/sampling.json")
 FROM_NOTHING = (
     Stage("tokenizer", "tokenizer/vocab.json", timed=False),
     Stage("sentences", "sentences.pt", timed=False),
@@ -60,7 +61,7 @@ FROM_FEWER_THINGS = (
     Stage("dataset", "latents.pt", timed=False),
     Stage("text_encoder", "text_encoder_trained.pt"),
     Stage("widen", "teacher/sampling.json"),
-    Stage("narrow", "student/sampling.json"),
+    NARROWING,
     Stage("few_step", "few_step/sampling.json"),
     Stage("quantize", "quantize/sampling.json"),
     Stage("decoder", "decoder/config.json"),
@@ -72,7 +73,8 @@ FROM_FEWER_THINGS = (
 def stages_of(preset):
     """The stages of a preset in order."""
     if preset.goes_on_from:
-        return {SMALLER_PICTURES: FROM_SMALLER_PICTURES, FEWER_THINGS: FROM_FEWER_THINGS}[preset.goes_on_from]
+        stages = {SMALLER_PICTURES: FROM_SMALLER_PICTURES, FEWER_THINGS: FROM_FEWER_THINGS}[preset.goes_on_from]
+        return [stage for stage in stages if preset.student_channels or stage is not NARROWING]
     return [stage for stage in FROM_NOTHING if preset.student_parameters or stage not in PRUNING]
 
 

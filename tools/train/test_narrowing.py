@@ -48,19 +48,23 @@ class Narrowed(unittest.TestCase):
         latents, states = torch.randn(2, 12, 8, 8), torch.randn(2, 5, 64)
         self.assertEqual(small(latents, 500, states, class_labels=torch.randn(2, 64)).sample.shape, latents.shape)
 
-    def test_what_nothing_reads_or_writes_goes_first(self):
+    def test_every_group_and_head_loses_its_weakest_channels(self):
         whole = unet()
-        axes, name = axes_of(whole), "level 0"
-        # Of every group of two the first.
-        dead = torch.arange(0, 32, 2)
+        axes = axes_of(whole)
+        level, heads = "level 0", "up_blocks.0.attentions.0.transformer_blocks.0.attn1 heads"
+        # All the weakest are in the same half, which without groups would go whole.
         with torch.no_grad():
             for weight, sets in axes.items():
                 for axis, members in enumerate(sets):
-                    if members == (name,):
-                        whole.state_dict()[weight].index_fill_(axis, dead, 0)
-        found = importance(whole.state_dict(), axes)[name]
-        self.assertTrue((found[dead] < found[dead + 1]).all())
-        self.assertEqual(narrowed(whole, CHANNELS)[1][name].tolist(), (dead + 1).tolist())
+                    if members in ((level,), (heads,)):
+                        half = whole.state_dict()[weight].shape[axis] // 2
+                        whole.state_dict()[weight].narrow(axis, 0, half).mul_(0.01)
+        found, (_, kept) = importance(whole.state_dict(), axes), narrowed(whole, CHANNELS)
+        self.assertLess(found[level][:16].max(), found[level][16:].min())
+        self.assertEqual((kept[level] // 2).tolist(), list(range(16)))
+        # Of two heads of 32 channels each, 24.
+        self.assertEqual((kept[heads] // 32).bincount().tolist(), [24, 24])
+        self.assertTrue(all(found[level][place] >= found[level][place ^ 1] for place in kept[level].tolist()))
 
 
 class Strongest(unittest.TestCase):

@@ -142,7 +142,8 @@ def main(words=None):
     text_encoder = build_text_encoder(parts["text_encoder"], component(weights, "text_encoder."), tokenizer)
     unet = build_unet(parts["unet"], component(weights, "unet."))
     build_autoencoder({**parts["vae_encoder"], **parts["vae"]}, weights).save_pretrained(folder / "vae")
-    if parts.get("refiner"):
+    # Refiners of packages before had no denoiser of their own; nothing goes on from those.
+    if "unet" in (parts.get("refiner") or {}):
         save_refiner(build_refiner(parts["refiner"], component(weights, "refiner.")), folder / "refiner")
     defaults = manifest["defaults"]
     schedule = Schedule.noted(manifest["sampler"]["schedule"])
