@@ -25,7 +25,8 @@ fn a_device_that_agrees_is_ok() {
 #[test]
 fn the_built_in_model_is_ok() {
     let place = Place::new();
-    let args = ["doctor", "--size", "32x32", "--json"];
+    // Of a latent of one position the denoiser normalises three numbers at a time, and rounding may decide what they become.
+    let args = ["doctor", "--size", "64x64", "--json"];
     for device in ["flex", "ndarray"] {
         let report = place.run(&[&args[..], &["--device", device]].concat());
         let report: Value = serde_json::from_str(&report.succeeded().stdout).unwrap();
