@@ -88,6 +88,14 @@ pub enum ReadError {
         /// Newest version this program reads.
         supported: u32,
     },
+    /// The package has a refiner that has no UNet of its own, as versions of this program before made them.
+    #[error(
+        "{origin} has a refiner of an earlier kind, which this program cannot run; take the version of plantain that made it, or convert the model anew without"
+    )]
+    EarlierRefiner {
+        /// File, or a name for bytes in memory.
+        origin: String,
+    },
     /// A JSON document that is not what it should be.
     #[error("{origin}: {source}")]
     Json {

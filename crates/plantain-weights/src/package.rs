@@ -443,6 +443,14 @@ fn read_manifest(file: &Container, origin: &str) -> Result<Manifest, ReadError> 
     struct Version {
         format: u64,
     }
+    #[derive(Deserialize)]
+    struct Parts {
+        components: Refiner,
+    }
+    #[derive(Deserialize)]
+    struct Refiner {
+        refiner: Option<serde_json::Map<String, serde_json::Value>>,
+    }
     let Some(json) = file.metadata.get(MANIFEST_KEY) else {
         let origin = origin.to_string();
         return Err(ReadError::NotAPackage { origin });
@@ -456,6 +464,12 @@ fn read_manifest(file: &Container, origin: &str) -> Result<Manifest, ReadError> 
             found: format,
             supported: FORMAT_VERSION,
         });
+    }
+    let parts: Parts = serde_json::from_str(json).map_err(|e| ReadError::json(within(), e))?;
+    let refiner = parts.components.refiner;
+    if refiner.is_some_and(|refiner| !refiner.contains_key("unet")) {
+        let origin = origin.to_string();
+        return Err(ReadError::EarlierRefiner { origin });
     }
     let manifest: Manifest =
         serde_json::from_str(json).map_err(|e| ReadError::json(within(), e))?;

@@ -140,6 +140,12 @@ fn packages_with_bad_metadata() {
     newer["format"] = json!(7);
     newer["sampler"] = json!("of a kind not thought of yet");
     assert_says(&message_for(&package(&newer, &[])), "format version 7");
+    let mut earlier = manifest();
+    earlier["components"]["refiner"] = json!({"latent_channels": 12, "width": 64, "num_blocks": 3});
+    assert_says(
+        &message_for(&package(&earlier, &[])),
+        "refiner of an earlier kind",
+    );
     let mut wrong = manifest();
     wrong["name"] = json!(7);
     assert_says(&message_for(&package(&wrong, &[])), "plantain.manifest");
