@@ -12,16 +12,16 @@ from tools.train.dataset import LatentSet
 from tools.train.narrowing import narrowed
 from tools.train.networks import Generator
 from tools.train.presets import PRESETS
-from tools.train.student import Trainee, watched_blocks
+from tools.train.student import Trainee
 from tools.train.teacher import Preview, draw_times
 from tools.train.widen import GUIDANCE, STEPS, TIME_SHIFT, UNIFORM_TIME_SHARE, select
 
 
-def streams(unet):
-    """Which level's channels each watched block gives, by its name."""
-    last = len(unet.down_blocks) - 1
-    levels = {"down": lambda number: number, "up": lambda number: last - number}
-    return {name: f"level {levels[name.split()[0]](int(name.split()[1]))}" for name in watched_blocks(unet)}
+def of_blocks(kept, levels, device):
+    """Which channels the student has of what each watched block gives, which is the stream of its level."""
+    streams = [kept[f"level {level}"].to(device) for level in range(levels)]
+    down = {f"down {number}": stream for number, stream in enumerate(streams)}
+    return down | {f"up {number}": stream for number, stream in enumerate(reversed(streams))}
 
 
 def main(words=None):
@@ -32,7 +32,7 @@ def main(words=None):
     unet, kept = narrowed(teacher.unet, preset.student_channels)
     student = Generator(teacher.tokenizer, teacher.text_encoder, unet, device, teacher.schedule)
     times = partial(draw_times, shift=TIME_SHIFT, uniform_share=UNIFORM_TIME_SHARE)
-    kept = {name: kept[stream].to(device) for name, stream in streams(unet).items()}
+    kept = of_blocks(kept, len(preset.student_channels), device)
     loop = Loop(args, "narrow", Trainee(teacher, student, times, kept), device, ["flow", "output", "feature"],
                 preset.peak_rate, decay_share=0.9, made_from=before)
     torch.manual_seed(args.seed + loop.step)

@@ -4,19 +4,12 @@ import unittest
 import torch
 
 from tools.train.narrowing import axes_of, fitted, importance, narrowed, strongest, waves
-from tools.train.networks import build_unet, unet_config
-from tools.train.presets import CHEAP_TO_LEAVE_OUT, PRESETS
+from tools.train.presets import CHEAP_TO_LEAVE_OUT
 from tools.train.removals import without
+from tools.train.test_removals import unet
 
 CHANNELS = (16, 32, 48)
 FITTED = "time_embedding.linear_1.weight"
-
-
-def unet():
-    torch.manual_seed(0)
-    network = build_unet(unet_config(PRESETS["smoke"].teacher, PRESETS["smoke"]))
-    torch.nn.init.normal_(network.conv_out.weight, std=0.1)
-    return network
 
 
 class Narrowed(unittest.TestCase):

@@ -438,18 +438,17 @@ impl Model {
     }
 }
 
+/// Whether a manifest has a refiner without a UNet of its own.
+fn has_earlier_refiner(manifest: &str) -> bool {
+    let manifest: Result<serde_json::Value, _> = serde_json::from_str(manifest);
+    let refiner = manifest.map(|manifest| manifest["components"]["refiner"].clone());
+    refiner.is_ok_and(|refiner| refiner.is_object() && refiner["unet"].is_null())
+}
+
 fn read_manifest(file: &Container, origin: &str) -> Result<Manifest, ReadError> {
     #[derive(Deserialize)]
     struct Version {
         format: u64,
-    }
-    #[derive(Deserialize)]
-    struct Parts {
-        components: Refiner,
-    }
-    #[derive(Deserialize)]
-    struct Refiner {
-        refiner: Option<serde_json::Map<String, serde_json::Value>>,
     }
     let Some(json) = file.metadata.get(MANIFEST_KEY) else {
         let origin = origin.to_string();
@@ -465,14 +464,13 @@ fn read_manifest(file: &Container, origin: &str) -> Result<Manifest, ReadError> 
             supported: FORMAT_VERSION,
         });
     }
-    let parts: Parts = serde_json::from_str(json).map_err(|e| ReadError::json(within(), e))?;
-    let refiner = parts.components.refiner;
-    if refiner.is_some_and(|refiner| !refiner.contains_key("unet")) {
-        let origin = origin.to_string();
-        return Err(ReadError::EarlierRefiner { origin });
-    }
-    let manifest: Manifest =
-        serde_json::from_str(json).map_err(|e| ReadError::json(within(), e))?;
+    let manifest: Manifest = serde_json::from_str(json).map_err(|e| {
+        if has_earlier_refiner(json) {
+            let origin = origin.to_string();
+            return ReadError::EarlierRefiner { origin };
+        }
+        ReadError::json(within(), e)
+    })?;
     let checked = manifest.components.validate();
     let checked = checked.and_then(|()| manifest.check_subject_styles());
     checked.map_err(|source| ReadError::Config {

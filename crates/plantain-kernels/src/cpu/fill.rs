@@ -27,6 +27,8 @@ pub(crate) struct FillTiles<'a, 'lanes> {
     pub weight: &'a PackedWeight,
     /// As stored, `[out][in][kernel][kernel]`.
     pub stored: &'a [f32],
+    /// A row of zeros, as long as those that are stored.
+    pub nothing: &'a [f32],
     pub tiles: Range<usize>,
     /// In each phase the lanes of these tiles, zero where they are to be.
     pub phases: Vec<&'lanes mut [u32]>,
@@ -44,10 +46,9 @@ impl Kernel for FillTiles<'_, '_> {
     #[inline(always)]
     fn run<L: Lanes>(mut self, _: L) -> Vec<Quantised> {
         let weight = self.weight;
-        let nothing = vec![0.0; weight.shape.inputs * weight.shape.kernel * weight.shape.kernel];
         let mut tiles: Vec<_> = self
             .tiles
-            .map(|tile| Tile::new(weight, self.stored, tile, &nothing))
+            .map(|tile| Tile::new(weight, self.stored, tile, self.nothing))
             .collect();
         match (weight.form, weight.taps) {
             (Form::Plain | Form::Geglu, 1) => rewrite::<1>(weight, &mut tiles, self.phases[0]),
@@ -225,7 +226,8 @@ fn in_lanes<const PARTS: usize, const TAPS: usize>(
     }
 }
 
-/// The nearest bfloat16 to a finite number, by its bits; what is not a number stays none.
+/// The nearest bfloat16 to a finite number, by its bits; what is not a number stays none. As `half` has it, but without its branches,
+/// which the compiler does not turn into vectors.
 #[inline(always)]
 fn bf16_bits(value: f32) -> u32 {
     let bits = value.to_bits();

@@ -276,6 +276,7 @@ impl PackedWeight {
             chunks[index % kinds].push(lanes);
         }
         let weight = &*self;
+        let nothing = vec![0.0; weight.shape.inputs * weight.shape.kernel * weight.shape.kernel];
         let quantised: Vec<_> = chunks
             .into_par_iter()
             .enumerate()
@@ -284,6 +285,7 @@ impl PackedWeight {
                 let fill = FillTiles {
                     weight,
                     stored: numbers,
+                    nothing: &nothing,
                     tiles: first..(first + together).min(weight.tiles),
                     phases,
                 };
