@@ -30,6 +30,17 @@ const BLOCK_BYTES: usize = 12 << 20;
 /// Bytes of the frequencies of a block if the weights are few: about a second-level cache.
 const SMALL_BLOCK_BYTES: usize = 3 << 19;
 
+/// Lanes from a frequency to the next, each of which has so many: an odd number of cache lines, because all frequencies of a tile are
+/// accessed together, and in planes a multiple of 4 KiB apart they would share a few sets of the caches.
+fn apart(lanes: usize) -> usize {
+    lanes
+        + if (lanes / VECTOR).is_multiple_of(2) {
+            VECTOR
+        } else {
+            0
+        }
+}
+
 /// One convolution under way.
 pub(crate) struct Winograd<'a> {
     isa: Isa,
@@ -117,8 +128,8 @@ impl<'a> Winograd<'a> {
 
     fn one(&self, block: &Block, parallel: bool) {
         let weight = self.weight;
-        let mut frequencies = Scratch::take(weight.phases * weight.groups * block.lanes);
-        let mut sums = Scratch::take(weight.phases * weight.tiles * ROWS * block.lanes);
+        let mut frequencies = Scratch::take(weight.phases * apart(weight.groups * block.lanes));
+        let mut sums = Scratch::take(weight.phases * apart(weight.tiles * ROWS * block.lanes));
         self.analyse(block, &mut frequencies, parallel);
         self.multiply(block, &frequencies, &mut sums, parallel);
         self.synthesise(block, as_f32(&sums), parallel);
@@ -245,7 +256,7 @@ impl<'a> Winograd<'a> {
         for at in (0..grid.tiles()).step_by(VECTOR) {
             let (panel, lane) = block.place(band.start + at);
             let first = panel.lane * groups + group * panel.vectors * VECTOR + lane;
-            let stride = groups * block.lanes;
+            let stride = apart(groups * block.lanes);
             dispatch(
                 self.isa,
                 Columns {
@@ -264,7 +275,8 @@ impl<'a> Winograd<'a> {
     /// Writes `[frequency][weight tile][panel][ROWS][lanes of the panel]`.
     fn multiply(&self, block: &Block, frequencies: &[u32], sums: &mut [u32], parallel: bool) {
         let weight = self.weight;
-        let plane = weight.groups * block.lanes;
+        let plane = apart(weight.groups * block.lanes);
+        let sums_plane = apart(weight.tiles * ROWS * block.lanes);
         assert_eq!(frequencies.len(), weight.phases * plane, "all frequencies");
         let chunk = ROWS * block.lanes;
         let shared = SharedLanes::new(sums);
@@ -273,9 +285,10 @@ impl<'a> Winograd<'a> {
             weight.phases * weight.tiles,
             || (),
             |(), index| {
-                // SAFETY: each index has its own lanes.
-                let sums = as_f32_mut(unsafe { shared.range(index * chunk, chunk) });
                 let (frequency, weight_tile) = (index / weight.tiles, index % weight.tiles);
+                let first = frequency * sums_plane + weight_tile * chunk;
+                // SAFETY: each index has its own lanes.
+                let sums = as_f32_mut(unsafe { shared.range(first, chunk) });
                 let weights = weight.tile(frequency, weight_tile);
                 for panel in &block.panels {
                     let source =
@@ -318,7 +331,7 @@ impl<'a> Winograd<'a> {
                 let synthesis = Synthesise {
                     tile: self.tile,
                     sums: &sums[first..],
-                    stride: self.weight.tiles * ROWS * block.lanes,
+                    stride: apart(self.weight.tiles * ROWS * block.lanes),
                     lanes: panel.vectors * VECTOR,
                     pixels,
                 };
