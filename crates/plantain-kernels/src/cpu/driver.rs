@@ -127,7 +127,11 @@ impl<'a> Driver<'a> {
         let extents = &self.preparation.extents;
         let target = (BLOCK_BYTES / (4 * self.convolution.weight.groups)).max(VECTORS * VECTOR);
         let [height, width] = extents.tiled();
-        let total = extents.batch * height * width;
+        let total = match extents.reach {
+            // Single pixels are cut between vectors.
+            Reach::Point => extents.batch * (height * width).next_multiple_of(VECTOR),
+            _ => extents.batch * height * width,
+        };
         match total.div_ceil(target) {
             1 => total,
             count => total.div_ceil(count.next_multiple_of(threads)),

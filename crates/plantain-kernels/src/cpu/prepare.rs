@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::cpu::geometry::{Band, Block, Extents, Reach, Segment, Tile};
+use crate::cpu::geometry::{Band, Block, Extents, Reach, Segment, Tile, even_parts};
 use crate::cpu::isa::Isa;
 use crate::cpu::micro::{Order, turn};
 use crate::cpu::parallel::{for_each_chunk, for_each_item, threads};
@@ -181,24 +181,38 @@ impl Preparation<'_> {
     /// Prepares the tiles of a block of single pixels.
     fn points(&self, block: &Block, prepared: &mut [u32], scales: &mut [f32], parallel: bool) {
         let parts = if parallel { threads() } else { 1 };
+        // Few tiles do not come out even among threads, so those share the groups of each; but the scales of bytes are found in all groups.
+        let few = parts > 1 && block.tiles.len() < 4 * parts && self.precision != Precision::Int8;
+        let (tile_parts, group_parts) = if few {
+            (block.tiles.len(), parts)
+        } else {
+            (parts, 1)
+        };
         let mut rest = (prepared, scales);
         let mut jobs = Vec::new();
-        for range in crate::cpu::geometry::even_parts(block.tiles.len(), parts) {
+        for range in even_parts(block.tiles.len(), tile_parts) {
             let tiles = &block.tiles[range];
             let lanes = tiles.iter().map(Tile::lanes).sum::<usize>();
-            let (prepared, scales) = rest;
-            let (prepared, others) = prepared.split_at_mut(lanes * self.groups);
-            let (scales, other_scales) = scales.split_at_mut(lanes.min(scales.len()));
-            rest = (others, other_scales);
-            jobs.push((tiles, prepared, scales));
+            for groups in even_parts(self.groups, group_parts) {
+                let (prepared, others) = rest.0.split_at_mut(lanes * groups.len());
+                let (scales, other_scales) = rest.1.split_at_mut(lanes.min(rest.1.len()));
+                rest = (others, other_scales);
+                jobs.push((tiles, groups, prepared, scales));
+            }
         }
-        for_each_item(parallel, &mut jobs, |(tiles, prepared, scales)| {
-            self.tiles(tiles, prepared, scales);
+        for_each_item(parallel, &mut jobs, |(tiles, groups, prepared, scales)| {
+            self.tiles(tiles, groups.clone(), prepared, scales);
         });
     }
 
-    /// Consecutive tiles, each as `[group][lanes]`.
-    fn tiles(&self, tiles: &[Tile], prepared: &mut [u32], scales: &mut [f32]) {
+    /// Some groups of consecutive tiles, each as `[group][lanes]`.
+    fn tiles(
+        &self,
+        tiles: &[Tile],
+        groups: Range<usize>,
+        prepared: &mut [u32],
+        scales: &mut [f32],
+    ) {
         let first = tiles[0].lane;
         let runs = merged(tiles);
         let mut stage = self.stage(runs.iter().map(|run| run.length).max());
@@ -219,13 +233,13 @@ impl Preparation<'_> {
                     &mut scales[run.lane - first..][..run.length],
                 );
             }
-            for group in 0..self.groups {
+            for (index, group) in groups.clone().enumerate() {
                 let lanes = self.lanes(run.image, group, run.pixel, run.length, &mut stage);
                 for tile in tiles {
                     let start = run.lane.max(tile.lane);
                     let end = (run.lane + run.length).min(tile.lane + tile.lanes());
                     if start < end {
-                        let to = (tile.lane - first) * self.groups + group * tile.lanes() + start
+                        let to = (tile.lane - first) * groups.len() + index * tile.lanes() + start
                             - tile.lane;
                         prepared[to..to + end - start]
                             .copy_from_slice(&lanes[start - run.lane..end - run.lane]);
