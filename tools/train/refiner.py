@@ -274,8 +274,14 @@ def judge(trainee, examples, codec, folder):
     save_grid(torch.cat([before, pictures[:8], aims[:8]]), folder / "refiner.png", 8)
 
 
-def untrained(student, args, preset, scale):
-    """A refiner that knows what the student does, or the teacher where that has more channels."""
+def begun(student, args, preset, scale):
+    """The refiner to go on from, or one that knows what the student does, or the teacher where that has more channels."""
+    if args.start_from:
+        refiner = load_refiner(args.start_from)
+        if refiner.config["scale"] != scale:
+            raise SystemExit(f"the refiner in {args.start_from} makes latents {refiner.config['scale']} times as large, "
+                             f"what is wanted is {scale} times as large")
+        return refiner.train()
     unet = Generator.saved(args.work / "teacher", student.device).unet if preset.student_channels else student.unet
     refiner = LatentRefiner(dict(unet.config), scale)
     refiner.begin_as(unet)
@@ -284,15 +290,13 @@ def untrained(student, args, preset, scale):
 
 def main(words=None):
     parser = common_arguments(__doc__)
-    parser.add_argument("--start-from", type=Path, help="folder of an earlier refiner of the same shape to go on from")
+    parser.add_argument("--start-from", type=Path, help="folder of an earlier refiner to go on from")
     args = parser.parse_args(words)
     preset, device = PRESETS[args.preset], set_up(args.seed)
     student = Generator.saved(args.work / "quantize", device).requires_grad_(False)
     examples = Examples(buckets_of(student, args, preset), device)
     codec = Codec(autoencoder_of(args.work), device)
-    refiner = untrained(student, args, preset, examples.scale)
-    if args.start_from:
-        refiner.load_state_dict(load_refiner(args.start_from).state_dict())
+    refiner = begun(student, args, preset, examples.scale)
     for layer in quantized_layers(refiner.unet):
         parametrize.register_parametrization(layer, "weight", Rounding())
     trainee = Trainee(refiner, student).to(device)
