@@ -94,4 +94,8 @@ impl KernelBackend for Flex {
     fn kernel_upsample_nearest(x: FloatTensor<Self>) -> FloatTensor<Self> {
         host::upsample_nearest(x)
     }
+
+    fn kernel_pixel_shuffle(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        host::pixel_shuffle(x)
+    }
 }

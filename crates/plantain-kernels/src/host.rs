@@ -191,3 +191,11 @@ pub(crate) fn upsample_nearest<T: HostTensor>(x: T) -> T {
         upsample::upsample_nearest(x.as_f32(), extents, 2, out);
     })
 }
+
+pub(crate) fn pixel_shuffle<T: HostTensor>(x: T) -> T {
+    let extents @ [batch, channels, height, width] = x.dims();
+    let x = x.into_contiguous();
+    filled([batch, channels / 4, 2 * height, 2 * width], |out| {
+        upsample::pixel_shuffle(x.as_f32(), extents, out);
+    })
+}

@@ -243,3 +243,15 @@ pub fn upsample_nearest(x: Tensor<4>) -> Tensor<4> {
         x.into_dispatch(),
     ))
 }
+
+/// Twice the height and width: four channels after each other become a channel's pixels of even rows and columns, of even rows and odd
+/// columns, of odd rows and even columns, and of odd rows and columns (PyTorch's `pixel_shuffle`).
+///
+/// # Shapes
+/// - `x`: `[batch, 4 * channels, height, width]`
+/// - result: `[batch, channels, 2 * height, 2 * width]`
+pub fn pixel_shuffle(x: Tensor<4>) -> Tensor<4> {
+    Tensor::from_dispatch(<Dispatch as KernelBackend>::kernel_pixel_shuffle(
+        x.into_dispatch(),
+    ))
+}

@@ -103,4 +103,8 @@ impl KernelBackend for NdArray {
     fn kernel_upsample_nearest(x: FloatTensor<Self>) -> FloatTensor<Self> {
         host::upsample_nearest(x)
     }
+
+    fn kernel_pixel_shuffle(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        host::pixel_shuffle(x)
+    }
 }

@@ -158,6 +158,12 @@ pub trait KernelBackend: Backend {
     fn kernel_upsample_nearest(x: FloatTensor<Self>) -> FloatTensor<Self> {
         stock::upsample_nearest::<Self>(x)
     }
+
+    /// See [`crate::pixel_shuffle`].
+    #[fusion(default)]
+    fn kernel_pixel_shuffle(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        stock::pixel_shuffle::<Self>(x)
+    }
 }
 
 #[cfg(feature = "wgpu")]

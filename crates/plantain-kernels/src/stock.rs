@@ -134,6 +134,14 @@ pub(crate) fn upsample_nearest<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> 
     B::float_reshape(x, Shape::new([batch, channels, 2 * height, 2 * width]))
 }
 
+pub(crate) fn pixel_shuffle<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {
+    let [batch, channels, height, width] = x.shape().dims();
+    let channels = channels / 4;
+    let x = B::float_reshape(x, Shape::new([batch, channels, 2, 2, height, width]));
+    let x = B::float_permute(x, &[0, 1, 4, 2, 5, 3]);
+    B::float_reshape(x, Shape::new([batch, channels, 2 * height, 2 * width]))
+}
+
 /// `(x - mean) / sqrt(variance + epsilon)` along dimension `dim`, with the biased variance.
 fn normalize<B: Backend>(x: FloatTensor<B>, dim: usize, epsilon: f64) -> FloatTensor<B> {
     let centred = B::float_sub(x.clone(), B::float_mean_dim(x, dim));

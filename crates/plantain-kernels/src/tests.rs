@@ -212,6 +212,14 @@ fn doubling_layers(place: &Place) {
     place.assert_close("doubled", actual, expected);
 }
 
+fn shuffled_pixels(place: &Place) {
+    let (x, reference) = place.tensors([2, 12, 5, 3], 1);
+    let [batch, channels, height, width] = reference.dims();
+    let parts = reference.reshape([batch, channels / 4, 2, 2, height, width]);
+    let expected = parts.permute([0, 1, 4, 2, 5, 3]).reshape([2, 3, 10, 6]);
+    place.assert_close("shuffled", crate::pixel_shuffle(x), expected);
+}
+
 fn strided_inputs(place: &Place) {
     let layer = layer([4, 4, 3], Use::Plain, place);
     let (x, reference) = place.tensors([1, 9, 6, 4], 13);

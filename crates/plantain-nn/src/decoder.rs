@@ -8,7 +8,7 @@ use plantain_kernels::{Activation, Packing};
 use crate::autoencoder::{EPSILON, KlMidBlock, TinyBlock, kl_resnet, relu};
 use crate::blocks::{ResnetBlock, Upsample};
 use crate::config::{DecoderConfig, KlDecoderConfig, TinyDecoderConfig};
-use crate::layers::{After, Before, Conv2d, GroupNorm, Link, forward_at_once};
+use crate::layers::{After, Before, Conv2d, GroupNorm, Link, SubpixelConv2d, forward_at_once};
 use crate::tap::Tap;
 
 /// Either decoder.
@@ -213,6 +213,9 @@ struct TinyDecoderBody {
     conv_in: Conv2d,
     stages: Vec<TinyStage>,
     conv_out: Conv2d,
+    /// Where the last stage has no blocks: its doubling and the last convolution at once.
+    #[module(skip)]
+    ending: Option<SubpixelConv2d>,
 }
 
 /// The decoder of TAESD.
@@ -239,6 +242,7 @@ impl TinyDecoderConfig {
                 conv_in: Conv2d::new_3x3(self.latent_channels, width, device),
                 stages: stages.collect(),
                 conv_out: Conv2d::new_3x3(width, self.out_channels, device),
+                ending: None,
             },
         }
     }
@@ -259,9 +263,12 @@ impl TinyDecoder {
                 links.extend(block.links_after(links.len()));
             }
             links.extend(last.map(|conv| Link::new(conv, Activation::None)));
-            h = match forward_at_once(&links, &h, None) {
-                Some(h) => h,
-                None => stage.forward(before, h, last),
+            h = match (&body.ending, before, last) {
+                (Some(ending), Some(doubling), Some(last)) => ending.forward(h, doubling, last),
+                _ => match forward_at_once(&links, &h, None) {
+                    Some(h) => h,
+                    None => stage.forward(before, h, last),
+                },
             };
             tap.block(format_args!("stages.{level}"), &h);
             before = stage.conv.as_ref();
@@ -273,6 +280,12 @@ impl TinyDecoder {
 
     fn pack(&mut self, packing: &Packing) {
         let body = &mut self.decoder;
+        if let [.., before, last] = &body.stages[..]
+            && let (Some(doubling), true) = (&before.conv, last.blocks.is_empty())
+        {
+            let packing = packing.at_least_bf16();
+            body.ending = Some(SubpixelConv2d::of(doubling, &body.conv_out, &packing));
+        }
         body.conv_in.pack(&packing.at_least_bf16());
         for stage in &mut body.stages {
             for block in &mut stage.blocks {

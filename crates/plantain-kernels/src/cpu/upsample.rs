@@ -1,4 +1,4 @@
-//! Enlargement by repetition.
+//! Enlargement by repetition, and from channels.
 
 use crate::cpu::parallel::chunks;
 
@@ -41,6 +41,34 @@ fn widen(row: &[f32], factor: usize, out: &mut [f32]) {
             run.fill(value);
         }
     }
+}
+
+/// Enlarges images `[batch][4 * channels][height][width]` twice: of each four channels one gives the pixels of even rows and columns, the
+/// others those of even rows and odd columns, of odd rows and even columns, and of odd rows and columns (Shi et al. 2016; PyTorch's
+/// `pixel_shuffle`).
+///
+/// # Panics
+/// If a length does not fit the shape, or the channels are no multiple of four.
+pub fn pixel_shuffle(x: &[f32], [b, c, h, w]: [usize; 4], out: &mut [f32]) {
+    assert!(c.is_multiple_of(4), "four channels for each of the output");
+    assert_eq!(x.len(), b * c * h * w, "input length");
+    assert_eq!(out.len(), x.len(), "output length");
+    if x.is_empty() {
+        return;
+    }
+    let bands = (CHUNK / (4 * w)).max(1);
+    chunks(out, bands * 4 * w, |index, out| {
+        for (at, pair) in out.chunks_exact_mut(4 * w).enumerate() {
+            let (image, row) = ((index * bands + at) / h, (index * bands + at) % h);
+            let source = |part: usize| &x[((4 * image + part) * h + row) * w..][..w];
+            for (half, line) in pair.chunks_exact_mut(2 * w).enumerate() {
+                let columns = source(2 * half).iter().zip(source(2 * half + 1));
+                for (pixels, (&even, &odd)) in line.as_chunks_mut::<2>().0.iter_mut().zip(columns) {
+                    *pixels = [even, odd];
+                }
+            }
+        }
+    });
 }
 
 #[cfg(test)]

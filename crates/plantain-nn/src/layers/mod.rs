@@ -9,6 +9,7 @@ mod conv;
 mod embedding;
 mod linear;
 mod norm;
+mod subpixel;
 
 use std::ops::Deref;
 
@@ -21,6 +22,7 @@ pub use conv::Conv2d;
 pub use embedding::{Embedding, StoredRows};
 pub use linear::Linear;
 pub use norm::{GroupNorm, LayerNorm};
+pub use subpixel::SubpixelConv2d;
 
 /// PyTorch's default initialisation of weights and biases: uniform within `1 / sqrt(fan_in)`.
 const UNIFORM: Initializer = Initializer::KaimingUniform {

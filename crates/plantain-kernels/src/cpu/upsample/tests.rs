@@ -25,3 +25,19 @@ fn upsampling_repeats_pixels() {
         }
     }
 }
+
+#[test]
+fn shuffling_takes_a_pixel_of_each_channel() {
+    for shape in [[1, 12, 5, 7], [2, 4, 3, 1], [1, 4, 130, 150]] {
+        let [b, c, h, w] = shape;
+        let x = ramp(b * c * h * w);
+        let mut out = vec![0.0; x.len()];
+        pixel_shuffle(&x, shape, &mut out);
+        for (index, &value) in out.iter().enumerate() {
+            let (column, row) = (index % (2 * w), index / (2 * w));
+            let (image, row) = (row / (2 * h), row % (2 * h));
+            let channel = 4 * image + 2 * (row % 2) + column % 2;
+            assert_eq!(value, x[(channel * h + row / 2) * w + column / 2]);
+        }
+    }
+}
