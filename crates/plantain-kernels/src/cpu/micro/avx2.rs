@@ -21,6 +21,8 @@ pub(super) fn kernels(precision: Precision) -> [Kernel; VECTORS] {
 const HALF: usize = VECTOR / 2;
 /// Groups times taps after which parts take turns: at most 21 KiB of sources and weights.
 const TURN: usize = 96;
+/// Steps (weights of eight rows) between the one being multiplied and the one being prefetched: the turn after this one.
+const WEIGHTS_AHEAD: usize = TURN;
 
 /// A module with the kernel of one product; `add(sum, weight, source)` adds the products of 8 lanes.
 macro_rules! kernel {
@@ -95,6 +97,9 @@ macro_rules! kernel {
                             for row in 1..R {
                                 rows[row] = $splat(*weights.add(row).cast());
                             }
+                            _mm_prefetch::<_MM_HINT_T0>(
+                                weights.wrapping_add(WEIGHTS_AHEAD * ROWS).cast(),
+                            );
                             for half in 0..H {
                                 let $x = $load(sources[half].offset(tap).cast());
                                 for row in 0..R {
