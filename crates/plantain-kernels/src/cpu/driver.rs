@@ -7,7 +7,8 @@ use crate::cpu::epilogue::{Finish, Output};
 use crate::cpu::geometry::{Block, Extents, Part, Reach, Segment, Tile, even_parts, parts};
 use crate::cpu::isa::Isa;
 use crate::cpu::micro::{
-    Kernel, ROWS, SUMS, ThreadState, TileArguments, VECTOR, VECTORS, kernels_for, pixel_kernels,
+    Kernel, Order, ROWS, SUMS, ThreadState, TileArguments, VECTOR, VECTORS, half_kernels,
+    kernels_for, pixel_kernels,
 };
 use crate::cpu::parallel::{for_each, threads};
 use crate::cpu::precision::Precision;
@@ -27,6 +28,8 @@ pub(crate) type Added<'a> = &'a dyn Fn(usize, &Tile, &mut [f32]);
 pub(crate) struct Driver<'a> {
     /// Those that do not look ahead, and those that do.
     kernels: [[Kernel; VECTORS]; 2],
+    /// Those for a tile of whose rows at most half are there.
+    half_kernels: [Kernel; VECTORS],
     preparation: Preparation<'a>,
     convolution: &'a Convolution<'a>,
     output: Output,
@@ -56,6 +59,7 @@ impl<'a> Driver<'a> {
         }
         Self {
             kernels: kernels_for(isa, weight.precision, weight.order),
+            half_kernels: half_kernels(isa, weight.precision),
             preparation,
             convolution,
             output,
@@ -299,9 +303,14 @@ impl<'a> Driver<'a> {
             starts: weight.starts(phase, weight_tile),
             tile: sums.0.as_mut_ptr(),
         };
+        let kernels = if weight.order == Order::Rows && weight.fills_half(weight_tile) {
+            &self.half_kernels
+        } else {
+            &self.kernels[usize::from(!ahead.is_empty())]
+        };
         // SAFETY: the kernel was chosen for an instruction set that the processor has, and this function's own contract; the weights
         // are whole tiles, and what a call computes fits `sums`.
-        unsafe { self.kernels[usize::from(!ahead.is_empty())][tile.vectors - 1](&arguments) };
+        unsafe { kernels[tile.vectors - 1](&arguments) };
     }
 
     /// # Panics

@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use crate::cpu::fill::FillTiles;
 use crate::cpu::isa::Isa;
-use crate::cpu::micro::{Order, ROWS, VECTOR, order};
+use crate::cpu::micro::{HALF, Order, ROWS, VECTOR, order};
 use crate::cpu::precision::Precision;
 use crate::cpu::scratch::{Buffer, HUGE_PAGE, Pages};
 use crate::cpu::simd::dispatch;
@@ -214,6 +214,11 @@ impl PackedWeight {
             Form::Geglu => ROWS / 2,
             _ => ROWS,
         }
+    }
+
+    /// Whether all that a tile has is in the first half of its rows; gates are in the second one.
+    pub(crate) fn fills_half(&self, tile: usize) -> bool {
+        self.form != Form::Geglu && self.shape.outputs - tile * ROWS <= HALF
     }
 
     /// Bytes of the packed weights.

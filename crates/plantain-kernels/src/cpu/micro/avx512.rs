@@ -5,28 +5,37 @@ use std::arch::x86_64::*;
 use super::{Kernel, ROWS, TileArguments, VECTOR, VECTORS};
 use crate::cpu::precision::Precision;
 
-pub(super) fn kernels(precision: Precision, bf16: bool, vnni: bool) -> [Kernel; VECTORS] {
+/// For tiles of which only the first `R` rows are wanted.
+pub(super) fn kernels<const R: usize>(
+    precision: Precision,
+    bf16: bool,
+    vnni: bool,
+) -> [Kernel; VECTORS] {
     match precision {
-        Precision::F32 => [single::tile::<1>, single::tile::<2>, single::tile::<3>],
+        Precision::F32 => [
+            single::tile::<1, R>,
+            single::tile::<2, R>,
+            single::tile::<3, R>,
+        ],
         Precision::Bf16 if bf16 => [
-            pair_dot::tile::<1>,
-            pair_dot::tile::<2>,
-            pair_dot::tile::<3>,
+            pair_dot::tile::<1, R>,
+            pair_dot::tile::<2, R>,
+            pair_dot::tile::<3, R>,
         ],
         Precision::Bf16 => [
-            pair_widened::tile::<1>,
-            pair_widened::tile::<2>,
-            pair_widened::tile::<3>,
+            pair_widened::tile::<1, R>,
+            pair_widened::tile::<2, R>,
+            pair_widened::tile::<3, R>,
         ],
         Precision::Int8 if vnni => [
-            quad_dot::tile::<1>,
-            quad_dot::tile::<2>,
-            quad_dot::tile::<3>,
+            quad_dot::tile::<1, R>,
+            quad_dot::tile::<2, R>,
+            quad_dot::tile::<3, R>,
         ],
         Precision::Int8 => [
-            quad_widened::tile::<1>,
-            quad_widened::tile::<2>,
-            quad_widened::tile::<3>,
+            quad_widened::tile::<1, R>,
+            quad_widened::tile::<2, R>,
+            quad_widened::tile::<3, R>,
         ],
     }
 }
@@ -49,13 +58,15 @@ macro_rules! kernel {
             use super::*;
 
             #[target_feature(enable = $features)]
-            pub(in super::super) unsafe fn tile<const V: usize>(arguments: &TileArguments<'_>) {
+            pub(in super::super) unsafe fn tile<const V: usize, const R: usize>(
+                arguments: &TileArguments<'_>,
+            ) {
                 // SAFETY: this function's own contract.
                 unsafe {
                     match *arguments.taps {
-                        [tap] => body::<V, 1>(arguments, &[tap]),
-                        [a, b, c, d] => body::<V, 4>(arguments, &[a, b, c, d]),
-                        _ => body::<V, 9>(
+                        [tap] => body::<V, 1, R>(arguments, &[tap]),
+                        [a, b, c, d] => body::<V, 4, R>(arguments, &[a, b, c, d]),
+                        _ => body::<V, 9, R>(
                             arguments,
                             arguments.taps.try_into().expect("1, 4 or 9 taps"),
                         ),
@@ -65,15 +76,15 @@ macro_rules! kernel {
 
             #[inline]
             #[target_feature(enable = $features)]
-            unsafe fn body<const V: usize, const T: usize>(
+            unsafe fn body<const V: usize, const T: usize, const R: usize>(
                 arguments: &TileArguments<'_>,
                 taps: &[isize; T],
             ) {
                 let mut sums = [[{
                     let $start = 0;
                     $first
-                }; V]; ROWS];
-                for row in 0..ROWS {
+                }; V]; R];
+                for row in 0..R {
                     let $start = arguments.starts[0][row];
                     sums[row] = [$first; V];
                 }
@@ -97,7 +108,7 @@ macro_rules! kernel {
                             _mm_prefetch::<_MM_HINT_T0>(
                                 weights.wrapping_add(WEIGHTS_AHEAD * ROWS).cast(),
                             );
-                            for row in 0..ROWS {
+                            for row in 0..R {
                                 let $w = $splat(*weights.add(row).cast());
                                 for v in 0..V {
                                     let ($s, $x) = (sums[row][v], vectors[v]);
@@ -111,7 +122,7 @@ macro_rules! kernel {
                         *source = source.wrapping_add(arguments.group_stride);
                     }
                 }
-                for row in 0..ROWS {
+                for row in 0..R {
                     for v in 0..V {
                         let $last = sums[row][v];
                         // SAFETY: the caller promises that the tile is writable.

@@ -21,6 +21,8 @@ use crate::cpu::precision::Precision;
 
 /// Output channels of a tile.
 pub(crate) const ROWS: usize = 8;
+/// Those of half a tile, which is all that pictures' last layers fill.
+pub(crate) const HALF: usize = ROWS / 2;
 /// Pixels of a vector.
 pub(crate) const VECTOR: usize = 16;
 /// Vectors of the widest tile: 24 accumulators of 32 registers leave room for three sources and a weight.
@@ -249,11 +251,21 @@ pub(crate) fn turn(isa: Isa, groups: &[u32], first: usize, lanes: &mut [u32]) {
     }
 }
 
+/// The kernels for 1, 2 and 3 vectors, for weights in [`Order::Rows`] of which only the first half of a tile's rows are wanted. They may
+/// write all of them.
+pub(crate) fn half_kernels(isa: Isa, precision: Precision) -> [Kernel; VECTORS] {
+    match isa {
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512 { bf16, vnni, .. } => avx512::kernels::<HALF>(precision, bf16, vnni),
+        _ => kernels(isa, precision),
+    }
+}
+
 /// The kernels for 1, 2 and 3 vectors, for weights in [`Order::Rows`].
 pub(crate) fn kernels(isa: Isa, precision: Precision) -> [Kernel; VECTORS] {
     match isa {
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512 { bf16, vnni, .. } => avx512::kernels(precision, bf16, vnni),
+        Isa::Avx512 { bf16, vnni, .. } => avx512::kernels::<ROWS>(precision, bf16, vnni),
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2 => avx2::kernels(precision),
         #[cfg(target_arch = "aarch64")]
