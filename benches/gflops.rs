@@ -103,6 +103,14 @@ const CASES: &[Case] = &[
         form: Form::Upsample,
         ..case("up+conv 640>640 32x32", [640, 640, 3], [32, 32])
     },
+    Case {
+        form: Form::Doubling,
+        ..case("doubling 640>640 32x32", [640, 640, 3], [32, 32])
+    },
+    Case {
+        form: Form::Doubling,
+        ..case("doubling 64>64 256x256", [64, 64, 3], [256, 256])
+    },
 ];
 
 fn main() {
@@ -133,7 +141,8 @@ fn main() {
     }) {
         print!("{:24}", case.name);
         for (index, (name, precision)) in precisions.iter().enumerate() {
-            if matches!(case.form, Form::Winograd { .. }) && *precision == Precision::Int8 {
+            let filtered = matches!(case.form, Form::Winograd { .. } | Form::Doubling);
+            if filtered && *precision == Precision::Int8 {
                 continue;
             }
             if only.is_empty() || only.iter().any(|(only, _)| only == name) {
@@ -191,7 +200,7 @@ fn measure(case: &Case, precision: Precision) -> f64 {
     let convolution = Convolution {
         weight: &weight,
         stride: case.stride,
-        upsample: case.form == Form::Upsample,
+        upsample: matches!(case.form, Form::Upsample | Form::Doubling),
         prologue: Prologue::None,
         epilogue: Epilogue {
             bias: Some(&bias),

@@ -329,8 +329,11 @@ fn vector(values: Vec<f32>, device: &Device) -> Tensor<1> {
     upload(TensorData::new(values, [count]), device, Storage::F32)
 }
 
-/// Channels up to which rewriting the input takes longer than multiplying in any precision, but for AMX.
+/// Channels up to which rewriting the input takes longer than multiplying in any precision, but for AMX, or where pixels are doubled or
+/// become a few channels.
 const NARROW: usize = 64;
+/// Channels of a picture, or of four at once.
+const FEW: usize = 12;
 /// Numbers in a 3x3 weight above which minimal filtering in bf16 is not worth its memory: such layers see small pictures.
 const LARGE: usize = 9 * 640 * 960;
 
@@ -351,12 +354,10 @@ fn chosen_form(
         Use::Plain | Use::Doubling if shape.kernel != 3 => (Form::Plain, precision),
         _ if narrow => {
             // Of bytes the largest would have to be looked for in the whole picture before.
+            let halves = multiplies_matrices(isa, shape, Precision::Bf16)
+                || isa.multiplies_pairs() && (doubling || shape.outputs <= FEW);
             let precision = match precision {
-                Precision::Bf16 | Precision::Int8
-                    if multiplies_matrices(isa, shape, Precision::Bf16) =>
-                {
-                    Precision::Bf16
-                }
+                Precision::Bf16 | Precision::Int8 if halves => Precision::Bf16,
                 _ => Precision::F32,
             };
             (
@@ -364,10 +365,7 @@ fn chosen_form(
                 precision,
             )
         }
-        _ if precision == Precision::Bf16 && size > LARGE && doubling => {
-            (Form::Upsample, precision)
-        }
-        _ if precision == Precision::Bf16 && size > LARGE => (Form::Plain, precision),
+        _ if precision == Precision::Bf16 && size > LARGE && !doubling => (Form::Plain, precision),
         _ => (
             Form::fastest(isa, shape, doubling, precision, side),
             precision,

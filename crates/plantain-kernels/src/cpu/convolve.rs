@@ -96,16 +96,9 @@ fn run(
         prologue: convolution.prologue,
     };
     let output = Output::new(out);
-    if let Form::Winograd { tile } = weight.form {
-        return Winograd::new(
-            isa,
-            input,
-            [batch, height, width],
-            tile,
-            convolution,
-            output,
-        )
-        .run();
+    if let Some(step) = weight.form.filtering_step() {
+        let extents = [batch, height, width];
+        return Winograd::new(isa, input, extents, step, convolution, output).run();
     }
     Driver::new(isa, extents, input, convolution, output).run();
 }
@@ -149,14 +142,16 @@ fn checked(
         batch * weight.output_channels() * pixels,
         "output channels and pixels"
     );
-    match weight.form {
-        Form::Winograd { .. } => assert_eq!(convolution.stride, 1, "stride of minimal filtering"),
-        form => assert_eq!(
-            form == Form::Upsample,
-            convolution.upsample,
-            "weights packed for doubling"
-        ),
-    }
+    let filtered = weight.form.filtering_step().is_some();
+    assert!(
+        !filtered || convolution.stride == 1,
+        "stride of minimal filtering"
+    );
+    assert_eq!(
+        matches!(weight.form, Form::Upsample | Form::Doubling),
+        convolution.upsample,
+        "weights packed for doubling"
+    );
     let geglu = convolution.epilogue.activation == Activation::Geglu;
     assert_eq!(
         weight.form == Form::Geglu,

@@ -322,6 +322,7 @@ fn transformed(form: Form, kernel: &[Column], values: &mut [Column; VALUES]) {
         kernel.try_into().expect("the form is for 3x3 kernels")
     };
     match form {
+        Form::Doubling => filter::<1>(&nine(kernel), values),
         Form::Winograd { tile: 2 } => filter::<2>(&nine(kernel), values),
         Form::Winograd { .. } => filter::<4>(&nine(kernel), values),
         _ => {

@@ -94,6 +94,11 @@ impl Isa {
         matches!(self, Self::Avx512 { amx: true, .. })
     }
 
+    /// Whether it multiplies pairs of bfloat16 without widening them.
+    pub(crate) fn multiplies_pairs(self) -> bool {
+        matches!(self, Self::Avx512 { bf16: true, .. })
+    }
+
     /// Whether sums of pixels in its tile registers can go on as bfloat16.
     pub(crate) fn has_pixel_kernels(self) -> bool {
         matches!(

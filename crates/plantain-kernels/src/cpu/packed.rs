@@ -20,7 +20,10 @@ pub enum Form {
     /// A 3x3 convolution after doubling the image by nearest neighbour: for each of the four positions of an output
     /// pixel in its input pixel a 2x2 kernel of the sums of weights that meet the same input pixel.
     Upsample,
-    /// A 3x3 convolution of stride 1, also after doubling the image, by minimal filtering (Lavin and Gray 2015): output
+    /// The same by minimal filtering: nine products for the four pixels that one becomes, of itself and of what those around it differ by
+    /// ([`Form::Upsample`] takes sixteen). Not for [`Precision::Int8`], which differences do not fit.
+    Doubling,
+    /// A 3x3 convolution of stride 1 by minimal filtering (Lavin and Gray 2015): output
     /// tiles of 2x2 or 4x4 pixels with 2.25 or 4 times fewer products, for 1.8 or 4 times as many packed weights.
     /// Not for [`Precision::Int8`]. Tiles of 4x4 lose two decimal digits: too many for [`Precision::Bf16`].
     Winograd {
@@ -30,8 +33,8 @@ pub enum Form {
 }
 
 impl Form {
-    /// The form that is fastest on a path for a convolution of stride 1 whose output, on the image as it is or doubled, is usually
-    /// `side` pixels wide and high.
+    /// The form that is fastest on a path for a convolution of stride 1, whose output is usually `side` pixels wide and high, of the image
+    /// as it is or doubled.
     ///
     /// Where the size is not known, wide layers are taken for those of small images.
     #[must_use]
@@ -43,40 +46,47 @@ impl Form {
         side: Option<usize>,
     ) -> Self {
         let few = shape.inputs.min(shape.outputs) < 16;
-        let direct = if upsample {
-            Self::Upsample
-        } else {
-            Self::Plain
+        // Products of whole matrices are faster than the transformations that save some of them, and bytes do not bear those.
+        let filtered = match precision {
+            Precision::Int8 => false,
+            _ => shape.kernel == 3 && !few && !multiplies_matrices(isa, shape, precision),
         };
         let [small, large] = [2, 4].map(|tile| Self::Winograd { tile });
-        match precision {
+        match (filtered, upsample) {
             _ if shape.kernel != 3 => Self::Plain,
-            Precision::F32 if !few => {
+            (true, true) => Self::Doubling,
+            (false, true) => Self::Upsample,
+            (false, false) => Self::Plain,
+            (true, false) if precision == Precision::Bf16 => small,
+            (true, false) => {
                 let side = side.unwrap_or(if shape.outputs < 1280 { 64 } else { 16 });
                 // The order stays the same for all larger images.
                 let side = side.clamp(1, 256);
-                let forms = [large, small, direct].into_iter();
+                let forms = [large, small, Self::Plain].into_iter();
                 let cheapest = forms.min_by_key(|form| form.cost(side));
                 cheapest.expect("three forms")
             }
-            // Products of tiles are faster than the transformations that save some of them.
-            Precision::Bf16 if multiplies_matrices(isa, shape, precision) => direct,
-            Precision::Bf16 if !few && !upsample => small,
-            _ => direct,
         }
     }
 
-    /// Multiplications of vectors for a pair of channels and an output of `side` by `side` pixels; where pixels are few,
-    /// reading the weights, more of them than caches hold, takes as long as multiplying some more.
+    /// Pixels of the input from a tile to the next, if it filters minimally.
+    pub(crate) fn filtering_step(self) -> Option<usize> {
+        match self {
+            Self::Winograd { tile } => Some(tile),
+            Self::Doubling => Some(1),
+            Self::Plain | Self::Geglu | Self::Upsample => None,
+        }
+    }
+
+    /// Multiplications of vectors for a pair of channels and an output of `side` by `side` pixels of the image as it is; where pixels are
+    /// few, reading the weights, more of them than caches hold, takes as long as multiplying some more.
     fn cost(self, side: usize) -> usize {
         const READING: usize = 2;
         let vectors = |lanes: usize| lanes.div_ceil(VECTOR).max(READING);
-        // Rows of the direct forms end with a lane of padding.
-        let padded = |side: usize| side * (side + 1);
-        match self {
-            Self::Plain | Self::Geglu => 9 * vectors(padded(side)),
-            Self::Upsample => 4 * 4 * vectors(padded(side.div_ceil(2))),
-            Self::Winograd { tile } => (tile + 2).pow(2) * vectors(side.div_ceil(tile).pow(2)),
+        match self.filtering_step() {
+            Some(step) => (step + 2).pow(2) * vectors(side.div_ceil(step).pow(2)),
+            // Rows of the direct form end with a lane of padding.
+            None => 9 * vectors(side * (side + 1)),
         }
     }
 }
@@ -150,18 +160,18 @@ impl PackedWeight {
             kernel,
         } = shape;
         check(numbers, shape, form, precision);
-        let (phases, taps) = match form {
-            Form::Upsample => (4, 4),
-            Form::Winograd { tile } => ((tile + 2) * (tile + 2), 1),
-            _ => (1, kernel * kernel),
+        let (phases, taps) = match (form, form.filtering_step()) {
+            (_, Some(step)) => ((step + 2).pow(2), 1),
+            (Form::Upsample, None) => (4, 4),
+            (_, None) => (1, kernel * kernel),
         };
         let tiles = match form {
             Form::Geglu => (outputs / 2).div_ceil(ROWS / 2),
             _ => outputs.div_ceil(ROWS),
         };
-        let order = match form {
-            Form::Winograd { .. } => Order::Rows,
-            _ => order(isa, precision, kernel, inputs),
+        let order = match form.filtering_step() {
+            Some(_) => Order::Rows,
+            None => order(isa, precision, kernel, inputs),
         };
         let groups = inputs
             .div_ceil(precision.channels_per_lane())
@@ -340,7 +350,7 @@ fn check(numbers: &[f32], shape: WeightShape, form: Form, precision: Precision) 
         form != Form::Geglu || outputs % 2 == 0,
         "as many gates as values, not {outputs} rows"
     );
-    let around = matches!(form, Form::Upsample | Form::Winograd { .. });
+    let around = form == Form::Upsample || form.filtering_step().is_some();
     assert!(
         !around || kernel == 3,
         "{form:?} is for 3x3 kernels, not {kernel}x{kernel}"
@@ -350,11 +360,11 @@ fn check(numbers: &[f32], shape: WeightShape, form: Form, precision: Precision) 
             tile == 2 || tile == 4,
             "output tiles are 2x2 or 4x4, not {tile}x{tile}"
         );
-        assert!(
-            precision != Precision::Int8,
-            "minimal filtering is not exact enough for bytes"
-        );
     }
+    assert!(
+        form.filtering_step().is_none() || precision != Precision::Int8,
+        "minimal filtering is not exact enough for bytes"
+    );
 }
 
 #[cfg(test)]
@@ -378,8 +388,7 @@ mod tests {
         for (side, form) in [(64, large), (32, large), (8, small), (4, Form::Plain)] {
             assert_eq!(fastest(240, false, side), form, "{side}");
         }
-        assert_eq!(fastest(240, true, 8), small);
-        assert_eq!(fastest(240, true, usize::MAX), large);
+        assert_eq!(fastest(240, false, usize::MAX), large);
     }
 
     #[test]
@@ -389,5 +398,6 @@ mod tests {
         assert_eq!(fastest(1280, false, None), small);
         assert_eq!(fastest(8, false, None), Form::Plain);
         assert_eq!(fastest(8, true, None), Form::Upsample);
+        assert_eq!(fastest(240, true, None), Form::Doubling);
     }
 }

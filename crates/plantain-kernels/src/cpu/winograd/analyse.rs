@@ -12,8 +12,8 @@ pub(super) struct Grid {
     /// Tiles per row and column of the band.
     pub columns: usize,
     pub rows: usize,
-    /// Height and width of a tile's output.
-    pub tile: usize,
+    /// Pixels from a tile to the next.
+    pub step: usize,
 }
 
 impl Grid {
@@ -23,33 +23,38 @@ impl Grid {
 
     /// Rows of pixels that the band reads, counting padding.
     pub(super) fn padded_rows(&self) -> usize {
-        self.tile * self.rows + 2
+        self.step * self.rows + 2
     }
 
     /// Lanes of one column phase of a row.
     fn phase(&self) -> usize {
-        self.columns + 1 + VECTOR
+        self.columns + self.overlap() + VECTOR
     }
 
     /// Lanes of one horizontal frequency of one row phase.
     fn half(&self) -> usize {
-        (self.rows + 1) * self.columns + VECTOR
+        (self.rows + self.overlap()) * self.columns + VECTOR
+    }
+
+    /// Tiles behind the last of a row or column that begin with a pixel of it.
+    fn overlap(&self) -> usize {
+        2_usize.div_ceil(self.step)
     }
 
     /// Lanes that [`Rows`] writes.
     pub(super) fn halves(&self) -> usize {
-        self.tile * (self.tile + 2) * self.half()
+        self.step * (self.step + 2) * self.half()
     }
 
     /// Lanes that [`Rows`] needs beside them.
     pub(super) fn phases(&self) -> usize {
-        self.tile * self.phase()
+        self.step * self.phase()
     }
 }
 
 /// Transforms rows of pixels horizontally.
 ///
-/// A row is split into `tile` phases of columns, so that neighbouring tiles are neighbouring lanes. The results are kept
+/// A row is split into `step` phases of columns, so that neighbouring tiles are neighbouring lanes. The results are kept
 /// by row phase, so that the tiles of all rows are one run of lanes for the vertical transform.
 pub(super) struct Rows<'a> {
     pub grid: Grid,
@@ -58,8 +63,6 @@ pub(super) struct Rows<'a> {
     pub width: usize,
     /// The padded rows that these are; the others are zero.
     pub within: std::ops::Range<usize>,
-    /// Whether each row and each pixel counts twice, the first row only once if it is the second of its pair.
-    pub doubled: Option<bool>,
     pub phases: &'a mut [f32],
     pub halves: &'a mut [f32],
 }
@@ -69,10 +72,10 @@ impl Kernel for Rows<'_> {
 
     #[inline(always)]
     fn run<L: Lanes>(self, l: L) {
-        if self.grid.tile == 2 {
-            self.transform::<L, 2>(l)
-        } else {
-            self.transform::<L, 4>(l)
+        match self.grid.step {
+            1 => self.transform::<L, 1>(l),
+            2 => self.transform::<L, 2>(l),
+            _ => self.transform::<L, 4>(l),
         }
     }
 }
@@ -85,7 +88,6 @@ impl Rows<'_> {
             pixels,
             width,
             within,
-            doubled,
             phases,
             halves,
         } = self;
@@ -104,18 +106,11 @@ impl Rows<'_> {
                 continue;
             }
             let row = y - within.start;
-            match doubled {
-                None => split::<L, T>(l, &pixels[row * width..][..width], phases, phase),
-                Some(second) => split_doubled::<T>(
-                    &pixels[(row + usize::from(second)) / 2 * width..][..width],
-                    phases,
-                    phase,
-                ),
-            }
+            split::<L, T>(l, &pixels[row * width..][..width], phases, phase);
             for at in (0..grid.columns).step_by(L::COUNT) {
                 let mut d = [l.splat(0.0); LARGEST];
                 for (j, d) in d.iter_mut().enumerate().take(T + 2) {
-                    // SAFETY: a phase has a lane more than tiles in a row, and a vector of slack.
+                    // SAFETY: a phase has lanes for all that tiles read, and a vector of slack.
                     *d = unsafe { l.load(phases.as_ptr().add(j % T * phase + j / T + at)) };
                 }
                 let d = input::<L, T>(l, d);
@@ -132,6 +127,9 @@ impl Rows<'_> {
 /// Deals the pixels of a row to its phases, where the first phase starts with the padding left of the first pixel.
 #[inline(always)]
 fn split<L: Lanes, const T: usize>(l: L, row: &[f32], phases: &mut [f32], phase: usize) {
+    if T == 1 {
+        return phases[1..=row.len()].copy_from_slice(row);
+    }
     let step = T * L::COUNT;
     let whole = row.len() / step;
     assert!(
@@ -150,16 +148,6 @@ fn split<L: Lanes, const T: usize>(l: L, row: &[f32], phases: &mut [f32], phase:
     }
     for (x, &value) in row.iter().enumerate().skip(whole * step) {
         phases[(x + 1) % T * phase + (x + 1) / T] = value;
-    }
-}
-
-/// [`split`] of a row whose pixels count twice.
-#[inline(always)]
-fn split_doubled<const T: usize>(row: &[f32], phases: &mut [f32], phase: usize) {
-    for (x, &value) in row.iter().enumerate() {
-        for padded in [2 * x + 1, 2 * x + 2] {
-            phases[padded % T * phase + padded / T] = value;
-        }
     }
 }
 
@@ -183,10 +171,10 @@ impl Kernel for Columns<'_> {
 
     #[inline(always)]
     fn run<L: Lanes>(self, l: L) {
-        if self.grid.tile == 2 {
-            self.transform::<L, 2>(l)
-        } else {
-            self.transform::<L, 4>(l)
+        match self.grid.step {
+            1 => self.transform::<L, 1>(l),
+            2 => self.transform::<L, 2>(l),
+            _ => self.transform::<L, 4>(l),
         }
     }
 }

@@ -49,10 +49,12 @@ pub(crate) struct Winograd<'a> {
     weight: &'a PackedWeight,
     input: Input<'a>,
     output: Output,
+    /// Pixels of the input from a tile to the next.
+    step: usize,
     /// Height and width of an output tile.
-    tile: usize,
+    side: usize,
     batch: usize,
-    /// Extents of the input before it is doubled.
+    /// Extents of the input.
     source: [usize; 2],
     /// Extents of the output.
     height: usize,
@@ -81,12 +83,12 @@ impl Block {
 }
 
 impl<'a> Winograd<'a> {
-    /// For checked extents.
+    /// For checked extents and tiles that are `step` pixels of the input apart.
     pub(crate) fn new(
         isa: Isa,
         input: Input<'a>,
         [batch, height, width]: [usize; 3],
-        tile: usize,
+        step: usize,
         convolution: &'a Convolution<'a>,
         output: Output,
     ) -> Self {
@@ -98,7 +100,8 @@ impl<'a> Winograd<'a> {
             weight: convolution.weight,
             input,
             output,
-            tile,
+            step,
+            side: scale * step,
             batch,
             source: [height, width],
             height: scale * height,
@@ -108,7 +111,7 @@ impl<'a> Winograd<'a> {
 
     pub(crate) fn run(&self) {
         let weight = self.weight;
-        let grid = [self.height, self.width].map(|length| length.div_ceil(self.tile));
+        let grid = self.source.map(|length| length.div_ceil(self.step));
         let lane_bytes = 4 * weight.phases * (weight.groups + weight.tiles * ROWS);
         let bytes = weight.bytes().clamp(SMALL_BLOCK_BYTES, BLOCK_BYTES);
         let blocks: Vec<_> = band_groups(self.batch, grid, bytes / lane_bytes)
@@ -139,7 +142,7 @@ impl<'a> Winograd<'a> {
         let mut lanes = 0;
         for band in &mut bands {
             band.start = lanes;
-            lanes += (band.rows.len() * self.width.div_ceil(self.tile)).next_multiple_of(VECTOR);
+            lanes += (band.rows.len() * self.row_tiles()).next_multiple_of(VECTOR);
         }
         let vectors = lanes / VECTOR;
         let panels = even_parts(vectors, vectors.div_ceil(VECTORS))
@@ -155,11 +158,16 @@ impl<'a> Winograd<'a> {
         }
     }
 
+    /// Tiles of a row.
+    fn row_tiles(&self) -> usize {
+        self.source[1].div_ceil(self.step)
+    }
+
     fn grid(&self, band: &Band) -> Grid {
         Grid {
-            columns: self.width.div_ceil(self.tile),
+            columns: self.row_tiles(),
             rows: band.rows.len(),
-            tile: self.tile,
+            step: self.step,
         }
     }
 
@@ -173,7 +181,7 @@ impl<'a> Winograd<'a> {
         let pixels = block
             .bands
             .iter()
-            .map(|band| self.pixels(band).2.len() * self.source[1])
+            .map(|band| self.pixels(band).1.len() * self.source[1])
             .max()
             .unwrap_or(0);
         let stage = || Scratch::take(parts * halves + phases + pixels);
@@ -189,22 +197,13 @@ impl<'a> Winograd<'a> {
         });
     }
 
-    /// The padded rows of a band that are in the image, whether the first is the second of a doubled pair, and the rows
-    /// of the source that they come from.
-    fn pixels(&self, band: &Band) -> (Range<usize>, bool, Range<usize>) {
-        let top = self.tile * band.rows.start;
+    /// The padded rows of a band that are in the image, and the rows of the image that they are.
+    fn pixels(&self, band: &Band) -> (Range<usize>, Range<usize>) {
+        let top = self.step * band.rows.start;
         let padded =
-            usize::from(top == 0)..self.grid(band).padded_rows().min(self.height + 1 - top);
+            usize::from(top == 0)..self.grid(band).padded_rows().min(self.source[0] + 1 - top);
         let rows = top + padded.start - 1..top + padded.end - 1;
-        if self.convolution.upsample {
-            (
-                padded,
-                rows.start % 2 == 1,
-                rows.start / 2..rows.end.div_ceil(2),
-            )
-        } else {
-            (padded, false, rows)
-        }
+        (padded, rows)
     }
 
     fn rows(
@@ -215,7 +214,7 @@ impl<'a> Winograd<'a> {
         phases: &mut [f32],
         halves: &mut [f32],
     ) {
-        let (within, second, source) = self.pixels(band);
+        let (within, source) = self.pixels(band);
         let width = self.source[1];
         let run = Run {
             image: band.image,
@@ -232,7 +231,6 @@ impl<'a> Winograd<'a> {
         let pixels = self
             .input
             .pixels_of(self.isa, run, &mut pixels[..source.len() * width]);
-        let doubled = self.convolution.upsample.then_some(second);
         dispatch(
             self.isa,
             Rows {
@@ -240,7 +238,6 @@ impl<'a> Winograd<'a> {
                 pixels,
                 width,
                 within,
-                doubled,
                 phases,
                 halves,
             },
@@ -313,7 +310,7 @@ impl<'a> Winograd<'a> {
     }
 
     fn synthesise(&self, block: &Block, sums: &[f32], parallel: bool) {
-        let tile_lanes = self.tile * self.tile * VECTOR;
+        let tile_lanes = self.side * self.side * VECTOR;
         let vectors: Vec<_> = block
             .panels
             .iter()
@@ -329,7 +326,7 @@ impl<'a> Winograd<'a> {
             for ((panel, vector), segments) in vectors.iter().zip(&segments) {
                 let first = (weight_tile * block.lanes + panel.lane) * ROWS + vector * VECTOR;
                 let synthesis = Synthesise {
-                    tile: self.tile,
+                    step: self.step,
                     sums: &sums[first..],
                     stride: apart(self.weight.tiles * ROWS * block.lanes),
                     lanes: panel.vectors * VECTOR,
@@ -347,7 +344,7 @@ impl<'a> Winograd<'a> {
             added: None,
             epilogue: &self.convolution.epilogue,
             sums: pixels,
-            lanes: self.tile * self.tile * VECTOR,
+            lanes: self.side * self.side * VECTOR,
             scales: None,
             segments,
             channel: weight_tile * ROWS,
@@ -363,7 +360,7 @@ impl<'a> Winograd<'a> {
 
     /// Where the pixels of a vector of tiles are, as [`Synthesise`] orders them.
     fn segments(&self, block: &Block, lane: usize) -> Vec<Segment> {
-        let columns = self.width.div_ceil(self.tile);
+        let (columns, side) = (self.row_tiles(), self.side);
         let band = block
             .bands
             .iter()
@@ -376,13 +373,13 @@ impl<'a> Winograd<'a> {
         while at < end {
             let (row, column) = (at / columns, at % columns);
             let tiles = (columns - column).min(end - at);
-            let (top, left) = (self.tile * (band.rows.start + row), self.tile * column);
-            for y in 0..self.tile.min(self.height - top) {
+            let (top, left) = (side * (band.rows.start + row), side * column);
+            for y in 0..side.min(self.height - top) {
                 segments.push(Segment {
                     image: band.image,
-                    lane: self.tile * (y * VECTOR + at - first),
+                    lane: side * (y * VECTOR + at - first),
                     pixel: (top + y) * self.width + left,
-                    length: (self.tile * tiles).min(self.width - left),
+                    length: (side * tiles).min(self.width - left),
                 });
             }
             at += tiles;

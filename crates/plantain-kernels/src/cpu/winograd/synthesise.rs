@@ -6,13 +6,14 @@ use crate::cpu::simd::{Kernel, Lanes};
 
 /// Transforms one vector of tiles of [`ROWS`] channels.
 pub(super) struct Synthesise<'a> {
-    pub tile: usize,
+    /// Pixels of the input from a tile to the next.
+    pub step: usize,
     /// Sums of the first frequency, of `frequencies` that are `stride` apart.
     pub sums: &'a [f32],
     pub stride: usize,
     /// Lanes between channels in `sums`.
     pub lanes: usize,
-    /// `[ROWS][tile][VECTOR * tile]` pixels: rows of the tiles side by side.
+    /// `[ROWS][side][VECTOR * side]` pixels: rows of the tiles side by side.
     pub pixels: &'a mut [f32],
 }
 
@@ -21,32 +22,32 @@ impl Kernel for Synthesise<'_> {
 
     #[inline(always)]
     fn run<L: Lanes>(self, l: L) {
-        if self.tile == 2 {
-            self.transform::<L, 2>(l)
-        } else {
-            self.transform::<L, 4>(l)
+        match self.step {
+            1 => self.transform::<L, 1, 2>(l),
+            2 => self.transform::<L, 2, 2>(l),
+            _ => self.transform::<L, 4, 4>(l),
         }
     }
 }
 
 impl Synthesise<'_> {
     #[inline(always)]
-    fn transform<L: Lanes, const T: usize>(self, l: L) {
+    fn transform<L: Lanes, const T: usize, const SIDE: usize>(self, l: L) {
         let Self {
-            tile,
+            step,
             sums,
             stride,
             lanes,
             pixels,
         } = self;
-        assert_eq!(tile, T, "the tile");
+        assert_eq!(step, T, "the step");
         let frequencies = (T + 2) * (T + 2);
         assert!(
             sums.len() >= (frequencies - 1) * stride + (ROWS - 1) * lanes + VECTOR,
             "sums of all frequencies"
         );
         for (row, pixels) in pixels
-            .chunks_exact_mut(T * T * VECTOR)
+            .chunks_exact_mut(SIDE * SIDE * VECTOR)
             .enumerate()
             .take(ROWS)
         {
@@ -61,17 +62,17 @@ impl Synthesise<'_> {
                         *m = unsafe { l.load(sums.as_ptr().add(first)) };
                     }
                     let y = output::<L, T>(l, m);
-                    for (half, &y) in half.iter_mut().zip(&y).take(T) {
+                    for (half, &y) in half.iter_mut().zip(&y).take(SIDE) {
                         half[k] = y;
                     }
                 }
-                for (i, half) in half.iter().enumerate().take(T) {
+                for (i, half) in half.iter().enumerate().take(SIDE) {
                     let x = output::<L, T>(l, *half);
-                    let mut columns = [l.splat(0.0); T];
-                    columns.copy_from_slice(&x[..T]);
-                    // SAFETY: a row of `T` rows, each of `T` pixels for each of `VECTOR` tiles.
+                    let mut columns = [l.splat(0.0); SIDE];
+                    columns.copy_from_slice(&x[..SIDE]);
+                    // SAFETY: a row of `SIDE` rows, each of `SIDE` pixels for each of `VECTOR` tiles.
                     unsafe {
-                        l.store_dealt(pixels.as_mut_ptr().add((i * VECTOR + at) * T), columns)
+                        l.store_dealt(pixels.as_mut_ptr().add((i * VECTOR + at) * SIDE), columns)
                     };
                 }
             }

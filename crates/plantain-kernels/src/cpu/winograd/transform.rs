@@ -1,6 +1,10 @@
 //! The transforms of minimal filtering in one dimension, on vectors whose lanes are tiles.
 //!
 //! F(2, 3) interpolates at 0, 1, -1 and infinity; F(4, 3) at 0, 1, -1, 2, -2 and infinity (Lavin and Gray 2015).
+//!
+//! Of an image that is doubled by nearest neighbour, `T` is 1: of the weights u, v, w around a pair of pixels that were one, x, between those
+//! that were a and b, the first becomes u (a - x) + (u + v + w) x and the second w (b - x) + (u + v + w) x. That is three products for
+//! two pixels instead of four, and nine for four.
 
 use crate::cpu::micro::ROWS;
 use crate::cpu::simd::Lanes;
@@ -38,7 +42,9 @@ fn weights<const T: usize>(taps: &[Weights; 3]) -> [Weights; LARGEST] {
     for row in 0..ROWS {
         let [first, middle, last] = [taps[0][row], taps[1][row], taps[2][row]];
         let outer = first + last;
-        let values = if T == 2 {
+        let values = if T == 1 {
+            [first, outer + middle, last, 0.0, 0.0, 0.0]
+        } else if T == 2 {
             let (even, odd) = (0.5 * outer, 0.5 * middle);
             [first, even + odd, even - odd, last, 0.0, 0.0]
         } else {
@@ -58,6 +64,9 @@ fn weights<const T: usize>(taps: &[Weights; 3]) -> [Weights; LARGEST] {
 /// `T + 2` inputs to as many frequencies; the rest of the array is not used.
 #[inline(always)]
 pub(super) fn input<L: Lanes, const T: usize>(l: L, d: [L::F; LARGEST]) -> [L::F; LARGEST] {
+    if T == 1 {
+        return [l.sub(d[0], d[1]), d[1], l.sub(d[2], d[1]), d[3], d[4], d[5]];
+    }
     if T == 2 {
         return [
             l.sub(d[0], d[2]),
@@ -84,9 +93,12 @@ pub(super) fn input<L: Lanes, const T: usize>(l: L, d: [L::F; LARGEST]) -> [L::F
     ]
 }
 
-/// `T + 2` frequencies to `T` outputs; the rest of the array is not used.
+/// `T + 2` frequencies to `T` outputs, or two of a doubled image; the rest of the array is not used.
 #[inline(always)]
 pub(super) fn output<L: Lanes, const T: usize>(l: L, m: [L::F; LARGEST]) -> [L::F; LARGEST] {
+    if T == 1 {
+        return [l.add(m[0], m[1]), l.add(m[1], m[2]), m[2], m[3], m[4], m[5]];
+    }
     let (sum, difference) = (l.add(m[1], m[2]), l.sub(m[1], m[2]));
     if T == 2 {
         return [
