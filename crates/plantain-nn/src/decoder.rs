@@ -206,6 +206,39 @@ impl TinyStage {
             None => h,
         }
     }
+
+    /// [`Self::forward`] of the last stage by strips of so many rows before they are doubled: what lies between layers takes the memory of
+    /// one strip, and the few rows around it that it depends on are computed twice.
+    fn forward_in_strips(
+        &self,
+        doubling: &Conv2d,
+        h: Tensor<4>,
+        last: &Conv2d,
+        rows: usize,
+    ) -> Tensor<4> {
+        let [_, _, height, _] = h.dims();
+        // Every convolution reaches a doubled row further.
+        let reach = (3 * self.blocks.len() + 2).div_ceil(2);
+        if height <= rows + 2 * reach {
+            return self.forward(Some(doubling), h, Some(last));
+        }
+        let strips = (0..height).step_by(rows).map(|start| {
+            let end = (start + rows).min(height);
+            let first = start.saturating_sub(reach);
+            let read = (end + reach).min(height) - first;
+            let strip = h.clone().narrow(2, first, read);
+            let y = self.forward(Some(doubling), strip, Some(last));
+            y.narrow(2, 2 * (start - first), 2 * (end - start))
+        });
+        Tensor::cat(strips.collect(), 2)
+    }
+}
+
+/// Rows of a picture that is then doubled, of which a strip is made: what lies between two layers is large, and most of what decoding needs.
+fn strip_rows([batch, channels, _, width]: [usize; 4]) -> usize {
+    const STRIP_BYTES: usize = 32 << 20;
+    let doubled = 4 * batch * channels * width * size_of::<f32>();
+    (STRIP_BYTES / doubled).max(1)
 }
 
 #[derive(Module, Debug)]
@@ -216,6 +249,9 @@ struct TinyDecoderBody {
     /// Where the last stage has no blocks: its doubling and the last convolution at once.
     #[module(skip)]
     ending: Option<SubpixelConv2d>,
+    /// Whether it is packed for the CPU.
+    #[module(skip)]
+    on_host: bool,
 }
 
 /// The decoder of TAESD.
@@ -243,6 +279,7 @@ impl TinyDecoderConfig {
                 stages: stages.collect(),
                 conv_out: Conv2d::new_3x3(width, self.out_channels, device),
                 ending: None,
+                on_host: false,
             },
         }
     }
@@ -265,9 +302,13 @@ impl TinyDecoder {
             links.extend(last.map(|conv| Link::new(conv, Activation::None)));
             h = match (&body.ending, before, last) {
                 (Some(ending), Some(doubling), Some(last)) => ending.forward(h, doubling, last),
-                _ => match forward_at_once(&links, &h, None) {
-                    Some(h) => h,
-                    None => stage.forward(before, h, last),
+                _ => match (forward_at_once(&links, &h, None), before, last) {
+                    (Some(h), ..) => h,
+                    (None, Some(doubling), Some(last)) if body.on_host => {
+                        let rows = strip_rows(h.dims());
+                        stage.forward_in_strips(doubling, h, last, rows)
+                    }
+                    (None, ..) => stage.forward(before, h, last),
                 },
             };
             tap.block(format_args!("stages.{level}"), &h);
@@ -280,6 +321,7 @@ impl TinyDecoder {
 
     fn pack(&mut self, packing: &Packing) {
         let body = &mut self.decoder;
+        body.on_host = matches!(packing, Packing::Host(_));
         if let [.., before, last] = &body.stages[..]
             && let (Some(doubling), true) = (&before.conv, last.blocks.is_empty())
         {
@@ -296,5 +338,32 @@ impl TinyDecoder {
             }
         }
         body.conv_out.pack(&packing.at_least_bf16());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Distribution;
+
+    use super::*;
+
+    #[test]
+    fn strips_make_the_same_picture() {
+        let device = Device::flex();
+        let conv = |outputs| Conv2d::new_3x3(8, outputs, &device);
+        let (doubling, last) = (conv(8).without_bias(), conv(3));
+        for blocks in [0, 1, 2] {
+            let stage = TinyStage {
+                blocks: (0..blocks).map(|_| TinyBlock::new(8, &device)).collect(),
+                conv: None,
+            };
+            let h = Tensor::random([2, 8, 29, 6], Distribution::Default, &device);
+            let whole = stage.forward(Some(&doubling), h.clone(), Some(&last));
+            for rows in [1, 4, 10, 40] {
+                let strips = stage.forward_in_strips(&doubling, h.clone(), &last, rows);
+                let error: f32 = (strips - whole.clone()).abs().max().into_scalar();
+                assert!(error < 1e-5, "{blocks} blocks, {rows} rows: {error}");
+            }
+        }
     }
 }
