@@ -414,16 +414,20 @@ impl Model {
         network: M,
         component: Component,
         target: &Target,
-        pack: impl FnOnce(&mut M, &Packing),
+        pack: impl FnOnce(&mut M, &Packing) + Send,
     ) -> Result<M, LoadError> {
-        let mut network = load_module(network, &self.tensors, component.name())?;
-        if let Some(packing) = &target.packing {
-            pack(&mut network, packing);
-            if self.largest_tensor(component) >= LARGE {
-                return_freed_memory();
+        // On a thread of rayon's: each tensor is looked at and packed by several, and waking those for it from outside takes longer than
+        // most tensors of a small model.
+        rayon::scope(|_| {
+            let mut network = load_module(network, &self.tensors, component.name())?;
+            if let Some(packing) = &target.packing {
+                pack(&mut network, packing);
+                if self.largest_tensor(component) >= LARGE {
+                    return_freed_memory();
+                }
             }
-        }
-        Ok(network)
+            Ok(network)
+        })
     }
 
     /// Numbers in the largest tensor of a component.
