@@ -114,15 +114,23 @@ impl Pipeline {
         let target = options.target()?;
         let tokenizer = PromptTokenizer::new(&model)?;
         check_fit(&model)?;
-        let mut loading = |component| notify(observer, Event::Loading { component });
-        loading("text encoder")?;
-        let text_encoder = model.load_text_encoder(&target)?;
-        loading("UNet")?;
-        let denoiser = Denoiser::load(&model, &target)?;
-        loading("refiner")?;
-        let refiner = Refinement::load(&model, &target)?;
-        loading("decoder")?;
-        let decoder = model.load_decoder(&target)?;
+        // What takes longest is told last.
+        for component in ["decoder", "refiner", "text encoder", "UNet"] {
+            notify(observer, Event::Loading { component })?;
+        }
+        let denoising = || {
+            let text_encoder = model.load_text_encoder(&target)?;
+            Ok::<_, Error>((text_encoder, Denoiser::load(&model, &target)?))
+        };
+        let decoding = || {
+            let refiner = Refinement::load(&model, &target)?;
+            Ok::<_, Error>((refiner, model.load_decoder(&target)?))
+        };
+        let (denoising, decoding) = match target.packing {
+            Some(Packing::Host(_)) => rayon::join(denoising, decoding),
+            _ => (denoising(), decoding()),
+        };
+        let ((text_encoder, denoiser), (refiner, decoder)) = (denoising?, decoding?);
         Ok(Self {
             device: options.device.resolve(),
             precision: precision_name(&target),
