@@ -250,6 +250,10 @@ fn is_named(words: &[String], name: &str) -> Option<usize> {
         .filter(|noun| !noun.is_empty())
     {
         let word = words.get(count)?;
+        // No plural begins otherwise, and most names are ruled out here.
+        if word.chars().next() != noun.chars().flat_map(char::to_lowercase).next() {
+            return None;
+        }
         let capital = noun.contains(char::is_uppercase);
         let lowered = || capital && is_noun(word, &noun.to_lowercase());
         if !(is_noun(word, noun) || lowered()) {
@@ -262,10 +266,6 @@ fn is_named(words: &[String], name: &str) -> Option<usize> {
 
 /// Whether a word is a noun or its plural.
 fn is_noun(word: &str, noun: &str) -> bool {
-    // No plural begins otherwise, and most names are ruled out here.
-    if word.chars().next() != noun.chars().next() {
-        return false;
-    }
     let regular = word.strip_prefix(noun);
     let changed = ENDINGS.iter().any(|(one, many)| {
         let stems = noun.strip_suffix(one).zip(word.strip_suffix(many));
