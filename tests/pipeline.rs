@@ -91,7 +91,7 @@ fn an_observer_sees_the_model_being_loaded_and_may_stop_it() {
     let error = Pipeline::load_observed(model("turbo"), OPTIONS, &mut observer).unwrap_err();
     assert!(matches!(error, Error::Cancelled), "{error}");
     let loading = |component| Event::Loading { component };
-    assert_eq!(seen, [loading("decoder"), loading("refiner")]);
+    assert_eq!(seen, [loading("refiner"), loading("decoder")]);
 }
 
 #[test]

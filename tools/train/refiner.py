@@ -4,7 +4,8 @@ Where pictures are plain, a complete caption leaves hardly open what they show. 
 captions from noise, and the refiner learns to turn its latents into those of the pictures that the captions are of, at twice the
 size (`doubled`). It is a denoiser of its own that reads the text too, as the refiner of SDXL is (Podell et al., 2023), so it knows
 what is meant where the student drew it badly; it begins as a copy of the student's, or of the teacher's where that has more channels,
-for which what the student draws is a latent that hardly any noise is left in, and a small network on top makes it larger.
+for which what the student draws is a latent that hardly any noise is left in, and a small network on top makes it larger. With
+`--start-from` it goes on from an earlier one.
 
 Elsewhere the teacher's many-step picture is known of each noise (the pairs of `few_step.py`), and the refiner learns to turn the
 student's latent into that, at its own size.
@@ -277,10 +278,12 @@ def judge(trainee, examples, codec, folder):
 def begun(student, args, preset, scale):
     """The refiner to go on from, or one that knows what the student does, or the teacher where that has more channels."""
     if args.start_from:
-        refiner = load_refiner(args.start_from)
-        if refiner.config["scale"] != scale:
-            raise SystemExit(f"the refiner in {args.start_from} makes latents {refiner.config['scale']} times as large, "
-                             f"what is wanted is {scale} times as large")
+        refiner, unet = load_refiner(args.start_from), student.unet.config
+        made, wanted = [(config["in_channels"], config["cross_attention_dim"], size)
+                        for config, size in ((refiner.unet.config, refiner.config["scale"]), (unet, scale))]
+        if made != wanted:
+            raise SystemExit(f"the refiner in {args.start_from} is for latents of {made[0]} channels, texts of {made[1]} and latents "
+                             f"{made[2]} times as large, not for {wanted[0]}, {wanted[1]} and {wanted[2]}")
         return refiner.train()
     unet = Generator.saved(args.work / "teacher", student.device).unet if preset.student_channels else student.unet
     refiner = LatentRefiner(dict(unet.config), scale)

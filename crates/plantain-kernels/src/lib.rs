@@ -250,6 +250,9 @@ pub fn upsample_nearest(x: Tensor<4>) -> Tensor<4> {
 /// # Shapes
 /// - `x`: `[batch, 4 * channels, height, width]`
 /// - result: `[batch, channels, 2 * height, 2 * width]`
+///
+/// # Panics
+/// If the channels are no multiple of four.
 pub fn pixel_shuffle(x: Tensor<4>) -> Tensor<4> {
     Tensor::from_dispatch(<Dispatch as KernelBackend>::kernel_pixel_shuffle(
         x.into_dispatch(),

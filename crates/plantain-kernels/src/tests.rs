@@ -299,6 +299,7 @@ fn suite(place: &Place) {
     activations(place);
     gated_layers(place);
     doubling_layers(place);
+    shuffled_pixels(place);
     strided_inputs(place);
     attentions(place);
 }

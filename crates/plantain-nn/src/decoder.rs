@@ -187,6 +187,9 @@ struct TinyStage {
     conv: Option<Conv2d>,
 }
 
+/// What may lie between two layers of the last stage: that is large, and most of what decoding needs.
+const STRIP_BYTES: usize = 32 << 20;
+
 impl TinyStage {
     /// Block by block, after the convolution that doubles the picture and before the last one, where there are such.
     fn forward(
@@ -207,8 +210,8 @@ impl TinyStage {
         }
     }
 
-    /// [`Self::forward`] of the last stage by strips of so many rows before they are doubled: what lies between layers takes the memory of
-    /// one strip, and the few rows around it that it depends on are computed twice.
+    /// [`Self::forward`] of the last stage by strips of so many rows before they are doubled, or a few more: what lies between layers takes
+    /// the memory of one strip, and the few rows around it that it depends on are computed twice.
     fn forward_in_strips(
         &self,
         doubling: &Conv2d,
@@ -219,6 +222,7 @@ impl TinyStage {
         let [_, _, height, _] = h.dims();
         // Every convolution reaches a doubled row further.
         let reach = (3 * self.blocks.len() + 2).div_ceil(2);
+        let rows = rows.max(4 * reach);
         if height <= rows + 2 * reach {
             return self.forward(Some(doubling), h, Some(last));
         }
@@ -234,24 +238,17 @@ impl TinyStage {
     }
 }
 
-/// Rows of a picture that is then doubled, of which a strip is made: what lies between two layers is large, and most of what decoding needs.
-fn strip_rows([batch, channels, _, width]: [usize; 4]) -> usize {
-    const STRIP_BYTES: usize = 32 << 20;
-    let doubled = 4 * batch * channels * width * size_of::<f32>();
-    (STRIP_BYTES / doubled).max(1)
-}
-
 #[derive(Module, Debug)]
 struct TinyDecoderBody {
     conv_in: Conv2d,
     stages: Vec<TinyStage>,
     conv_out: Conv2d,
-    /// Where the last stage has no blocks: its doubling and the last convolution at once.
+    /// Where the last stage has no blocks: the doubling before it and the last convolution at once.
     #[module(skip)]
     ending: Option<SubpixelConv2d>,
-    /// Whether it is packed for the CPU.
+    /// What may lie between two layers of the last stage, once it is packed for the CPU.
     #[module(skip)]
-    on_host: bool,
+    strip_bytes: Option<usize>,
 }
 
 /// The decoder of TAESD.
@@ -279,8 +276,34 @@ impl TinyDecoderConfig {
                 stages: stages.collect(),
                 conv_out: Conv2d::new_3x3(width, self.out_channels, device),
                 ending: None,
-                on_host: false,
+                strip_bytes: None,
             },
+        }
+    }
+}
+
+impl TinyDecoderBody {
+    /// A stage after the doubling before it, the last one with the last convolution, in the way that the device and the size suit.
+    fn stage(&self, stage: &TinyStage, doubling: Option<&Conv2d>, h: Tensor<4>) -> Tensor<4> {
+        let last = stage.conv.is_none().then_some(&self.conv_out);
+        if let (Some(ending), Some(doubling), Some(last)) = (&self.ending, doubling, last) {
+            return ending.forward(h, doubling, last);
+        }
+        let mut links: Vec<_> = doubling.map(Link::doubled).into_iter().collect();
+        for block in &stage.blocks {
+            links.extend(block.links_after(links.len()));
+        }
+        links.extend(last.map(|conv| Link::new(conv, Activation::None)));
+        if let Some(h) = forward_at_once(&links, &h, None) {
+            return h;
+        }
+        match (self.strip_bytes, doubling, last) {
+            (Some(bytes), Some(doubling), Some(last)) => {
+                let [batch, channels, _, width] = h.dims();
+                let doubled_row = 4 * batch * channels * width * size_of::<f32>();
+                stage.forward_in_strips(doubling, h, last, bytes / doubled_row)
+            }
+            _ => stage.forward(doubling, h, last),
         }
     }
 }
@@ -294,23 +317,7 @@ impl TinyDecoder {
         tap.block(format_args!("conv_in"), &h);
         let mut before: Option<&Conv2d> = None;
         for (level, stage) in body.stages.iter().enumerate() {
-            let last = stage.conv.is_none().then_some(&body.conv_out);
-            let mut links: Vec<_> = before.map(Link::doubled).into_iter().collect();
-            for block in &stage.blocks {
-                links.extend(block.links_after(links.len()));
-            }
-            links.extend(last.map(|conv| Link::new(conv, Activation::None)));
-            h = match (&body.ending, before, last) {
-                (Some(ending), Some(doubling), Some(last)) => ending.forward(h, doubling, last),
-                _ => match (forward_at_once(&links, &h, None), before, last) {
-                    (Some(h), ..) => h,
-                    (None, Some(doubling), Some(last)) if body.on_host => {
-                        let rows = strip_rows(h.dims());
-                        stage.forward_in_strips(doubling, h, last, rows)
-                    }
-                    (None, ..) => stage.forward(before, h, last),
-                },
-            };
+            h = body.stage(stage, before, h);
             tap.block(format_args!("stages.{level}"), &h);
             before = stage.conv.as_ref();
         }
@@ -321,7 +328,7 @@ impl TinyDecoder {
 
     fn pack(&mut self, packing: &Packing) {
         let body = &mut self.decoder;
-        body.on_host = matches!(packing, Packing::Host(_));
+        body.strip_bytes = matches!(packing, Packing::Host(_)).then_some(STRIP_BYTES);
         if let [.., before, last] = &body.stages[..]
             && let (Some(doubling), true) = (&before.conv, last.blocks.is_empty())
         {
@@ -344,25 +351,29 @@ impl TinyDecoder {
 #[cfg(test)]
 mod tests {
     use burn::tensor::Distribution;
+    use plantain_kernels::Precision;
 
     use super::*;
 
     #[test]
     fn strips_make_the_same_picture() {
         let device = Device::flex();
-        let conv = |outputs| Conv2d::new_3x3(8, outputs, &device);
-        let (doubling, last) = (conv(8).without_bias(), conv(3));
-        for blocks in [0, 1, 2] {
-            let stage = TinyStage {
-                blocks: (0..blocks).map(|_| TinyBlock::new(8, &device)).collect(),
-                conv: None,
+        for blocks in [vec![1, 1], vec![0, 2], vec![1, 1, 0]] {
+            let config = TinyDecoderConfig {
+                latent_channels: 4,
+                decoder_block_out_channels: vec![24; blocks.len()],
+                num_decoder_blocks: blocks.clone(),
+                ..TinyDecoderConfig::default()
             };
-            let h = Tensor::random([2, 8, 29, 6], Distribution::Default, &device);
-            let whole = stage.forward(Some(&doubling), h.clone(), Some(&last));
-            for rows in [1, 4, 10, 40] {
-                let strips = stage.forward_in_strips(&doubling, h.clone(), &last, rows);
-                let error: f32 = (strips - whole.clone()).abs().max().into_scalar();
-                assert!(error < 1e-5, "{blocks} blocks, {rows} rows: {error}");
+            let mut decoder = config.init(&device);
+            let latent = Tensor::random([2, 4, 43, 6], Distribution::Default, &device);
+            let stock = decoder.forward(latent.clone(), &mut ());
+            decoder.pack(&Packing::Host(Precision::F32));
+            for bytes in [None, Some(0), Some(1 << 17), Some(1 << 30)] {
+                decoder.decoder.strip_bytes = bytes;
+                let picture = decoder.forward(latent.clone(), &mut ());
+                let error: f32 = (picture - stock.clone()).abs().max().into_scalar();
+                assert!(error < 1e-5, "{blocks:?}, {bytes:?}: {error}");
             }
         }
     }

@@ -416,9 +416,7 @@ impl Model {
         target: &Target,
         pack: impl FnOnce(&mut M, &Packing) + Send,
     ) -> Result<M, LoadError> {
-        // On a thread of rayon's: each tensor is looked at and packed by several, and waking those for it from outside takes longer than
-        // most tensors of a small model.
-        rayon::scope(|_| {
+        let load = || {
             let mut network = load_module(network, &self.tensors, component.name())?;
             if let Some(packing) = &target.packing {
                 pack(&mut network, packing);
@@ -427,7 +425,13 @@ impl Model {
                 }
             }
             Ok(network)
-        })
+        };
+        match target.packing {
+            // On a thread of rayon's: each tensor is looked at and packed by several, and waking those for it from outside takes longer
+            // than most tensors of a small model. What is uploaded stays with the thread that draws.
+            Some(Packing::Host(_)) => rayon::scope(|_| load()),
+            _ => load(),
+        }
     }
 
     /// Numbers in the largest tensor of a component.

@@ -278,13 +278,7 @@ fn image_block(extents: &Extents, groups: usize, order: Order, mut bands: Vec<Ba
             }));
         }
     }
-    // An odd number of cache lines: planes a multiple of 4 KiB apart would share a few sets of the first-level cache.
-    plane = plane.next_multiple_of(VECTOR);
-    plane += if (plane / VECTOR).is_multiple_of(2) {
-        VECTOR
-    } else {
-        0
-    };
+    let plane = odd_lines(plane);
     let mut tiles = into_tiles(&strips, order.vectors());
     for tile in &mut tiles {
         tile.group_stride = plane;
@@ -297,6 +291,13 @@ fn image_block(extents: &Extents, groups: usize, order: Order, mut bands: Vec<Ba
         lanes,
         tiles,
     }
+}
+
+/// An odd number of cache lines for so many lanes: planes a multiple of 4 KiB apart, when the same lane of many is accessed together, would
+/// share a few sets of the caches.
+pub(crate) fn odd_lines(lanes: usize) -> usize {
+    let lines = lanes.div_ceil(VECTOR);
+    (lines + usize::from(lines.is_multiple_of(2))) * VECTOR
 }
 
 /// Lanes of a band in a plane: its rows with the ones above and below (for each phase if the image is halved), and what

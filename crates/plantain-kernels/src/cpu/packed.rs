@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use crate::cpu::fill::FillTiles;
 use crate::cpu::isa::Isa;
-use crate::cpu::micro::{HALF, Order, ROWS, VECTOR, order};
+use crate::cpu::micro::{HALF_ROWS, Order, ROWS, VECTOR, order};
 use crate::cpu::precision::Precision;
 use crate::cpu::scratch::{Buffer, HUGE_PAGE, Pages};
 use crate::cpu::simd::dispatch;
@@ -114,7 +114,7 @@ pub struct PackedWeight {
     pub(crate) precision: Precision,
     pub(crate) order: Order,
     /// Kernels that make one convolution: positions of an output pixel in its input pixel for [`Form::Upsample`],
-    /// frequencies for [`Form::Winograd`].
+    /// frequencies for [`Form::Doubling`] and [`Form::Winograd`].
     pub(crate) phases: usize,
     /// Tiles of one phase.
     pub(crate) tiles: usize,
@@ -228,7 +228,7 @@ impl PackedWeight {
 
     /// Whether all that a tile has is in the first half of its rows; gates are in the second one.
     pub(crate) fn fills_half(&self, tile: usize) -> bool {
-        self.form != Form::Geglu && self.shape.outputs - tile * ROWS <= HALF
+        self.form != Form::Geglu && self.shape.outputs - tile * ROWS <= HALF_ROWS
     }
 
     /// Bytes of the packed weights.

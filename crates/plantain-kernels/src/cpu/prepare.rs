@@ -182,15 +182,16 @@ impl Preparation<'_> {
     fn points(&self, block: &Block, prepared: &mut [u32], scales: &mut [f32], parallel: bool) {
         let parts = if parallel { threads() } else { 1 };
         // Few tiles do not come out even among threads, so those share the groups of each; but the scales of bytes are found in all groups.
-        let few = parts > 1 && block.tiles.len() < 4 * parts && self.precision != Precision::Int8;
-        let (tile_parts, group_parts) = if few {
-            (block.tiles.len(), parts)
-        } else {
-            (parts, 1)
-        };
+        let (tiles, pieces) = (block.tiles.len(), 4 * parts);
+        let (tile_parts, group_parts) =
+            if parts > 1 && tiles < pieces && self.precision != Precision::Int8 {
+                (tiles, pieces.div_ceil(tiles))
+            } else {
+                (parts, 1)
+            };
         let mut rest = (prepared, scales);
         let mut jobs = Vec::new();
-        for range in even_parts(block.tiles.len(), tile_parts) {
+        for range in even_parts(tiles, tile_parts) {
             let tiles = &block.tiles[range];
             let lanes = tiles.iter().map(Tile::lanes).sum::<usize>();
             for groups in even_parts(self.groups, group_parts) {

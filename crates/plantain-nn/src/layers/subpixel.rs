@@ -22,9 +22,14 @@ pub struct SubpixelConv2d {
 
 impl SubpixelConv2d {
     /// Of two convolutions that are not packed yet.
+    ///
+    /// # Panics
+    /// If the first has a bias, which the last one's padding would take part in, or gives other channels than the last one takes.
     pub fn of(doubling: &Conv2d, last: &Conv2d, packing: &Packing) -> Self {
         let [between, inputs, _, _] = doubling.weight.lazy_shape().dims();
-        let [outputs, _, _, _] = last.weight.lazy_shape().dims();
+        let [outputs, taken, _, _] = last.weight.lazy_shape().dims();
+        assert!(doubling.bias.is_none(), "a doubling without a bias");
+        assert_eq!(between, taken, "channels between the two");
         let weight = composed(
             &values(&doubling.weight),
             &values(&last.weight),
@@ -126,6 +131,7 @@ mod tests {
 
     use super::*;
 
+    #[allow(deprecated)] // The ndarray backend is deprecated upstream and supported here.
     #[test]
     fn it_gives_what_both_do() {
         for device in [Device::flex(), Device::ndarray()] {

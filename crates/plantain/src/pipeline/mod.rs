@@ -1,5 +1,6 @@
 //! The road from a prompt to a picture.
 
+mod loading;
 mod stages;
 
 use std::collections::HashSet;
@@ -26,6 +27,7 @@ use crate::request::{Request, Settings, embeds_guidance};
 use crate::source::ModelSource;
 use crate::texts::RecentTexts;
 use crate::widening::{Wide, Widening};
+use loading::load_networks;
 use stages::Group;
 
 /// How what is decoded is brought to the size of the picture.
@@ -114,23 +116,8 @@ impl Pipeline {
         let target = options.target()?;
         let tokenizer = PromptTokenizer::new(&model)?;
         check_fit(&model)?;
-        // What takes longest is told last.
-        for component in ["decoder", "refiner", "text encoder", "UNet"] {
-            notify(observer, Event::Loading { component })?;
-        }
-        let denoising = || {
-            let text_encoder = model.load_text_encoder(&target)?;
-            Ok::<_, Error>((text_encoder, Denoiser::load(&model, &target)?))
-        };
-        let decoding = || {
-            let refiner = Refinement::load(&model, &target)?;
-            Ok::<_, Error>((refiner, model.load_decoder(&target)?))
-        };
-        let (denoising, decoding) = match target.packing {
-            Some(Packing::Host(_)) => rayon::join(denoising, decoding),
-            _ => (denoising(), decoding()),
-        };
-        let ((text_encoder, denoiser), (refiner, decoder)) = (denoising?, decoding?);
+        let ((text_encoder, denoiser), (refiner, decoder)) =
+            load_networks(&model, &target, observer)?;
         Ok(Self {
             device: options.device.resolve(),
             precision: precision_name(&target),

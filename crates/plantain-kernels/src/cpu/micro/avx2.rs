@@ -91,7 +91,7 @@ macro_rules! kernel {
                 });
                 for _ in groups {
                     for &tap in arguments.taps {
-                        // SAFETY: the caller promises that weights and sources are readable.
+                        // SAFETY: the caller promises that weights and sources are readable; a prefetch may name any address.
                         unsafe {
                             let mut rows = [$splat(*weights.cast()); R];
                             for row in 1..R {

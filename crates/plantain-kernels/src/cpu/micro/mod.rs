@@ -22,7 +22,7 @@ use crate::cpu::precision::Precision;
 /// Output channels of a tile.
 pub(crate) const ROWS: usize = 8;
 /// Those of half a tile, which is all that pictures' last layers fill.
-pub(crate) const HALF: usize = ROWS / 2;
+pub(crate) const HALF_ROWS: usize = ROWS / 2;
 /// Pixels of a vector.
 pub(crate) const VECTOR: usize = 16;
 /// Vectors of the widest tile: 24 accumulators of 32 registers leave room for three sources and a weight.
@@ -256,7 +256,7 @@ pub(crate) fn turn(isa: Isa, groups: &[u32], first: usize, lanes: &mut [u32]) {
 pub(crate) fn half_kernels(isa: Isa, precision: Precision) -> [Kernel; VECTORS] {
     match isa {
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512 { bf16, vnni, .. } => avx512::kernels::<HALF>(precision, bf16, vnni),
+        Isa::Avx512 { bf16, vnni, .. } => avx512::kernels::<HALF_ROWS>(precision, bf16, vnni),
         _ => kernels(isa, precision),
     }
 }

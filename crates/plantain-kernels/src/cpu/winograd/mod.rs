@@ -14,7 +14,7 @@ pub(crate) use transform::filter;
 
 use crate::cpu::convolve::Convolution;
 use crate::cpu::epilogue::{Finish, Output};
-use crate::cpu::geometry::{Band, Segment, band_groups, even_parts};
+use crate::cpu::geometry::{Band, Segment, band_groups, even_parts, odd_lines};
 use crate::cpu::isa::Isa;
 use crate::cpu::micro::{Kernel, ROWS, TileArguments, VECTOR, VECTORS, kernels};
 use crate::cpu::packed::PackedWeight;
@@ -29,17 +29,6 @@ use synthesise::Synthesise;
 const BLOCK_BYTES: usize = 12 << 20;
 /// Bytes of the frequencies of a block if the weights are few: about a second-level cache.
 const SMALL_BLOCK_BYTES: usize = 3 << 19;
-
-/// Lanes from a frequency to the next, each of which has so many: an odd number of cache lines, because all frequencies of a tile are
-/// accessed together, and in planes a multiple of 4 KiB apart they would share a few sets of the caches.
-fn apart(lanes: usize) -> usize {
-    lanes
-        + if (lanes / VECTOR).is_multiple_of(2) {
-            VECTOR
-        } else {
-            0
-        }
-}
 
 /// One convolution under way.
 pub(crate) struct Winograd<'a> {
@@ -131,8 +120,8 @@ impl<'a> Winograd<'a> {
 
     fn one(&self, block: &Block, parallel: bool) {
         let weight = self.weight;
-        let mut frequencies = Scratch::take(weight.phases * apart(weight.groups * block.lanes));
-        let mut sums = Scratch::take(weight.phases * apart(weight.tiles * ROWS * block.lanes));
+        let mut frequencies = Scratch::take(weight.phases * odd_lines(weight.groups * block.lanes));
+        let mut sums = Scratch::take(weight.phases * odd_lines(weight.tiles * ROWS * block.lanes));
         self.analyse(block, &mut frequencies, parallel);
         self.multiply(block, &frequencies, &mut sums, parallel);
         self.synthesise(block, as_f32(&sums), parallel);
@@ -253,7 +242,7 @@ impl<'a> Winograd<'a> {
         for at in (0..grid.tiles()).step_by(VECTOR) {
             let (panel, lane) = block.place(band.start + at);
             let first = panel.lane * groups + group * panel.vectors * VECTOR + lane;
-            let stride = apart(groups * block.lanes);
+            let stride = odd_lines(groups * block.lanes);
             dispatch(
                 self.isa,
                 Columns {
@@ -272,8 +261,8 @@ impl<'a> Winograd<'a> {
     /// Writes `[frequency][weight tile][panel][ROWS][lanes of the panel]`.
     fn multiply(&self, block: &Block, frequencies: &[u32], sums: &mut [u32], parallel: bool) {
         let weight = self.weight;
-        let plane = apart(weight.groups * block.lanes);
-        let sums_plane = apart(weight.tiles * ROWS * block.lanes);
+        let plane = odd_lines(weight.groups * block.lanes);
+        let sums_plane = odd_lines(weight.tiles * ROWS * block.lanes);
         assert_eq!(frequencies.len(), weight.phases * plane, "all frequencies");
         let chunk = ROWS * block.lanes;
         let shared = SharedLanes::new(sums);
@@ -328,7 +317,7 @@ impl<'a> Winograd<'a> {
                 let synthesis = Synthesise {
                     step: self.step,
                     sums: &sums[first..],
-                    stride: apart(self.weight.tiles * ROWS * block.lanes),
+                    stride: odd_lines(self.weight.tiles * ROWS * block.lanes),
                     lanes: panel.vectors * VECTOR,
                     pixels,
                 };

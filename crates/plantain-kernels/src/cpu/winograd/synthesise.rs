@@ -13,7 +13,7 @@ pub(super) struct Synthesise<'a> {
     pub stride: usize,
     /// Lanes between channels in `sums`.
     pub lanes: usize,
-    /// `[ROWS][side][VECTOR * side]` pixels: rows of the tiles side by side.
+    /// `[ROWS][side][VECTOR * side]` pixels, where tiles are as wide and high as they are apart, or two pixels of a doubled image: rows of the tiles side by side.
     pub pixels: &'a mut [f32],
 }
 
