@@ -15,6 +15,8 @@ pub fn keep_freed_memory() {
             libc::mallopt(libc::M_MMAP_MAX, 0);
             libc::mallopt(libc::M_TRIM_THRESHOLD, libc::c_int::MAX);
             libc::mallopt(libc::M_TOP_PAD, 64 << 20);
+            // The arenas of other threads give back what they do not use all the same, and networks are loaded on others.
+            libc::mallopt(libc::M_ARENA_MAX, 1);
         }
     }
 }
