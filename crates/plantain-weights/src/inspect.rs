@@ -226,7 +226,13 @@ fn decoder_values(config: &DecoderConfig, pixels: f64) -> f64 {
     const MAPS: f64 = 5.0;
     match config {
         DecoderConfig::AutoencoderTiny(config) => {
-            MAPS * config.decoder_block_out_channels[0] as f64 * pixels
+            let maps = MAPS * config.decoder_block_out_channels[0] as f64;
+            if config.ends_at_half_size() {
+                // And the colours of the picture, in as many copies.
+                (maps / 4.0 + 3.0 * MAPS) * pixels
+            } else {
+                maps * pixels
+            }
         }
         DecoderConfig::AutoencoderKL(config) => {
             let channels = &config.block_out_channels;

@@ -19,9 +19,8 @@ pub(crate) fn decodes_at_once(
     else {
         return true;
     };
-    // Without blocks in it the last stage is one convolution at half the size.
-    let halved = config.num_decoder_blocks.len() > 1 && config.num_decoder_blocks.ends_with(&[0]);
-    let scale = decoder.scale() / if halved { 2 } else { 1 };
+    let halved = usize::from(config.ends_at_half_size());
+    let scale = decoder.scale() >> halved;
     let pixels = height * width * scale.pow(2);
     storage_bytes(*storage) * config.decoder_block_out_channels[0] * pixels <= LARGEST
 }

@@ -185,6 +185,12 @@ impl KlDecoderConfig {
 }
 
 impl TinyDecoderConfig {
+    /// Whether the last stage has no blocks, so that it is one convolution of the stage before (`layers/subpixel.rs`) and nothing but the
+    /// picture has its size.
+    pub fn ends_at_half_size(&self) -> bool {
+        matches!(self.num_decoder_blocks[..], [.., _, 0])
+    }
+
     fn validate(&self) -> Result<(), ConfigError> {
         const NAME: &str = "vae";
         if self.act_fn != "relu" {
