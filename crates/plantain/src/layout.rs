@@ -119,8 +119,8 @@ impl Layout {
     }
 
     /// The whole latent, of things as they were sampled or as the refiner enlarged them, with a thing at each corner and, where they
-    /// leave room, the mean of their rims around them: a plain ground goes on. Grounds of several things are brought to that mean,
-    /// and each thing's fades into it at its rim.
+    /// leave room, the mean of their rims around them: a plain ground goes on, and ends as theirs do. Grounds of several things are brought
+    /// to that mean, and each thing's fades into it at its rim.
     pub(crate) fn place(&self, things: &[Tensor<4>]) -> Tensor<4> {
         let [batch, channels, height, width] = things[0].dims();
         let scale = height / self.sampled[0];
@@ -143,8 +143,49 @@ impl Layout {
             let thing = ground.clone() + (thing.clone() - own) * opaque.clone();
             whole = whole.slice_assign(place, thing);
         }
-        whole
+        let mean = things.iter().cloned().reduce(|sum, thing| sum + thing);
+        let mean = mean.expect("a thing at least") / things.len() as f64;
+        let whole = with_edge(with_edge(whole, &mean, 2, scale), &mean, 3, scale);
+        with_corners(whole, &mean, scale)
     }
+}
+
+/// The whole latent with the first and the last `depth` positions along a dimension as `square` has them there on average: what is at
+/// the edge of a picture tells the decoder so, and without it the ground darkens there.
+fn with_edge(whole: Tensor<4>, square: &Tensor<4>, dim: usize, depth: usize) -> Tensor<4> {
+    let along = 5 - dim;
+    let [length, whole_length] = [square.dims()[dim], whole.dims()[dim]];
+    let inner = square.dims()[along].saturating_sub(2 * depth);
+    if inner == 0 || length < 2 * depth {
+        return whole;
+    }
+    let shape = whole.dims();
+    let ends = [(0, 0), (length - depth, whole_length - depth)];
+    ends.into_iter().fold(whole, |whole, (from, to)| {
+        let edge = square.clone().narrow(along, depth, inner);
+        let edge = edge.narrow(dim, from, depth).mean_dim(along);
+        let mut place = shape.map(|length| 0..length);
+        place[dim] = to..to + depth;
+        let mut extent = shape;
+        extent[dim] = depth;
+        whole.slice_assign(place, edge.expand(extent))
+    })
+}
+
+/// The whole latent with the corners of `square`, so many positions wide and high.
+fn with_corners(whole: Tensor<4>, square: &Tensor<4>, size: usize) -> Tensor<4> {
+    let [batch, channels, height, width] = whole.dims();
+    let [_, _, own_height, own_width] = square.dims();
+    let vertical = [(0, 0), (own_height - size, height - size)];
+    let horizontal = [(0, 0), (own_width - size, width - size)];
+    let corners = vertical
+        .into_iter()
+        .flat_map(|y| horizontal.map(|x| (y, x)));
+    corners.fold(whole, |whole, ((from_y, to_y), (from_x, to_x))| {
+        let corner = square.clone().narrow(2, from_y, size);
+        let place = [0..batch, 0..channels, to_y..to_y + size, to_x..to_x + size];
+        whole.slice_assign(place, corner.narrow(3, from_x, size))
+    })
 }
 
 /// Side of the square that a model samples, in positions of the latent.
@@ -231,7 +272,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_ground_goes_on_with_the_mean_of_the_rim() {
+    fn a_ground_goes_on_with_the_mean_of_the_rim_up_to_the_edge() {
         let device = Device::flex();
         // The rim of the first channel is 1 and 3 in turn, its middle 9; the second is 5 everywhere.
         let rows = [1.0, 3.0, 1.0, 3.0, 9.0, 3.0, 1.0, 3.0, 1.0];
@@ -239,43 +280,31 @@ mod tests {
         let latent = Tensor::from_data(TensorData::new(values, [1, 2, 3, 3]), &device);
         let mut layout = Layout {
             prompts: vec![String::new()],
-            whole: [3, 6],
+            whole: [5, 7],
             sampled: [3, 3],
-            corners: vec![[0, 1]],
+            corners: vec![[1, 2]],
         };
         let wide = layout.place(std::slice::from_ref(&latent));
         let wide = wide.into_data().try_into_vec::<f32>().unwrap();
         let mean = (4.0 * (1.0 + 3.0 + 1.0)) / 12.0;
         let [rim, middle] = FADING;
         let one = |value: f32, opacity: f32| mean + (value - mean) * opacity;
-        let near = |row: &[f32], expected: [f32; 6]| {
+        let near = |row: &[f32], expected: [f32; 7]| {
             let apart = row.iter().zip(expected).map(|(a, b)| (a - b).abs());
             assert!(
                 apart.fold(0.0, f32::max) < 1e-6,
                 "{row:?}, not {expected:?}"
             );
         };
-        let edge = [
-            mean,
-            one(1.0, rim),
-            one(3.0, rim),
-            one(1.0, rim),
-            mean,
-            mean,
-        ];
-        near(&wide[..6], edge);
-        near(
-            &wide[6..12],
-            [
-                mean,
-                one(3.0, rim),
-                one(9.0, middle),
-                one(3.0, rim),
-                mean,
-                mean,
-            ],
-        );
-        assert!(wide[18..].iter().all(|value| *value == 5.0));
+        // The edge of the picture is that of the square: its corners, and what is between them on average.
+        let edge = [1.0, 3.0, 3.0, 3.0, 3.0, 3.0, 1.0];
+        near(&wide[..7], edge);
+        let [faint, strong] = [one(1.0, rim), one(3.0, rim)];
+        near(&wide[7..14], [3.0, mean, faint, strong, faint, mean, 3.0]);
+        let inner = one(9.0, middle);
+        near(&wide[14..21], [3.0, mean, strong, inner, strong, mean, 3.0]);
+        near(&wide[28..35], edge);
+        assert!(wide[35..].iter().all(|value| *value == 5.0));
         layout.whole = [3, 3];
         assert_eq!(
             layout.place(std::slice::from_ref(&latent)).into_data(),
