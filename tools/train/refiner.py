@@ -275,15 +275,19 @@ def judge(trainee, examples, codec, folder):
     save_grid(torch.cat([before, pictures[:8], aims[:8]]), folder / "refiner.png", 8)
 
 
+def sizes(unet, scale):
+    """What a refiner is for, in words."""
+    return (f"latents of {unet.config['in_channels']} channels made {scale} times as large by texts of width "
+            f"{unet.config['cross_attention_dim']}")
+
+
 def begun(student, args, preset, scale):
     """The refiner to go on from, or one that knows what the student does, or the teacher where that has more channels."""
     if args.start_from:
-        refiner, unet = load_refiner(args.start_from), student.unet.config
-        made, wanted = [(config["in_channels"], config["cross_attention_dim"], size)
-                        for config, size in ((refiner.unet.config, refiner.config["scale"]), (unet, scale))]
+        refiner = load_refiner(args.start_from)
+        made, wanted = sizes(refiner.unet, refiner.config["scale"]), sizes(student.unet, scale)
         if made != wanted:
-            raise SystemExit(f"the refiner in {args.start_from} is for latents of {made[0]} channels, texts of {made[1]} and latents "
-                             f"{made[2]} times as large, not for {wanted[0]}, {wanted[1]} and {wanted[2]}")
+            raise SystemExit(f"the refiner in {args.start_from} is for {made}, not for {wanted}")
         return refiner.train()
     unet = Generator.saved(args.work / "teacher", student.device).unet if preset.student_channels else student.unet
     refiner = LatentRefiner(dict(unet.config), scale)

@@ -2,12 +2,13 @@
 import tempfile
 import unittest
 from pathlib import Path
+from types import SimpleNamespace
 
 import torch
 
 from tools.train.networks import build_unet, unet_config
 from tools.train.presets import PRESETS
-from tools.train.refiner import KEPT_ASIDE, Examples, LatentRefiner, favour, load_refiner, save_refiner
+from tools.train.refiner import KEPT_ASIDE, Examples, LatentRefiner, begun, favour, load_refiner, save_refiner
 
 
 class KeptAside(unittest.TestCase):
@@ -57,6 +58,18 @@ class Networks(unittest.TestCase):
             with tempfile.TemporaryDirectory() as folder:
                 save_refiner(refiner, Path(folder))
                 torch.testing.assert_close(load_refiner(folder)(self.latents, self.text), refined)
+
+    @torch.no_grad()
+    def test_it_goes_on_from_an_earlier_one_that_fits(self):
+        earlier, student = LatentRefiner(self.config, 2).half().float(), SimpleNamespace(unet=build_unet(self.config))
+        with tempfile.TemporaryDirectory() as folder:
+            save_refiner(earlier, Path(folder))
+            args = SimpleNamespace(start_from=Path(folder))
+            refiner = begun(student, args, PRESETS["smoke"], 2)
+            self.assertTrue(refiner.training)
+            torch.testing.assert_close(refiner.eval()(self.latents, self.text), earlier.eval()(self.latents, self.text))
+            with self.assertRaisesRegex(SystemExit, "2 times as large .* not for .* 1 times as large"):
+                begun(student, args, PRESETS["smoke"], 1)
 
 
 if __name__ == "__main__":
