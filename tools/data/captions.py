@@ -1,6 +1,7 @@
 """Writes captions for scenes, and tells what each caption really states."""
 from dataclasses import dataclass, field
 
+from tools.data.scenes import keeps_its_colours
 from tools.data.subjects import subject_of
 from tools.data.vocabulary import COLOURS, STYLES
 from tools.data.words import Words, with_article
@@ -39,7 +40,7 @@ TYPICAL = LONG[0][1]
 LEADS = ("", "", "", "a picture of", "an image of", "a drawing of", "an illustration of", "an icon of", "draw me", "please draw")
 ADJECTIVES = (
     "cute", "adorable", "small", "tiny", "little", "big", "large", "happy", "friendly", "funny", "simple", "minimalist",
-    "beautiful", "nice", "modern", "fresh", "shiny", "fluffy", "old", "new", *COLOURS)
+    "beautiful", "nice", "modern", "fresh", "shiny", "fluffy", "old", "new")
 ADJECTIVE_CHANCE = 0.75
 SEVERAL = ("", "two", "three", "some", "many")
 SEVERAL_CHANCE = 0.12
@@ -147,12 +148,14 @@ def typical(scene):
     return usual(scene).text
 
 
-def loose_subject(thing, brief, rng):
+def loose_subject(thing, style, brief, rng):
     """A thing that is drawn once, with an adjective or as several, and with an article where it takes one."""
     several = thing.plural and rng.random() < SEVERAL_CHANCE
     noun = thing.plural if several else brief
     if rng.random() < ADJECTIVE_CHANCE:
-        noun = f"{rng.choice(ADJECTIVES)} {noun}"
+        # What keeps its colours does so whatever is asked.
+        adjectives = (*ADJECTIVES, *COLOURS) if keeps_its_colours(thing, style) else ADJECTIVES
+        noun = f"{rng.choice(adjectives)} {noun}"
     if several:
         return f"{rng.choice(SEVERAL)} {noun}".strip()
     return noun if thing.article == "" else with_article(noun)
@@ -162,7 +165,7 @@ def loosely(scene, rng):
     """A caption of a single thing with words that its drawing does not follow, so that they do no harm."""
     words = Words(rng)
     _, brief, stated = subject_of(scene, words)
-    subject = loose_subject(scene.figures[0].thing, brief, rng)
+    subject = loose_subject(scene.figures[0].thing, scene.style, brief, rng)
     text = f"{rng.choice(LEADS)} {subject}".strip() + (rng.choice(AFTER) if rng.random() < AFTER_CHANCE else "")
     style, on_background = words.pick(STYLES[scene.style][0], STYLES[scene.style][1:]), background_of(scene.backdrop, words)[0]
     if rng.random() < 0.6:

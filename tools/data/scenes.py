@@ -5,7 +5,7 @@ from itertools import accumulate, islice
 
 from tools.data import layouts
 from tools.data.splits import STANDARD_KINDS, held_out_kinds
-from tools.data.vocabulary import COLOURS
+from tools.data.vocabulary import COLOURS, INKS
 
 DICE = 8
 ATTEMPTS = 20000
@@ -24,7 +24,7 @@ STANDING_RELATIONS = {"next to": 5, "left of": 5, "right of": 5, "in front of": 
 
 # Interface icons do not stand in landscapes; people and faces keep the colours of skin.
 WITHOUT_LANDSCAPE = ("interface",)
-KEEP_COLOURS = ("interface", "people", "smileys")
+KEEP_COLOURS = ("people", "smileys")
 METALS = ("bronze", "silver", "golden")
 SIDED_WORDS = {"left", "right", "leftwards", "rightwards", "clockwise", "counterclockwise"}
 LEAST_COLOUR_DISTANCE = 110
@@ -115,7 +115,18 @@ def choose(rng, weights):
 
 def distinct(colour, others):
     """Whether a colour can be told from all the others at a glance."""
-    return all(math.dist(COLOURS[colour], COLOURS[other]) >= LEAST_COLOUR_DISTANCE for other in others)
+    return stands_out(COLOURS[colour], others)
+
+
+def stands_out(rgb, colours):
+    """Whether what has these values of red, green and blue is seen on grounds of all these colours."""
+    return all(math.dist(rgb, COLOURS[colour]) >= LEAST_COLOUR_DISTANCE for colour in colours)
+
+
+def is_seen(figure, colours):
+    """Whether a figure is seen on grounds of these colours; most drawings have several of their own."""
+    ink = None if figure.colour else INKS.get(figure.style)
+    return ink is None or stands_out(ink, colours)
 
 
 def distinct_colours(rng, count, others=(), names=tuple(COLOURS)):
@@ -126,6 +137,11 @@ def distinct_colours(rng, count, others=(), names=tuple(COLOURS)):
         if distinct(colour, (*chosen, *others)):
             chosen.append(colour)
     return tuple(chosen)
+
+
+def keeps_its_colours(thing, style):
+    """Whether a thing is never given a colour of its own, which all may have that a style draws in a single one."""
+    return thing.group in KEEP_COLOURS and style not in INKS
 
 
 def words_of(thing):
@@ -165,20 +181,30 @@ class Planner:
         backdrop_kind = "plain" if self.split in ("colour", "triple") else choose(rng, backdrops)
         for _ in range(ATTEMPTS):
             scene = KINDS[kind](self, rng, aspect, backdrop_kind)
-            if scene and held_out_kinds(scene) & self.kinds == self.wanted:
+            if scene and self.suits(scene):
                 return scene
         raise ValueError(f"these things and styles give no {kind} scene of the split {self.split!r}")
 
-    def each_drawing(self, rng, times):
-        """So many scenes of each drawing by itself, in random order, on plain grounds that differ; fewer where the split has fewer."""
+    def each_drawing(self, rng, times, recoloured=False):
+        """So many scenes of each drawing by itself, in random order, on plain grounds that differ; fewer where the split has fewer.
+
+        They show drawings as they are, or in random colours of their own, without those that keep their colours.
+        """
         scenes = []
         for thing in self.things:
             for style in self.styles[thing.code]:
-                on_grounds = (self.alone(rng, thing, style, Backdrop("plain", (colour,)), (1, 1))
+                on_grounds = (self.alone(rng, thing, style, Backdrop("plain", (colour,)), (1, 1), float(recoloured))
                               for colour in rng.sample(self.colours, len(self.colours)))
-                scenes += islice((scene for scene in on_grounds if held_out_kinds(scene) & self.kinds == self.wanted), times)
+                wanted = (scene for scene in on_grounds
+                          if self.suits(scene) and bool(scene.figures[0].colour) == recoloured)
+                scenes += islice(wanted, times)
         rng.shuffle(scenes)
         return scenes
+
+    def suits(self, scene):
+        """Whether a scene belongs to the split, and shows its figures."""
+        seen = all(is_seen(figure, scene.backdrop.colours) for figure in scene.figures)
+        return seen and held_out_kinds(scene) & self.kinds == self.wanted
 
     def thing(self, rng):
         """A random thing and a style it is available in."""
@@ -199,9 +225,9 @@ class Planner:
         dice = tuple(rng.random() for _ in range(DICE))
         return Backdrop(kind, distinct_colours(rng, count, names=self.colours), dice, label)
 
-    def own_colour(self, rng, thing, around, chance=None):
+    def own_colour(self, rng, thing, style, around, chance=None):
         """At times a colour for the thing itself, unless its name speaks of one."""
-        if rng.random() >= (self.mix.recolour if chance is None else chance) or thing.group in KEEP_COLOURS:
+        if rng.random() >= (self.mix.recolour if chance is None else chance) or keeps_its_colours(thing, style):
             return None
         colour = rng.choice(list(COLOURS))
         named = words_of(thing) & {*COLOURS, *METALS} or {f"{colour} {name}" for name in thing.names} & self.names
@@ -221,12 +247,12 @@ class Planner:
         thing, style = self.thing(rng)
         return self.alone(rng, thing, style, self.backdrop(rng, backdrop_kind, thing), aspect)
 
-    def alone(self, rng, thing, style, backdrop, aspect):
-        """This thing in the middle of a backdrop."""
+    def alone(self, rng, thing, style, backdrop, aspect, recolour=None):
+        """This thing in the middle of a backdrop, with a chance of a colour of its own that is the mix's where none is given."""
         stands = backdrop.kind in GROUNDS
         size = rng.uniform(*self.mix.size)
         spots = layouts.single(rng, layouts.extent_of(aspect), size, self.mix.shift, stands)
-        colours = (self.own_colour(rng, thing, backdrop.colours),)
+        colours = (self.own_colour(rng, thing, style, backdrop.colours, recolour),)
         figures = self.figures(rng, (thing,), style, spots, stands, colours)
         return Scene("single", style, figures, backdrop, aspect=aspect)
 
@@ -240,16 +266,16 @@ class Planner:
         stands = backdrop.kind in GROUNDS
         relation = choose(rng, STANDING_RELATIONS if stands else RELATIONS)
         spots = layouts.pair(rng, layouts.extent_of(aspect), relation, stands)
-        colours = self.pair_colours(rng, (thing, other), backdrop.colours)
+        colours = self.pair_colours(rng, (thing, other), style, backdrop.colours)
         figures = self.figures(rng, (thing, other), style, spots, stands, colours)
         return Scene("pair", style, figures, backdrop, relation, aspect=aspect)
 
-    def pair_colours(self, rng, things, around):
+    def pair_colours(self, rng, things, style, around):
         """Own colours for both things, or for none: mixed up colours teach which one belongs to which."""
         if rng.random() >= self.mix.recolour:
             return ()
-        first = self.own_colour(rng, things[0], around, 1)
-        second = self.own_colour(rng, things[1], (*around, first), 1) if first else None
+        first = self.own_colour(rng, things[0], style, around, 1)
+        second = self.own_colour(rng, things[1], style, (*around, first), 1) if first else None
         return (first, second) if second else ()
 
     def count(self, rng, aspect, backdrop_kind):
@@ -261,7 +287,7 @@ class Planner:
         backdrop = self.backdrop(rng, backdrop_kind, thing)
         stands = backdrop.kind in GROUNDS
         spots = layouts.group(rng, layouts.extent_of(aspect), count, stands)
-        colours = (self.own_colour(rng, thing, backdrop.colours),) * count
+        colours = (self.own_colour(rng, thing, style, backdrop.colours),) * count
         figures = self.figures(rng, (thing,) * count, style, spots, stands, colours)
         return Scene("count", style, figures, backdrop, aspect=aspect)
 

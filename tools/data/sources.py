@@ -6,13 +6,16 @@ import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from tools.data.vocabulary import INKS
+
 FLUENT = "https://github.com/microsoft/fluentui-emoji"
 EMOJI_SELECTOR = "fe0f"
 # Sets without code points of their own are searched by name, and those call the game what others call the insect.
 MISLEADING_NAMES = {"1f997"}
 # Ticket, fries, oncoming bus and classical building of EmojiOne bear its own logo or name.
 WITH_LOGO = {("sticker", code) for code in ("1f3ab", "1f35f", "1f68d", "1f3db")}
-LINE_COLOUR = "#334155"  # for the few strokes that would take the colour of the text around an icon
+# Of strokes that would take the colour of the text around an icon: a few of most sets, all of those of a single colour.
+LINE_COLOUR = "#{:02x}{:02x}{:02x}".format(*INKS["glyph"])
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,8 @@ SOURCES = (
            "https://github.com/googlefonts/noto-emoji", 56),
     Source("sticker", *ICONIFY, "emojione", "EmojiOne 2.3 / EmojiTwo", "CC-BY-4.0",
            "Ranks.com (EmojiOne) and the EmojiTwo community", "https://github.com/EmojiTwo/emojitwo", 56),
+    Source("glyph", *ICONIFY, "fluent-emoji-high-contrast", "Fluent Emoji High Contrast", "MIT", "Microsoft Corporation",
+           FLUENT, 66),
     Source("ui", *ICONIFY, "fluent-color", "Fluent UI System Color Icons", "MIT", "Microsoft Corporation",
            "https://github.com/microsoft/fluentui-system-icons", 62, emoji=False),
     Source("flatui", *ICONIFY, "flat-color-icons", "Flat Color Icons", "MIT", "Icons8",

@@ -7,7 +7,7 @@ import zlib
 from itertools import combinations
 
 SPLIT = "1"
-SPLITS = ("seen", "style", "pair", "colour", "triple")
+SPLITS = ("seen", "style", "pair", "colour", "own colour", "triple")
 STANDARD_KINDS = ("style", "pair", "colour")
 
 STYLE_PER_MILLE = 100
@@ -59,6 +59,8 @@ def held_out_kinds(scene):
     around = [(thing, colour) for thing in things for colour in scene.colours]
     if any(held_out_colour(*combination) for combination in own + around):
         kinds.add("colour")
+    if any(held_out_colour(*combination) for combination in own):
+        kinds.add("own colour")
     if any(held_out_triple(f.thing, f.style, colour) for f in scene.figures for colour in scene.colours):
         kinds.add("triple")
     return kinds

@@ -150,6 +150,18 @@ class Loose(unittest.TestCase):
                 self.assertNotRegex(caption.text, r"\ba (igloo|old|orange)|\ban (dog|cute)|\b(a|an) (\w+ )?scissors|  ")
             self.assertGreater(len({caption.text for caption in captions}), 200)
 
+    def test_colours_are_loose_words_only_for_what_keeps_its_own(self):
+        rng, chef = random.Random(0), Thing("c", ("chef",), "people", "chefs")
+        blue_dog = replace(scene_of(DOG), figures=(replace(scene_of(DOG).figures[0], colour="blue"),))
+
+        def colours(scene):
+            texts = [loosely(scene, rng).text.split(",")[0] for _ in range(300)]
+            return {colour for colour in COLOURS for text in texts if re.search(rf"\b{colour} (chef|dog)", text)}
+
+        self.assertEqual(colours(scene_of(DOG)), set())
+        self.assertEqual(colours(blue_dog), {"blue"})
+        self.assertGreater(len(colours(scene_of(chef))), 10)
+
     def test_only_a_share_of_captions_is_loose(self):
         rng, scene = random.Random(0), scene_of(DOG)
         leads = tuple(lead for lead in LEADS if lead)

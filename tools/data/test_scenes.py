@@ -5,7 +5,7 @@ from dataclasses import replace
 from itertools import combinations
 
 from tools.data import splits
-from tools.data.scenes import LANDSCAPES, MIXES, PATTERNED, Planner, distinct, may_be_mirrored
+from tools.data.scenes import KEEP_COLOURS, LANDSCAPES, MIXES, PATTERNED, Planner, distinct, may_be_mirrored
 from tools.data.vocabulary import COLOURS, STYLES, Thing, load_things
 
 THINGS = load_things()
@@ -17,7 +17,7 @@ HELD_OUT_COLOURS = ["orange", "magenta"]
 HELD_OUT_TRIPLES = {
     "3d": ["purple"], "flat": ["navy", "purple", "white"], "gradient": ["red", "cyan", "gold", "magenta"],
     "cartoon": ["orange", "blue", "white", "brown"], "minimal": [], "soft": ["pink", "black", "lime"],
-    "sticker": ["magenta"], "ui": ["yellow", "purple"], "flatui": [],
+    "sticker": ["magenta"], "glyph": ["yellow"], "ui": ["yellow", "purple"], "flatui": [],
 }
 
 
@@ -80,6 +80,35 @@ class Splits(unittest.TestCase):
         self.assertEqual([len(colours) for colours in grounds.values()], [3] * 80)
         self.assertFalse(any(splits.held_out_kinds(scene) & {"triple"} for scene in drawn))
         self.assertEqual({(figure.x, figure.y, figure.size) for scene in drawn for figure in scene.figures}, {(0.5, 0.5, 0.83)})
+
+    def test_drawings_get_colours_of_their_own_but_where_they_keep_theirs(self):
+        kinds = ("triple", "own colour")
+        planner = Planner(THINGS, ["3d", "ui"], AVAILABLE, MIXES["plain"], "seen", kinds)
+        as_they_are = planner.each_drawing(random.Random(0), 2)
+        self.assertFalse(any(figure.colour for scene in as_they_are for figure in scene.figures))
+        recoloured = planner.each_drawing(random.Random(0), 2, recoloured=True)
+        figures = [figure for scene in recoloured for figure in scene.figures]
+        self.assertEqual({figure.colour for figure in figures}, set(COLOURS))
+        groups = {figure.thing.group for figure in figures}
+        self.assertEqual(groups, {thing.group for thing in THINGS} - set(KEEP_COLOURS))
+        for scene in recoloured:
+            self.assertTrue(distinct(scene.figures[0].colour, scene.backdrop.colours))
+            self.assertFalse(splits.held_out_kinds(scene) & set(kinds))
+        glyphs = Planner(THINGS, ["glyph"], AVAILABLE, MIXES["plain"], "seen", kinds)
+        recoloured = glyphs.each_drawing(random.Random(0), 1, recoloured=True)
+        self.assertLess(set(KEEP_COLOURS), {scene.figures[0].thing.group for scene in recoloured})
+        held_out = Planner(THINGS, ["3d"], AVAILABLE, MIXES["plain"], "own colour", kinds)
+        for scene in held_out.each_drawing(random.Random(0), 1, recoloured=True):
+            self.assertTrue(splits.held_out_colour(scene.figures[0].thing, scene.figures[0].colour))
+
+    def test_what_has_a_single_colour_is_seen_on_its_ground(self):
+        planner = Planner(THINGS[:200], ["glyph"], AVAILABLE, MIXES["plain"], "seen", ("triple",))
+        grounds = {scene.backdrop.colours for scene in planner.each_drawing(random.Random(0), 3)}
+        grounds |= {planner.draw(random.Random(seed)).backdrop.colours for seed in range(300)}
+        self.assertFalse(grounds & {("black",), ("navy",), ("brown",)})
+        self.assertIn(("white",), grounds)
+        recoloured = planner.each_drawing(random.Random(0), 3, recoloured=True)
+        self.assertIn(("navy",), {scene.backdrop.colours for scene in recoloured})
 
     def test_a_split_without_scenes_is_an_error(self):
         alone = Thing("1f436", ("dog",), "animals", "dogs")
@@ -159,8 +188,8 @@ class Scenes(unittest.TestCase):
         apple = next(thing for thing in THINGS if thing.name == "green apple")
         cat = next(thing for thing in THINGS if thing.name == "cat")
         rng = random.Random(0)
-        self.assertEqual({planner.own_colour(rng, apple, (), 1) for _ in range(200)}, {None})
-        self.assertNotIn("black", {planner.own_colour(rng, cat, (), 1) for _ in range(500)})
+        self.assertEqual({planner.own_colour(rng, apple, "3d", (), 1) for _ in range(200)}, {None})
+        self.assertNotIn("black", {planner.own_colour(rng, cat, "3d", (), 1) for _ in range(500)})
 
     def test_interface_icons_stay_out_of_landscapes(self):
         for scene in scenes(3000):

@@ -15,9 +15,13 @@ STYLES = {
     "minimal": ["minimal vector", "minimal illustration", "minimal drawing"],
     "soft": ["soft cartoon", "soft blob cartoon", "blob cartoon"],
     "sticker": ["sticker", "sticker art", "sticker drawing"],
+    "glyph": ["glyph icon", "monochrome icon", "glyph", "silhouette icon"],
     "ui": ["app icon", "gradient app icon", "colourful app icon"],
     "flatui": ["ui icon", "flat ui icon", "simple ui icon"],
 }
+
+# What is drawn in a style of a single colour, where it has none of its own.
+INKS = {"glyph": (51, 65, 85)}
 
 COLOURS = {
     "red": (222, 60, 60),

@@ -5,7 +5,7 @@ Training then only picks rows of tensors, which keeps a fast GPU busy and costs 
 import json
 import random
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from multiprocessing import get_context
 
@@ -31,6 +31,8 @@ COMPLETE = (*DRAWING, "colour")
 PAINT_BATCH = {"cpu": 32, "cuda": 256}
 CHUNK = 512
 MAX_COUNT = 4
+# How many of random scenes have a colour of their own, where the preset recolours drawings.
+RECOLOURED_SHARE = 0.4
 
 
 def fact_classes():
@@ -44,8 +46,11 @@ def fact_classes():
 
 def planner_for(preset, parts, split="seen"):
     """A planner of the preset's scenes."""
+    mix = MIXES[preset.mix]
+    if preset.recoloured:
+        mix = replace(mix, recolour=RECOLOURED_SHARE)
     return Planner(
-        preset.things(), list(preset.styles), parts.available, MIXES[preset.mix], split, preset.held_out, preset.colours)
+        preset.things(), list(preset.styles), parts.available, mix, split, preset.held_out, preset.colours)
 
 
 @dataclass
@@ -70,12 +75,14 @@ def plan_chunk(planner, tokenizer, captions_each, loose, aspect, job):
 
 
 def jobs_for(planner, preset, count, seed):
-    """The pictures of one aspect in chunks: plain ones of every drawing alike, others at random."""
+    """The pictures of one aspect in chunks: plain ones of every drawing alike, and then recoloured ones; others at random."""
     first = seed * 1_000_003
     if preset.mix != "plain":
         return [Job(first + start, min(CHUNK, count - start)) for start in range(0, count, CHUNK)]
     each = max(1, count // sum(map(len, planner.styles.values())))
     scenes = planner.each_drawing(random.Random(first), each)
+    if preset.recoloured:
+        scenes += planner.each_drawing(random.Random(first + 1), preset.recoloured, recoloured=True)
     return [Job(first + start, scenes=tuple(scenes[start : start + CHUNK])) for start in range(0, len(scenes), CHUNK)]
 
 

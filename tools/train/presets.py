@@ -46,7 +46,7 @@ class Preset:
     from nothing. `without` names what of that package's UNet is dropped, which `prune` found cheap to leave out, and
     `student_channels` how many channels at each level a student of what is then trained has. `loose` is
     the share of captions with words that drawings do not follow. With `doubled` the refiner makes latents twice as wide and
-    high, and pictures with them.
+    high, and pictures with them. `recoloured` is how many more pictures of each drawing are in colours of their own.
     """
 
     name: str
@@ -78,6 +78,7 @@ class Preset:
     student_channels: tuple = ()
     loose: float = 0.0
     doubled: bool = False
+    recoloured: int = 0
 
     @property
     def latent_side(self):
@@ -126,14 +127,14 @@ PRESETS = {
             held_out=("triple",), colours=FIRST_COLOURS, goes_on_from=SMALLER_PICTURES,
         ),
         Preset(
-            name="wide", codes=WIDE, styles=("3d", "flat", "cartoon", "ui", "flatui"), mix="plain", aspects=SQUARE,
-            side=256, latent_channels=12, pictures=16_000, captions_each=8, vocabulary=4200, text_width=192, text_layers=3,
+            name="wide", codes=WIDE, styles=("3d", "flat", "cartoon", "glyph", "ui", "flatui"), mix="plain", aspects=SQUARE,
+            side=256, latent_channels=12, pictures=20_000, captions_each=8, vocabulary=4200, text_width=192, text_layers=3,
             teacher=None, batch=96, peak_rate=6e-4,
             ae_crop=256, ae_batch=4, pairs=0, sentences=12_000, student_parameters=None,
             minutes=dict(text_encoder=7, widen=80, narrow=50, few_step=10, quantize=3, decoder=8, refiner=60),
-            held_out=("triple",), colours=FIRST_COLOURS, goes_on_from=FEWER_THINGS,
+            held_out=("triple", "own colour"), colours=FIRST_COLOURS, goes_on_from=FEWER_THINGS,
             known=tuple(FEWER.read_text().splitlines()), without=CHEAP_TO_LEAVE_OUT, student_channels=(48, 96, 192),
-            loose=0.3, doubled=True,
+            loose=0.3, doubled=True, recoloured=3,
         ),
         Preset(
             name="gpu", codes=EVERYDAY, styles=EMOJI_STYLES, mix="full", aspects=MOSTLY_SQUARE,

@@ -111,8 +111,9 @@ class Trainee(torch.nn.Module):
         return output.last_hidden_state.float(), output.pooler_output.float()
 
     def keeping_loss(self, drawn, states):
-        """How far the states of captions of known things are from what they were."""
-        known = torch.isin(drawn.facts[:, FACTS.index("thing")], self.known)
+        """How far the states of captions of known things are from what they were, but where a colour of its own is new to them."""
+        as_they_are = drawn.facts[:, FACTS.index("object_colour")] == NOT_STATED
+        known = torch.isin(drawn.facts[:, FACTS.index("thing")], self.known) & as_they_are
         with torch.no_grad():
             before, _ = self.read(self.before, drawn.tokens)
         return F.mse_loss(states[known], before[known])
