@@ -16,11 +16,11 @@ const VALUES: usize = 36;
 
 /// Input channels that are read at once: a whole number of groups in every precision.
 const BLOCK: usize = 8;
-/// Input channels of a lane in the precision that has most.
-const MOST_PARTS: usize = 4;
 
 /// One number of each row of a tile.
 type Column = [f32; ROWS];
+/// One number of each row of a tile and each input channel of a block, `[input][row]`.
+type Block = [f32; BLOCK * ROWS];
 
 /// Fills the lanes of tiles that are stored together.
 pub(crate) struct FillTiles<'a, 'lanes> {
@@ -44,11 +44,11 @@ impl Kernel for FillTiles<'_, '_> {
     type Output = Vec<Quantised>;
 
     #[inline(always)]
-    fn run<L: Lanes>(mut self, _: L) -> Vec<Quantised> {
+    fn run<L: Lanes>(mut self, lanes: L) -> Vec<Quantised> {
         let weight = self.weight;
         let mut tiles: Vec<_> = self
             .tiles
-            .map(|tile| Tile::new(weight, self.stored, tile, self.nothing))
+            .map(|tile| Tile::new(lanes, weight, self.stored, tile, self.nothing))
             .collect();
         match (weight.form, weight.taps) {
             (Form::Plain | Form::Geglu, 1) => rewrite::<1>(weight, &mut tiles, self.phases[0]),
@@ -57,7 +57,7 @@ impl Kernel for FillTiles<'_, '_> {
             }
             _ => {
                 for tile in &mut tiles {
-                    transform(weight, tile, &mut self.phases);
+                    transform(lanes, weight, tile, &mut self.phases);
                 }
             }
         }
@@ -77,7 +77,13 @@ struct Tile<'a> {
 impl<'a> Tile<'a> {
     /// A tile of the weight `stored`, its rows `nothing` where it is larger than what is left.
     #[inline(always)]
-    fn new(weight: &PackedWeight, stored: &'a [f32], number: usize, nothing: &'a [f32]) -> Self {
+    fn new<L: Lanes>(
+        l: L,
+        weight: &PackedWeight,
+        stored: &'a [f32],
+        number: usize,
+        nothing: &'a [f32],
+    ) -> Self {
         let rows = Rows(std::array::from_fn(|row| {
             let channel = weight.row_channel(number, row);
             channel.map_or(nothing, |channel| {
@@ -85,7 +91,7 @@ impl<'a> Tile<'a> {
             })
         }));
         let scales = match weight.precision {
-            Precision::Int8 => rows.largest(weight.form).map(|largest| largest / 127.0),
+            Precision::Int8 => rows.largest(l, weight.form).map(|largest| largest / 127.0),
             _ => [0.0; ROWS],
         };
         Self {
@@ -167,35 +173,43 @@ fn put_rows<const TAPS: usize>(
     }
 }
 
-/// Fills lanes with what the form makes of the stored numbers.
+/// Fills lanes with what the form makes of the stored numbers, of [`BLOCK`] input channels at once.
 #[inline(always)]
-fn transform(weight: &PackedWeight, tile: &mut Tile<'_>, phases: &mut [&mut [u32]]) {
+fn transform<L: Lanes>(
+    l: L,
+    weight: &PackedWeight,
+    tile: &mut Tile<'_>,
+    phases: &mut [&mut [u32]],
+) {
     let parts = weight.precision.channels_per_lane();
-    let mut kernels = [[0.0; ROWS]; BLOCK * MOST_TAPS];
-    let mut values = [[[0.0; ROWS]; VALUES]; MOST_PARTS];
+    let mut kernels = [[0.0; BLOCK * ROWS]; MOST_TAPS];
+    let mut values = [[0.0; BLOCK * ROWS]; VALUES];
     // What fills up the groups of an order stays zero.
-    for group in 0..weight.shape.inputs.div_ceil(parts) {
-        let first = group * parts % BLOCK;
-        if first == 0 {
-            tile.rows.block(group * parts, &mut kernels);
-        }
-        for (part, values) in values[..parts].iter_mut().enumerate() {
-            let kernel = &kernels[(first + part) * MOST_TAPS..][..MOST_TAPS];
-            transformed(weight.form, kernel, values);
-        }
+    for first in (0..weight.shape.inputs).step_by(BLOCK) {
+        tile.rows.block(first, &mut kernels);
+        transformed(l, weight.form, &kernels, &mut values);
+        let groups = first / parts..weight.shape.inputs.min(first + BLOCK).div_ceil(parts);
         for (phase, lanes) in phases.iter_mut().enumerate() {
-            for tap in 0..weight.taps {
-                let columns = values
-                    .each_ref()
-                    .map(|part| &part[phase * weight.taps + tap]);
-                let column = match weight.precision {
-                    Precision::F32 => single(columns[0]),
-                    Precision::Bf16 => pair([columns[0], columns[1]]),
-                    Precision::Int8 => {
-                        quad(columns, &tile.inverse, &mut tile.quantised.starts[phase])
-                    }
-                };
-                put(weight, tile.place, [group, tap], &column, lanes);
+            for (tap, values) in values[phase * weight.taps..][..weight.taps]
+                .iter()
+                .enumerate()
+            {
+                let (columns, _) = values.as_chunks::<ROWS>();
+                for (group, columns) in groups.clone().zip(columns.chunks_exact(parts)) {
+                    let column = match weight.precision {
+                        Precision::F32 => single(&columns[0]),
+                        Precision::Bf16 => pair([&columns[0], &columns[1]]),
+                        Precision::Int8 => {
+                            let starts = &mut tile.quantised.starts[phase];
+                            quad(
+                                [0, 1, 2, 3].map(|part| &columns[part]),
+                                &tile.inverse,
+                                starts,
+                            )
+                        }
+                    };
+                    put(weight, tile.place, [group, tap], &column, lanes);
+                }
             }
         }
     }
@@ -315,20 +329,21 @@ fn quad(columns: [&Column; 4], inverse: &Column, starts: &mut [i32; ROWS]) -> [u
     packed
 }
 
-/// The numbers of one input channel, `[phase][tap]`, from its stored kernel, `[tap]`; the rest stays as it is.
+/// The numbers of a block, `[phase][tap]`, from its stored kernels, `[tap]`; the rest stays as it is.
 #[inline(always)]
-fn transformed(form: Form, kernel: &[Column], values: &mut [Column; VALUES]) {
-    let nine = |kernel: &[Column]| -> [Column; MOST_TAPS] {
-        kernel.try_into().expect("the form is for 3x3 kernels")
-    };
+fn transformed<L: Lanes>(
+    l: L,
+    form: Form,
+    kernels: &[Block; MOST_TAPS],
+    values: &mut [Block; VALUES],
+) {
     match form {
-        Form::Doubling => filter::<1>(&nine(kernel), values),
-        Form::Winograd { tile: 2 } => filter::<2>(&nine(kernel), values),
-        Form::Winograd { .. } => filter::<4>(&nine(kernel), values),
+        Form::Doubling => filter::<L, 1, _>(l, kernels, values),
+        Form::Winograd { tile: 2 } => filter::<L, 2, _>(l, kernels, values),
+        Form::Winograd { .. } => filter::<L, 4, _>(l, kernels, values),
         _ => {
-            let kernel = nine(kernel);
             for (phase, values) in values[..16].as_chunks_mut::<4>().0.iter_mut().enumerate() {
-                *values = summed(&kernel, phase);
+                summed(kernels, phase, values);
             }
         }
     }
@@ -340,66 +355,62 @@ struct Rows<'a>([&'a [f32]; ROWS]);
 impl Rows<'_> {
     /// The largest magnitude of each row after its form's transformation.
     #[inline(always)]
-    fn largest(&self, form: Form) -> Column {
+    fn largest<L: Lanes>(&self, l: L, form: Form) -> Column {
         if form != Form::Upsample {
             return self
                 .0
                 .map(|row| row.iter().fold(0.0_f32, |most, w| most.max(w.abs())));
         }
         let mut largest = [0.0_f32; ROWS];
-        let (mut kernels, mut values) = ([[0.0; ROWS]; BLOCK * MOST_TAPS], [[0.0; ROWS]; VALUES]);
+        let mut kernels = [[0.0; BLOCK * ROWS]; MOST_TAPS];
+        let mut values = [[0.0; BLOCK * ROWS]; VALUES];
         for first in (0..self.0[0].len() / MOST_TAPS).step_by(BLOCK) {
             self.block(first, &mut kernels);
-            for kernel in kernels.chunks_exact(MOST_TAPS) {
-                transformed(form, kernel, &mut values);
-                for column in &values[..16] {
-                    for (largest, value) in largest.iter_mut().zip(column) {
-                        *largest = largest.max(value.abs());
-                    }
+            transformed(l, form, &kernels, &mut values);
+            for column in values[..16].as_flattened().as_chunks::<ROWS>().0 {
+                for (largest, value) in largest.iter_mut().zip(column) {
+                    *largest = largest.max(value.abs());
                 }
             }
         }
         largest
     }
 
-    /// Writes the stored numbers of [`BLOCK`] input channels of a 3x3 kernel from `first` on, `[input][tap]`; zeros where there are
-    /// no more.
+    /// Writes the stored numbers of [`BLOCK`] input channels of a 3x3 kernel from `first` on, `[tap]`; zeros where there are no more.
     #[inline(always)]
-    fn block(&self, first: usize, kernels: &mut [Column; BLOCK * MOST_TAPS]) {
+    fn block(&self, first: usize, kernels: &mut [Block; MOST_TAPS]) {
         for (row, stored) in self.0.iter().enumerate() {
-            let stored = &stored[first * MOST_TAPS..];
-            let count = stored.len().min(kernels.len());
-            for (column, value) in kernels.iter_mut().zip(stored) {
-                column[row] = *value;
-            }
-            for column in &mut kernels[count..] {
-                column[row] = 0.0;
+            let (stored, _) = stored[first * MOST_TAPS..].as_chunks::<MOST_TAPS>();
+            for input in 0..BLOCK {
+                let kernel = stored.get(input).unwrap_or(&[0.0; MOST_TAPS]);
+                for (tap, value) in kernel.iter().enumerate() {
+                    kernels[tap][input * ROWS + row] = *value;
+                }
             }
         }
     }
 }
 
-/// The 2x2 kernel of a phase (`2 * row + column`): the first row and column of the even phase meet one row or column of
+/// The 2x2 kernels of a phase (`2 * row + column`): the first row and column of the even phase meet one row or column of
 /// the 3x3 kernel and the second two; in the odd phase it is the other way round.
 #[inline(always)]
-fn summed(kernel: &[Column; MOST_TAPS], phase: usize) -> [Column; 4] {
+fn summed(kernels: &[Block; MOST_TAPS], phase: usize, sums: &mut [Block; 4]) {
     let part = |odd: usize, second: usize| match (odd, second) {
         (0, 0) => 0..1,
         (0, _) => 1..3,
         (_, 0) => 0..2,
         (_, _) => 2..3,
     };
-    let mut sums = [[0.0; ROWS]; 4];
     for (tap, sums) in sums.iter_mut().enumerate() {
+        sums.fill(0.0);
         for y in part(phase / 2, tap / 2) {
             for x in part(phase % 2, tap % 2) {
-                for (sum, value) in sums.iter_mut().zip(&kernel[3 * y + x]) {
+                for (sum, value) in sums.iter_mut().zip(&kernels[3 * y + x]) {
                     *sum += value;
                 }
             }
         }
     }
-    sums
 }
 
 #[cfg(test)]

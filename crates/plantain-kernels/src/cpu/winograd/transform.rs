@@ -6,59 +6,72 @@
 //! that were a and b, the first becomes u (a - x) + (u + v + w) x and the second w (b - x) + (u + v + w) x. That is three products for
 //! two pixels instead of four, and nine for four.
 
-use crate::cpu::micro::ROWS;
 use crate::cpu::simd::Lanes;
 
 /// Inputs of the largest tile in one dimension.
 pub(super) const LARGEST: usize = 6;
 
-/// One weight of each row, in double precision: what the transform adds to the error of a picture stays out of sight.
-type Weights = [f64; ROWS];
-
-/// The weights of 3x3 kernels, `[tap][row]`, to their `(T + 2)^2` frequencies.
+/// `N` kernels of 3x3, `[tap][kernel]`, to their `(T + 2)^2` frequencies.
+///
+/// In single precision: next to what a tile's inputs and outputs lose, rounding the weights once more is nothing.
 #[inline(always)]
-pub(crate) fn filter<const T: usize>(
-    kernel: &[[f32; ROWS]; 9],
-    frequencies: &mut [[f32; ROWS]; LARGEST * LARGEST],
+pub(crate) fn filter<L: Lanes, const T: usize, const N: usize>(
+    l: L,
+    kernels: &[[f32; N]; 9],
+    frequencies: &mut [[f32; N]; LARGEST * LARGEST],
 ) {
-    let mut halves = [[[0.0; ROWS]; 3]; LARGEST];
-    for column in 0..3 {
-        let taps = [0, 3, 6].map(|row| kernel[row + column].map(f64::from));
-        for (half, value) in halves.iter_mut().zip(weights::<T>(&taps)) {
-            half[column] = value;
+    const { assert!(N.is_multiple_of(L::COUNT), "whole vectors of kernels") };
+    for at in (0..N).step_by(L::COUNT) {
+        let mut halves = [[l.splat(0.0); 3]; LARGEST];
+        for column in 0..3 {
+            let mut taps = [l.splat(0.0); 3];
+            for (row, tap) in taps.iter_mut().enumerate() {
+                // SAFETY: a whole number of vectors lies in each array.
+                *tap = unsafe { l.load(kernels[3 * row + column].as_ptr().add(at)) };
+            }
+            let half = weights::<L, T>(l, taps);
+            for y in 0..T + 2 {
+                halves[y][column] = half[y];
+            }
         }
-    }
-    for (y, half) in halves[..T + 2].iter().enumerate() {
-        for (x, values) in weights::<T>(half)[..T + 2].iter().enumerate() {
-            frequencies[y * (T + 2) + x] = values.map(|value| value as f32);
+        for y in 0..T + 2 {
+            let values = weights::<L, T>(l, halves[y]);
+            for x in 0..T + 2 {
+                let frequency = &mut frequencies[y * (T + 2) + x];
+                // SAFETY: as above.
+                unsafe { l.store(frequency.as_mut_ptr().add(at), values[x]) };
+            }
         }
     }
 }
 
 /// Three weights to `T + 2` frequencies; the rest of the array is zero.
 #[inline(always)]
-fn weights<const T: usize>(taps: &[Weights; 3]) -> [Weights; LARGEST] {
-    let mut frequencies = [[0.0; ROWS]; LARGEST];
-    for row in 0..ROWS {
-        let [first, middle, last] = [taps[0][row], taps[1][row], taps[2][row]];
-        let outer = first + last;
-        let values = if T == 1 {
-            [first, outer + middle, last, 0.0, 0.0, 0.0]
-        } else if T == 2 {
-            let (even, odd) = (0.5 * outer, 0.5 * middle);
-            [first, even + odd, even - odd, last, 0.0, 0.0]
-        } else {
-            let near = outer * (-1.0 / 6.0);
-            let (near_odd, far_odd) = (middle / 6.0, middle / 12.0);
-            let far = first / 24.0 + last / 6.0;
-            let (plus, minus) = (near - near_odd, near + near_odd);
-            [first / 4.0, plus, minus, far + far_odd, far - far_odd, last]
-        };
-        for (frequency, value) in frequencies.iter_mut().zip(values) {
-            frequency[row] = value;
-        }
+fn weights<L: Lanes, const T: usize>(l: L, taps: [L::F; 3]) -> [L::F; LARGEST] {
+    let [first, middle, last] = taps;
+    let (outer, zero) = (l.add(first, last), l.splat(0.0));
+    if T == 1 {
+        return [first, l.add(outer, middle), last, zero, zero, zero];
     }
-    frequencies
+    if T == 2 {
+        let half = l.splat(0.5);
+        let (even, odd) = (l.mul(outer, half), l.mul(middle, half));
+        return [first, l.add(even, odd), l.sub(even, odd), last, zero, zero];
+    }
+    let (near, near_odd) = (
+        l.mul(outer, l.splat(-1.0 / 6.0)),
+        l.mul(middle, l.splat(1.0 / 6.0)),
+    );
+    let far = l.mul_add(first, l.splat(1.0 / 24.0), l.mul(last, l.splat(1.0 / 6.0)));
+    let far_odd = l.mul(middle, l.splat(1.0 / 12.0));
+    [
+        l.mul(first, l.splat(0.25)),
+        l.sub(near, near_odd),
+        l.add(near, near_odd),
+        l.add(far, far_odd),
+        l.sub(far, far_odd),
+        last,
+    ]
 }
 
 /// `T + 2` inputs to as many frequencies; the rest of the array is not used.
