@@ -1,12 +1,13 @@
 //! From stored tensors into Burn modules, by module path.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{DType, Device, Tensor, TensorData};
 
 use crate::error::{LoadError, TensorProblem};
-use crate::tensor::TensorRef;
+use crate::tensor::{TensorRef, ValueError};
 use crate::tensors::TensorSource;
 
 /// A float tensor that a module needs.
@@ -99,14 +100,57 @@ pub fn expected_tensors<M: Module>(module: &M, prefix: &str) -> Vec<ExpectedTens
     lister.tensors
 }
 
+/// Which numbers of a module nobody has looked at yet, and what is wrong with others.
+#[derive(Default)]
+struct Looks(Mutex<(BTreeSet<String>, Vec<TensorProblem>)>);
+
+impl Looks {
+    fn lock(&self) -> MutexGuard<'_, (BTreeSet<String>, Vec<TensorProblem>)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn expect(&self, name: String) {
+        self.lock().0.insert(name);
+    }
+
+    /// Whether nobody has looked at this tensor before.
+    fn is_first(&self, name: &str) -> bool {
+        self.lock().0.remove(name)
+    }
+
+    fn tell(&self, name: &str, error: ValueError) {
+        self.lock().1.push(error.of(name.to_string()));
+    }
+}
+
+/// A module whose numbers are looked at when they are read.
+pub(crate) struct Unchecked<M> {
+    pub(crate) module: M,
+    looks: Arc<Looks>,
+}
+
+impl<M> Unchecked<M> {
+    /// The module, once all numbers that were not read until now have been looked at.
+    pub(crate) fn checked(self, source: &TensorSource, prefix: &str) -> Result<M, LoadError> {
+        let (unseen, mut problems) = std::mem::take(&mut *self.looks.lock());
+        for name in unseen {
+            let checked = source.get(&name).map(TensorRef::check);
+            source.forget(&name);
+            problems.extend(checked.and_then(Result::err).map(|error| error.of(name)));
+        }
+        without_problems(problems, self.module, source, prefix)
+    }
+}
+
 struct Loader<'a> {
     path: ModulePath,
     source: &'a Arc<TensorSource>,
     problems: Vec<TensorProblem>,
+    looks: Arc<Looks>,
 }
 
 impl Loader<'_> {
-    /// Checks the numbers for the parameter at the current path.
+    /// Checks whether there are numbers for the parameter at the current path.
     fn check(&self, expected: &[usize]) -> Result<(), TensorProblem> {
         let name = self.path.name();
         let Some(tensor) = self.source.get(&name) else {
@@ -123,9 +167,8 @@ impl Loader<'_> {
                 found: tensor.shape.to_vec(),
             });
         }
-        let checked = tensor.check();
-        self.source.forget(&name);
-        checked.map_err(|error| error.of(name))
+        self.looks.expect(name);
+        Ok(())
     }
 }
 
@@ -145,17 +188,28 @@ impl ModuleMapper for Loader<'_> {
             return param;
         }
         let (source, name, dims) = (Arc::clone(self.source), self.path.name(), shape.clone());
+        let looks = Arc::clone(&self.looks);
         let read = move |device: &Device, _: bool| {
+            let first = looks.is_first(&name);
             if let Some(numbers) = source.numbers_in_file(&name) {
+                // While they are read they are fetched from the file once for both.
+                let tensor = source.get(&name).filter(|_| first);
+                if let Some(Err(error)) = tensor.map(TensorRef::check) {
+                    looks.tell(&name, error);
+                }
                 return Tensor::from_data(
                     TensorData::from_bytes(numbers, dims, DType::F32),
                     device,
                 );
             }
             let values = source.get(&name).map(TensorRef::to_f32);
-            // It was read before; a file that was changed since shows itself as what no component may compute.
-            let values = values.and_then(Result::ok);
-            let values = values.unwrap_or_else(|| vec![f32::NAN; dims.num_elements()]);
+            // Where nobody asks any more what is wrong, this shows itself as what no component may compute.
+            let nothing = || vec![f32::NAN; dims.num_elements()];
+            let values = values.transpose().unwrap_or_else(|error| {
+                looks.tell(&name, error);
+                None
+            });
+            let values = values.unwrap_or_else(nothing);
             source.forget(&name);
             Tensor::from_data(TensorData::new(values, dims), device)
         };
@@ -169,8 +223,8 @@ impl ModuleMapper for Loader<'_> {
 /// may have been moved elsewhere. Large tensors that are stored as `f32` stay in their mapped file until something is written to them.
 ///
 /// # Errors
-/// [`LoadError::Tensors`] with every tensor that is missing, of another shape, of another type, not
-/// finite, or without the scales that its integers need; then no module is returned, so no part of a network runs with random weights.
+/// [`LoadError::Tensors`] with every tensor that is missing or of another shape, and if there is none with every one that is of another
+/// type, not finite, or without the scales that its integers need; then no module is returned, so no part of a network runs with random weights.
 ///
 /// ```
 /// use burn::tensor::Device;
@@ -189,18 +243,39 @@ pub fn load_module<M: Module>(
     source: &Arc<TensorSource>,
     prefix: &str,
 ) -> Result<M, LoadError> {
+    load_unchecked(module, source, prefix)?.checked(source, prefix)
+}
+
+/// As [`load_module`], for those who read the numbers at once: these are looked at when they are read.
+pub(crate) fn load_unchecked<M: Module>(
+    module: M,
+    source: &Arc<TensorSource>,
+    prefix: &str,
+) -> Result<Unchecked<M>, LoadError> {
+    let looks = Arc::default();
     let mut loader = Loader {
         path: ModulePath::below(prefix),
         source,
         problems: Vec::new(),
+        looks: Arc::clone(&looks),
     };
     let module = module.map(&mut loader);
-    if loader.problems.is_empty() {
+    let module = without_problems(loader.problems, module, source, prefix)?;
+    Ok(Unchecked { module, looks })
+}
+
+fn without_problems<M>(
+    problems: Vec<TensorProblem>,
+    module: M,
+    source: &TensorSource,
+    prefix: &str,
+) -> Result<M, LoadError> {
+    if problems.is_empty() {
         return Ok(module);
     }
     Err(LoadError::Tensors {
         origin: source.origin().to_string(),
         prefix: prefix.to_string(),
-        problems: loader.problems,
+        problems,
     })
 }

@@ -12,7 +12,7 @@ use crate::addition::Addition;
 use crate::container::Container;
 use crate::error::{LoadError, ReadError};
 use crate::import;
-use crate::load::{ExpectedTensor, expected_tensors, load_module};
+use crate::load::{ExpectedTensor, expected_tensors, load_unchecked};
 use crate::manifest::{Component, FORMAT_VERSION, Manifest};
 use crate::tensors::{NamedTensor, RowsInFile, TensorSource};
 
@@ -417,14 +417,15 @@ impl Model {
         pack: impl FnOnce(&mut M, &Packing) + Send,
     ) -> Result<M, LoadError> {
         let load = || {
-            let mut network = load_module(network, &self.tensors, component.name())?;
+            let (tensors, name) = (&self.tensors, component.name());
+            let mut network = load_unchecked(network, tensors, name)?;
             if let Some(packing) = &target.packing {
-                pack(&mut network, packing);
+                pack(&mut network.module, packing);
                 if self.largest_tensor(component) >= LARGE {
                     return_freed_memory();
                 }
             }
-            Ok(network)
+            network.checked(tensors, name)
         };
         match target.packing {
             // On a thread of rayon's: each tensor is looked at and packed by several, and waking those for it from outside takes longer
