@@ -5,15 +5,16 @@ use std::ops::Range;
 use plantain_weights::Manifest;
 
 use super::reader::{
-    ARTICLES, Reader, SHORT, is_description, number, read, tells_ground, text_of, with_article,
-    words_of,
+    ARTICLES, Reader, SHORT, is_colour, is_colour_word, is_description, number, read, tells_ground,
+    text_of, with_article, words_of,
 };
 
 /// The ground where a prompt names none.
 pub(super) const ANY_GROUND: &str = "on a white background";
 
 /// What `prompt` asks for as a model takes it that was taught single things on plain grounds and no words for what they do: its first
-/// subject, with the ground and what short parts between commas say of it. `None` where it says no more than that, or names no subject.
+/// subject and its colour, with the ground and what short parts between commas say of it. `None` where it says no more than that, or names
+/// no subject.
 pub(crate) fn plainly(prompt: &str, manifest: &Manifest) -> Option<String> {
     let words = read(prompt, manifest)?;
     Reader::new(&words, manifest).plain()
@@ -24,8 +25,8 @@ pub(crate) fn plainly(prompt: &str, manifest: &Manifest) -> Option<String> {
 pub(super) fn main_subject(prompt: &str, manifest: &Manifest) -> Option<String> {
     let bare = prompt.replace(['(', ')', '[', ']', ':'], " ");
     let words = words_of(&bare);
-    let (.., name) = Reader::new(&words, manifest).main_subject()?;
-    Some(name)
+    let subject = Reader::new(&words, manifest).main_subject()?;
+    Some(subject.name)
 }
 
 /// `prompt` with a ground, if it names none and the model draws things on plain ones: at the end, where most captions have it.
@@ -56,15 +57,35 @@ pub(super) fn inserted(prompt: &str, part: &str) -> String {
     format!("{}, {part}{after}", without_end(before))
 }
 
+/// A subject that a prompt names.
+struct Subject {
+    /// Where it begins, with other subjects that describe it, and where its name does.
+    start: usize,
+    named: usize,
+    end: usize,
+    /// What the list of subjects calls it.
+    name: String,
+}
+
 impl Reader<'_> {
     /// See [`plainly`].
     fn plain(&self) -> Option<String> {
-        let (start, end, name) = self.main_subject()?;
+        let Subject {
+            start,
+            named,
+            end,
+            name,
+        } = self.main_subject()?;
         if self.is_plain() {
             return None;
         }
         let lead = self.lead(0).filter(|lead| *lead <= start).unwrap_or(0);
-        let thing = format!("{} {}", text_of(&self.words[..lead]), with_article(&name));
+        let coloured = [self.colour_before(named), name].concat();
+        let thing = format!(
+            "{} {}",
+            text_of(&self.words[..lead]),
+            with_article(&coloured)
+        );
         let comma = self.words[..start].iter().rposition(|word| *word == ",");
         let before = self.kept(0..comma.unwrap_or(0)).0;
         let kept = [before, self.kept(end..self.words.len()).0].concat();
@@ -109,25 +130,39 @@ impl Reader<'_> {
         text.is_empty() || styles.any(|style| style.to_lowercase() == text)
     }
 
-    /// The first subject that has an article or a number, else the first: where it begins and ends, and its name. Of subjects one after
-    /// the other it is the last, which the others describe.
-    fn main_subject(&self) -> Option<(usize, usize, String)> {
-        let mut subjects: Vec<(usize, usize, String)> = Vec::new();
+    /// The colour that is told right before word `at`, and a space, if it is one alone.
+    fn colour_before(&self, at: usize) -> String {
+        let told = self.lowered[..at].iter().rev();
+        let told = told.take_while(|word| is_colour_word(word)).count();
+        let (before, colour) = self.lowered[..at].split_at(at - told);
+        let two = matches!(before, [.., first, and] if is_colour_word(first) && and == "and");
+        let is_one = colour.last().is_some_and(|word| is_colour(word)) && !two;
+        let words = colour.iter().filter(|_| is_one);
+        words.flat_map(|word| [word.as_str(), " "]).collect()
+    }
+
+    /// The first subject that has an article or a number, else the first. Of subjects one after the other it is the last, which the others
+    /// describe.
+    fn main_subject(&self) -> Option<Subject> {
+        let mut subjects: Vec<Subject> = Vec::new();
         let mut at = 0;
         while at < self.words.len() {
             let Some((end, name)) = self.subject(at, |_| true) else {
                 at += 1;
                 continue;
             };
-            let start = std::mem::replace(&mut at, end);
-            match subjects.last_mut() {
-                Some(last) if last.1 == start => *last = (last.0, end, name),
-                _ => subjects.push((start, end, name)),
-            }
+            let named = std::mem::replace(&mut at, end);
+            let described = subjects.pop_if(|last| last.end == named);
+            subjects.push(Subject {
+                start: described.map_or(named, |last| last.start),
+                named,
+                end,
+                name,
+            });
         }
         let first = subjects
             .iter()
-            .position(|(start, ..)| self.is_determined(*start));
+            .position(|subject| self.is_determined(subject.start));
         (!subjects.is_empty()).then(|| subjects.swap_remove(first.unwrap_or(0)))
     }
 
@@ -167,7 +202,10 @@ mod tests {
             ("fox and unicycle", "a fox"),
             ("a fox that eats an apple", "a fox"),
             ("a robot who likes rocket", "a robot"),
-            ("an orange cat sleeping", "a cat"),
+            ("an orange cat sleeping", "an orange cat"),
+            ("a big light blue robot dancing", "a light blue robot"),
+            ("a red and white cat sleeping", "a cat"),
+            ("a solid dog running", "a dog"),
             ("people watch a rocket launch, no clutter", "a rocket"),
             (
                 "a robot with arms standing in a field, friendly, 3d render on a blue background",

@@ -250,10 +250,9 @@ fn begins_ground(word: impl AsRef<str>) -> bool {
 /// How many words tell of a ground by its colour alone, as "on light blue" does.
 fn colour_ground(words: &[String]) -> Option<usize> {
     let (first, rest) = words.split_first()?;
-    let is_colour = |word: &String| COLOURS.contains(&word.as_str());
     let told = rest.iter().take_while(|word| is_colour_word(word)).count();
-    let ends =
-        BEFORE_COLOUR.contains(&first.as_str()) && rest[..told].last().is_some_and(is_colour);
+    let colour = rest[..told].last().is_some_and(|word| is_colour(word));
+    let ends = BEFORE_COLOUR.contains(&first.as_str()) && colour;
     ends.then_some(1 + told)
 }
 
@@ -269,8 +268,12 @@ fn ends_colour(words: &[String]) -> bool {
     }
 }
 
-fn is_colour_word(word: &str) -> bool {
-    COLOURS.contains(&word) || SHADES.contains(&word)
+pub(super) fn is_colour(word: &str) -> bool {
+    COLOURS.contains(&word)
+}
+
+pub(super) fn is_colour_word(word: &str) -> bool {
+    is_colour(word) || SHADES.contains(&word)
 }
 
 pub(super) fn number(word: &str) -> Option<usize> {
