@@ -14,7 +14,7 @@ from pathlib import Path
 from tools.data.captions import typical
 from tools.data.compose import Parts
 from tools.data.scenes import LANDSCAPES, MIXES, Planner
-from tools.eval.prompt_files import FOLDER, PRESETS, Prompt, write_prompts
+from tools.eval.prompt_files import FOLDER, PRESETS, RECOLOURED_SETS, Prompt, write_prompts
 
 PLAIN = ("plain",)
 DRAWN_FOR_EACH = 25
@@ -29,6 +29,7 @@ RECIPES = {
     "seen pair": ("pair", "seen", PLAIN),
     "count": ("count", "seen", PLAIN),
     "recolour": ("single", "seen", PLAIN),
+    "own colour": ("single", "own colour", PLAIN),
     "scene": ("single", "seen", LANDSCAPES),
 }
 
@@ -38,14 +39,14 @@ def fits(name, scene):
     recoloured = all(figure.colour for figure in scene.figures)
     if name == "count" and len(scene.figures) == 1:
         return False
-    return recoloured == (name == "recolour") and scene.backdrop.kind in RECIPES[name][2]
+    return recoloured == (name in RECOLOURED_SETS) and scene.backdrop.kind in RECIPES[name][2]
 
 
 def scenes_of(name, things, available, preset, count, seed):
     """Random scenes of a set; the same for the same seed."""
     kind, split, backdrops = RECIPES[name]
     mix = replace(MIXES[preset.trained.mix], kinds={kind: 1}, backdrops=dict.fromkeys(backdrops, 1),
-                  recolour=float(name == "recolour"))
+                  recolour=float(name in RECOLOURED_SETS))
     planner = Planner(things, preset.trained.styles, available, mix, split, preset.trained.held_out,
                       preset.trained.colours)
     rng = random.Random(f"{seed} {name}")

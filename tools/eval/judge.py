@@ -7,6 +7,7 @@ import torch.nn.functional as F
 
 from tools.data.layouts import RELATION_SIDES
 from tools.data.vocabulary import COLOURS
+from tools.eval.prompt_files import RECOLOURED_SETS
 from tools.eval.regions import (
     BORDER, MASK_SIDE, WHOLE, box_of, foreground, halves, labels, on_border, pieces, shrink, small_lab, to_lab,
 )
@@ -113,7 +114,7 @@ class Judge:
         for i, prompt in enumerate(prompts):
             if on_plain(prompt):
                 results[i]["background"] = borders[i] == prompt.scene.backdrop.colours[0]
-            if prompt.set == "recolour":
+            if prompt.set in RECOLOURED_SETS:
                 results[i]["own colour"] = own_colour(lab[i], masks[i]) == prompt.scene.figures[0].colour
             if prompt.set == "count":
                 results[i]["count"] = len(found[i]) == len(prompt.scene.figures)
@@ -139,7 +140,7 @@ class Judge:
         """How well each drawing fits each picture: by features, and by colours where they are the drawings' own."""
         similarities = self.references.similarities(pictures, boxes)
         scores = self.references.with_colours(similarities, crops, grounds_of(pictures))
-        own = torch.tensor([on_plain(prompt) and prompt.set != "recolour" for prompt in prompts])
+        own = torch.tensor([on_plain(prompt) and prompt.set not in RECOLOURED_SETS for prompt in prompts])
         return torch.where(own[:, None], scores, similarities)
 
     def has_style(self, crop, figure, border):

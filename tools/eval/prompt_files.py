@@ -11,6 +11,8 @@ FREE_PROMPTS = FOLDER / "free.txt"
 
 # Sets of single things on plain backgrounds. The distances between sets of pictures are taken on these.
 SINGLE_SETS = ("seen", "style", "colour", "triple")
+# Sets of single things in colours that are not their drawings' own; of the second no training shows the thing in that colour.
+RECOLOURED_SETS = ("recolour", "own colour")
 ALL_SETS = ("seen", "style", "colour", "pair", "seen pair", "count", "recolour", "scene")
 
 
@@ -33,7 +35,7 @@ class Preset:
 
 PRESETS = {
     "warm": Preset("warm", ("seen", "triple"), per_set=72, real=300),
-    "wide": Preset("wide", ("seen", "triple"), per_set=150, real=300),
+    "wide": Preset("wide", ("seen", "triple", *RECOLOURED_SETS), per_set=150, real=300),
     "cpu": Preset("cpu", ("seen", "style", "colour"), per_set=72, real=300),
     "full": Preset("all", ALL_SETS, per_set=200, real=2000),
 }

@@ -9,7 +9,8 @@ from dataclasses import replace
 import numpy as np
 
 from tools.data.captions import typical
-from tools.data.scenes import MIXES, Planner
+from tools.data.scenes import Planner
+from tools.train.dataset import mix_of
 
 # Kinds of scenes that no prompt asks for are not looked up.
 KINDS = ("single", "pair", "count")
@@ -51,7 +52,7 @@ class TrainingScenes:
     """As many scenes as a training set has, looked up by caption. Held-out combinations cannot be among them."""
 
     def __init__(self, things, available, trained):
-        mix = MIXES[trained.mix]
+        mix = mix_of(trained)
         kinds = {kind: weight for kind, weight in mix.kinds.items() if kind in KINDS}
         self.planner = Planner(things, trained.styles, available, replace(mix, kinds=kinds), "seen",
                                trained.held_out, trained.colours)

@@ -44,13 +44,16 @@ def fact_classes():
                 count={number: number - 1 for number in range(1, MAX_COUNT + 1)})
 
 
+def mix_of(preset):
+    """How often the preset's scenes show what."""
+    mix = MIXES[preset.mix]
+    return replace(mix, recolour=RECOLOURED_SHARE) if preset.recoloured else mix
+
+
 def planner_for(preset, parts, split="seen"):
     """A planner of the preset's scenes."""
-    mix = MIXES[preset.mix]
-    if preset.recoloured:
-        mix = replace(mix, recolour=RECOLOURED_SHARE)
-    return Planner(
-        preset.things(), list(preset.styles), parts.available, mix, split, preset.held_out, preset.colours)
+    return Planner(preset.things(), list(preset.styles), parts.available, mix_of(preset), split, preset.held_out,
+                   preset.colours)
 
 
 @dataclass
