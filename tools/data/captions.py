@@ -148,13 +148,14 @@ def typical(scene):
     return usual(scene).text
 
 
-def loose_subject(thing, style, brief, rng):
+def loose_subject(figure, brief, rng):
     """A thing that is drawn once, with an adjective or as several, and with an article where it takes one."""
-    several = thing.plural and rng.random() < SEVERAL_CHANCE
+    thing = figure.thing
+    several = thing.plural and not figure.colour and rng.random() < SEVERAL_CHANCE
     noun = thing.plural if several else brief
     if rng.random() < ADJECTIVE_CHANCE:
         # What keeps its colours does so whatever is asked.
-        adjectives = (*ADJECTIVES, *COLOURS) if keeps_its_colours(thing, style) else ADJECTIVES
+        adjectives = (*ADJECTIVES, *COLOURS) if keeps_its_colours(thing, figure.style) else ADJECTIVES
         noun = f"{rng.choice(adjectives)} {noun}"
     if several:
         return f"{rng.choice(SEVERAL)} {noun}".strip()
@@ -165,7 +166,7 @@ def loosely(scene, rng):
     """A caption of a single thing with words that its drawing does not follow, so that they do no harm."""
     words = Words(rng)
     _, brief, stated = subject_of(scene, words)
-    subject = loose_subject(scene.figures[0].thing, scene.style, brief, rng)
+    subject = loose_subject(scene.figures[0], brief, rng)
     text = f"{rng.choice(LEADS)} {subject}".strip() + (rng.choice(AFTER) if rng.random() < AFTER_CHANCE else "")
     style, on_background = words.pick(STYLES[scene.style][0], STYLES[scene.style][1:]), background_of(scene.backdrop, words)[0]
     if rng.random() < 0.6:

@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw
 from tools.data.captions import write
 from tools.data.compose import Painter, Parts
 from tools.data.scenes import MIXES, Planner
-from tools.data.splits import SPLITS
+from tools.data.splits import SPLITS, STANDARD_KINDS
 from tools.data.vocabulary import STYLES, THINGS_FOLDER, load_things
 
 SIDE = 256
@@ -53,7 +53,8 @@ def main():
     things = load_things(folder=args.things)
     things = rng.sample(things, min(THINGS, len(things)))
     parts = Parts(args.pack, things, STYLES)
-    planner = Planner(things, STYLES, parts.available, MIXES[args.mix], args.split)
+    kinds = STANDARD_KINDS if args.split in ("seen", *STANDARD_KINDS) else (args.split,)
+    planner = Planner(things, STYLES, parts.available, MIXES[args.mix], args.split, kinds)
     scenes = [planner.draw(rng, tuple(args.aspect)) for _ in range(args.count)]
     pictures = Painter(parts).paint(scenes, SIDE)
     sheet(pictures, [write(scene, rng).text for scene in scenes]).save(args.out)

@@ -160,6 +160,7 @@ class Loose(unittest.TestCase):
 
         self.assertEqual(colours(scene_of(DOG)), set())
         self.assertEqual(colours(blue_dog), {"blue"})
+        self.assertTrue(all("blue" in loosely(blue_dog, rng).text for _ in range(300)))
         self.assertGreater(len(colours(scene_of(chef))), 10)
 
     def test_only_a_share_of_captions_is_loose(self):

@@ -222,8 +222,9 @@ def main():
     folder.mkdir(exist_ok=True)
     parts = Parts(pack_folder(args), preset.things(), list(preset.styles))
     painter, planner, rng = Painter(parts, device), planner_for(preset, parts, preset.held_out[0]), random.Random("judged")
-    # Of things that could be drawn in another style too.
-    drawn = (scene for scene in iter(partial(planner.draw, rng), None) if len(planner.styles[scene.figures[0].thing.code]) > 1)
+    # Of things as they are that could be drawn in another style too.
+    drawn = (scene for scene in iter(partial(planner.draw, rng), None)
+             if len(planner.styles[scene.figures[0].thing.code]) > 1 and not scene.figures[0].colour)
     scenes = list(islice(drawn, ENCODED))
     pictures = painter.paint(scenes, preset.side)
     teacher, model = (Model(args, stage, device) for stage in ("teacher", args.stage))

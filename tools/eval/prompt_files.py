@@ -11,7 +11,8 @@ FREE_PROMPTS = FOLDER / "free.txt"
 
 # Sets of single things on plain backgrounds. The distances between sets of pictures are taken on these.
 SINGLE_SETS = ("seen", "style", "colour", "triple")
-# Sets of single things in colours that are not their drawings' own; of the second no training shows the thing in that colour.
+# Sets of single things that are asked for in a colour, at times the one that their drawing has anyway; of the second training shows no drawing
+# that was given that colour.
 RECOLOURED_SETS = ("recolour", "own colour")
 ALL_SETS = ("seen", "style", "colour", "pair", "seen pair", "count", "recolour", "scene")
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
-from tools.data.scenes import Backdrop, Figure, Scene
+from tools.data.scenes import Backdrop, Figure, Scene, is_seen
 from tools.data.vocabulary import COLOURS
 from tools.eval.features import BATCH, SIDE
 from tools.eval.regions import square_crops, subject_boxes
@@ -56,7 +56,8 @@ def reference_scene(drawing, view):
     rng = random.Random(f"reference {drawing.thing.code} {drawing.style} {drawing.variant} {view}")
     x, y = (0.5 + rng.uniform(-SHIFT, SHIFT) for _ in range(2))
     figure = Figure(drawing.thing, drawing.style, x, y, rng.uniform(*SIZES), rng.random() < 0.2, None, drawing.variant)
-    return Scene("single", drawing.style, (figure,), Backdrop("plain", (rng.choice(list(COLOURS)),)))
+    grounds = [colour for colour in COLOURS if is_seen(figure, (colour,))]
+    return Scene("single", drawing.style, (figure,), Backdrop("plain", (rng.choice(grounds),)))
 
 
 def paint_in_batches(painter, scenes, side):

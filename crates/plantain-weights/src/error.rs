@@ -212,7 +212,7 @@ pub enum LoadError {
         origin: String,
         /// Prefix of the names that were loaded.
         prefix: String,
-        /// Every problem, in module order.
+        /// Every problem of tensors that are missing or of another shape, in module order; if there are none, of those with unusable values.
         problems: Vec<TensorProblem>,
     },
 }

@@ -48,7 +48,7 @@ impl Kernel for FillTiles<'_, '_> {
         let weight = self.weight;
         let mut tiles: Vec<_> = self
             .tiles
-            .map(|tile| Tile::new(lanes, weight, self.stored, tile, self.nothing))
+            .map(|tile| Tile::new(weight, self.stored, tile, self.nothing))
             .collect();
         match (weight.form, weight.taps) {
             (Form::Plain | Form::Geglu, 1) => rewrite::<1>(weight, &mut tiles, self.phases[0]),
@@ -77,13 +77,7 @@ struct Tile<'a> {
 impl<'a> Tile<'a> {
     /// A tile of the weight `stored`, its rows `nothing` where it is larger than what is left.
     #[inline(always)]
-    fn new<L: Lanes>(
-        l: L,
-        weight: &PackedWeight,
-        stored: &'a [f32],
-        number: usize,
-        nothing: &'a [f32],
-    ) -> Self {
+    fn new(weight: &PackedWeight, stored: &'a [f32], number: usize, nothing: &'a [f32]) -> Self {
         let rows = Rows(std::array::from_fn(|row| {
             let channel = weight.row_channel(number, row);
             channel.map_or(nothing, |channel| {
@@ -91,7 +85,7 @@ impl<'a> Tile<'a> {
             })
         }));
         let scales = match weight.precision {
-            Precision::Int8 => rows.largest(l, weight.form).map(|largest| largest / 127.0),
+            Precision::Int8 => rows.largest(weight.form).map(|largest| largest / 127.0),
             _ => [0.0; ROWS],
         };
         Self {
@@ -355,7 +349,7 @@ struct Rows<'a>([&'a [f32]; ROWS]);
 impl Rows<'_> {
     /// The largest magnitude of each row after its form's transformation.
     #[inline(always)]
-    fn largest<L: Lanes>(&self, l: L, form: Form) -> Column {
+    fn largest(&self, form: Form) -> Column {
         if form != Form::Upsample {
             return self
                 .0
@@ -363,13 +357,15 @@ impl Rows<'_> {
         }
         let mut largest = [0.0_f32; ROWS];
         let mut kernels = [[0.0; BLOCK * ROWS]; MOST_TAPS];
-        let mut values = [[0.0; BLOCK * ROWS]; VALUES];
+        let mut sums = [[0.0; BLOCK * ROWS]; 4];
         for first in (0..self.0[0].len() / MOST_TAPS).step_by(BLOCK) {
             self.block(first, &mut kernels);
-            transformed(l, form, &kernels, &mut values);
-            for column in values[..16].as_flattened().as_chunks::<ROWS>().0 {
-                for (largest, value) in largest.iter_mut().zip(column) {
-                    *largest = largest.max(value.abs());
+            for phase in 0..4 {
+                summed(&kernels, phase, &mut sums);
+                for column in sums.as_flattened().as_chunks::<ROWS>().0 {
+                    for (largest, value) in largest.iter_mut().zip(column) {
+                        *largest = largest.max(value.abs());
+                    }
                 }
             }
         }

@@ -12,6 +12,11 @@ use super::reader::{
 /// The ground where a prompt names none.
 pub(super) const ANY_GROUND: &str = "on a white background";
 
+/// What stands between two colours of one thing.
+const JOINTS: [&str; 4] = ["and", "or", "&", ","];
+/// Colours of two names.
+const DOUBLE_NAMES: [&str; 2] = ["navy blue", "lime green"];
+
 /// What `prompt` asks for as a model takes it that was taught single things on plain grounds and no words for what they do: its first
 /// subject and its colour, with the ground and what short parts between commas say of it. `None` where it says no more than that, or names
 /// no subject.
@@ -80,7 +85,12 @@ impl Reader<'_> {
             return None;
         }
         let lead = self.lead(0).filter(|lead| *lead <= start).unwrap_or(0);
-        let coloured = [self.colour_before(named), name].concat();
+        // Colours may be subjects, too: "orange cat".
+        let colours = self.lowered[start..named]
+            .iter()
+            .all(|word| is_colour_word(word));
+        let colour = self.colour_before(if colours { named } else { start });
+        let coloured = [colour, name].concat();
         let thing = format!(
             "{} {}",
             text_of(&self.words[..lead]),
@@ -135,10 +145,16 @@ impl Reader<'_> {
         let told = self.lowered[..at].iter().rev();
         let told = told.take_while(|word| is_colour_word(word)).count();
         let (before, colour) = self.lowered[..at].split_at(at - told);
-        let two = matches!(before, [.., first, and] if is_colour_word(first) && and == "and");
-        let is_one = colour.last().is_some_and(|word| is_colour(word)) && !two;
-        let words = colour.iter().filter(|_| is_one);
-        words.flat_map(|word| [word.as_str(), " "]).collect()
+        let joined = matches!(before, [.., first, and] if is_colour_word(first) && JOINTS.contains(&and.as_str()));
+        let text = colour.join(" ");
+        let colours = colour.iter().filter(|word| is_colour(word)).count();
+        let ends = colour.last().is_some_and(|word| is_colour(word));
+        let is_one = ends && (colours == 1 || DOUBLE_NAMES.contains(&text.as_str()));
+        if is_one && !joined {
+            text + " "
+        } else {
+            String::new()
+        }
     }
 
     /// The first subject that has an article or a number, else the first. Of subjects one after the other it is the last, which the others
@@ -205,6 +221,10 @@ mod tests {
             ("an orange cat sleeping", "an orange cat"),
             ("a big light blue robot dancing", "a light blue robot"),
             ("a red and white cat sleeping", "a cat"),
+            ("a black, white cat sleeping", "a cat"),
+            ("a red white cat sleeping", "a cat"),
+            ("a navy blue cat sleeping", "a navy blue cat"),
+            ("a red robot dog walking", "a red dog"),
             ("a solid dog running", "a dog"),
             ("people watch a rocket launch, no clutter", "a rocket"),
             (
