@@ -24,9 +24,10 @@ from tools.data.vocabulary import STYLES, Thing
 from tools.data.words import with_article
 from tools.eval.contact_sheet import lay_out
 from tools.train.autoencoder import psnr
-from tools.train.common import common_arguments, in_parts, pack_folder, set_up
+from tools.train.common import common_arguments, pack_folder, set_up
 from tools.train.dataset import planner_for
 from tools.train.networks import Codec, Generator, noise_for
+from tools.train.parallel import in_parts
 from tools.train.presets import PRESETS
 
 FOLDER = Path(__file__).parent

@@ -1,19 +1,19 @@
 """What every training stage shares: the wall clock, checkpoints, averaged weights, logs and picture grids."""
 import argparse
-import copy
 import csv
 import functools
 import hashlib
 import os
 import signal
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
 
+from tools.train.optimizers import adamw
+from tools.train.parallel import Replicas
 from tools.train.presets import PRESETS
 
 CHECKPOINT_SECONDS = 600
@@ -106,65 +106,6 @@ class Ema:
     def load(self, average):
         for mine, theirs in zip(self.average, average):
             mine.copy_(theirs)
-
-
-def worker_count(device):
-    """One worker per core on a CPU; a GPU keeps itself busy."""
-    return os.cpu_count() if device.type == "cpu" else 1
-
-
-def on_all_cores(function, jobs):
-    """Results of the function for all jobs, each on a thread of its own that uses a single core."""
-    with ThreadPoolExecutor(len(jobs), initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        return list(pool.map(function, jobs))
-
-
-def in_parts(function, rows, device, *batches):
-    """What a function makes of batches, so many rows at a time on all cores, in one tensor."""
-    jobs, width = list(zip(*(batch.split(rows) for batch in batches))), worker_count(device)
-    return torch.cat([made for k in range(0, len(jobs), width)
-                      for made in on_all_cores(lambda job: function(*job), jobs[k : k + width])])
-
-
-class Replicas:
-    """Runs a batch on all cores as one single-threaded worker per core, each with its own gradients.
-
-    Splitting every operation over threads instead collapses when other programs use the cores, because some
-    convolution kernels wait for each other in busy loops. The replicas share the trained parameters in memory.
-    """
-
-    def __init__(self, module, device):
-        count = worker_count(device)
-        self.modules = [module] + [self._alias(module) for _ in range(count - 1)]
-        self.pool = ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,))
-
-    @staticmethod
-    def _alias(module):
-        replica = copy.deepcopy(module)
-        for mine, shared in zip(replica.parameters(), module.parameters()):
-            mine.data = shared.data
-        return replica
-
-    def backward(self, loss_of, batches):
-        """Gradients of the mean loss into the first module; `loss_of(module, batch)` gives a loss and numbers to log."""
-        def work(module, batch):
-            loss, numbers = loss_of(module, batch)
-            module.zero_grad(set_to_none=True)
-            (loss / len(self.modules)).backward()
-            return numbers
-
-        if len(self.modules) == 1:
-            return list(work(self.modules[0], batches[0]))
-        results = list(self.pool.map(work, self.modules, batches))
-        for other in self.modules[1:]:
-            pairs = zip(self.modules[0].parameters(), other.parameters())
-            pairs = [(mine, theirs.grad) for mine, theirs in pairs if theirs.grad is not None]
-            for mine, gradient in pairs:
-                mine.grad = gradient if mine.grad is None else mine.grad.add_(gradient)
-        return [sum(values) / len(values) for values in zip(*results)]
-
-    def __len__(self):
-        return len(self.modules)
 
 
 class StopRequest:
@@ -262,12 +203,11 @@ class Loop:
     """One stage: batches in, gradients, averaged weights, logs and checkpoints. Continues where an earlier run stopped."""
 
     def __init__(self, args, stage, module, device, columns, peak_rate, decay_share=0.6, warmup=200,
-                 ema_decay=0.998, weight_decay=0.01, log_steps=50, made_from=None):
+                 ema_decay=0.998, weight_decay=0.01, log_steps=50, made_from=None, optimizer=adamw):
         self.module, self.device = module, device
         self.peak_rate, self.decay_share, self.warmup, self.log_steps = peak_rate, decay_share, warmup, log_steps
         self.trained = [p for p in module.parameters() if p.requires_grad]
-        self.optimizer = torch.optim.AdamW(
-            self.trained, peak_rate, betas=(0.9, 0.99), weight_decay=weight_decay, fused=True)
+        self.optimizer = optimizer(module, peak_rate, weight_decay)
         self.ema = Ema(self.trained, ema_decay)
         self.checkpoint = Checkpoint(args.work / f"{stage}.pt", made_from)
         minutes = args.minutes or PRESETS[args.preset].minutes[stage]

@@ -16,8 +16,9 @@ from tools.data.captions import usual, write
 from tools.data.compose import Painter, Parts
 from tools.data.scenes import MIXES, Planner
 from tools.data.vocabulary import COLOURS, STYLES, load_things
-from tools.train.common import common_arguments, on_all_cores, pack_folder, set_up, worker_count
+from tools.train.common import common_arguments, pack_folder, set_up
 from tools.train.networks import Codec
+from tools.train.parallel import on_all_cores, worker_count
 from tools.train.presets import FEWER_THINGS, PRESETS
 
 # What a caption may state; each is a class the text encoder has to name in training.

@@ -11,9 +11,10 @@ import torch
 from tools.data.compose import Painter, Parts
 from tools.eval.distances import edge_sharpness
 from tools.train.autoencoder import gradient_loss, psnr
-from tools.train.common import Loop, autocast, common_arguments, in_parts, pack_folder, save_grid, set_up
+from tools.train.common import Loop, autocast, common_arguments, pack_folder, save_grid, set_up
 from tools.train.dataset import DRAWING, FACTS, jobs_for, planner_for
 from tools.train.networks import Codec, Generator
+from tools.train.parallel import in_parts
 from tools.train.presets import PRESETS
 from tools.train.refiner import sampled
 

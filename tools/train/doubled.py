@@ -5,9 +5,10 @@ The drawings in the pack have to be large enough (`build_pack --side 448`); othe
 import torch
 
 from tools.data.compose import Painter, Parts
-from tools.train.common import common_arguments, on_all_cores, pack_folder, set_up, worker_count
+from tools.train.common import common_arguments, pack_folder, set_up
 from tools.train.dataset import jobs_for, planner_for
 from tools.train.networks import Codec
+from tools.train.parallel import on_all_cores, worker_count
 from tools.train.presets import PRESETS
 
 # Pictures painted and encoded at once by one worker.

@@ -4,9 +4,10 @@ import time
 
 import torch
 
-from tools.train.common import Checkpoint, common_arguments, on_all_cores, set_up, worker_count
+from tools.train.common import Checkpoint, common_arguments, set_up
 from tools.train.dataset import LatentSet, evenly
 from tools.train.networks import Generator
+from tools.train.parallel import on_all_cores, worker_count
 from tools.train.presets import PRESETS
 
 # What fits the caches of a processor, or keeps a graphics card busy.

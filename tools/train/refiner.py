@@ -29,11 +29,13 @@ from torch.nn.utils import parametrize
 
 from tools.eval.distances import edge_sharpness
 from tools.train.autoencoder import gradient_loss, psnr
-from tools.train.common import Checkpoint, Loop, autocast, common_arguments, in_parts, save_grid, set_up
+from tools.train.common import Checkpoint, Loop, autocast, common_arguments, save_grid, set_up
 from tools.train.dataset import are_complete, drawings
 from tools.train.few_step import STEPS
 from tools.train.networks import Codec, Generator, adopt, autoencoder_of
+from tools.train.optimizers import Muon
 from tools.train.pairs import PairSet
+from tools.train.parallel import in_parts
 from tools.train.presets import PRESETS
 from tools.train.quantize import Rounding, quantized_layers
 
@@ -308,7 +310,7 @@ def main(words=None):
         parametrize.register_parametrization(layer, "weight", Rounding())
     trainee = Trainee(refiner, student).to(device)
     loop = Loop(args, "refiner", trainee, device, ["latent", "pixels", "edges"], PEAK_RATE, decay_share=0.9, warmup=100,
-                made_from=args.work / "quantize")
+                made_from=args.work / "quantize", optimizer=Muon)
     torch.manual_seed(args.seed + loop.step)
 
     def decoding():

@@ -9,8 +9,9 @@ from functools import partial
 
 import torch
 
-from tools.train.common import common_arguments, in_parts, set_up
+from tools.train.common import common_arguments, set_up
 from tools.train.dataset import are_complete, drawings, evenly
+from tools.train.parallel import in_parts
 from tools.train.presets import PRESETS
 from tools.train.teacher import Trainee, draw_times, learn, start
 from tools.train.text_encoder import to_teach
