@@ -14,7 +14,7 @@ from pathlib import Path
 from tools.data.captions import typical
 from tools.data.compose import Parts
 from tools.data.scenes import LANDSCAPES, MIXES, Planner
-from tools.eval.prompt_files import FOLDER, PRESETS, RECOLOURED_SETS, Prompt, write_prompts
+from tools.eval.prompt_files import FOLDER, PRESETS, RECOLOURED_SETS, SYNONYMS, Prompt, write_prompts
 
 PLAIN = ("plain",)
 DRAWN_FOR_EACH = 25
@@ -30,6 +30,7 @@ RECIPES = {
     "count": ("count", "seen", PLAIN),
     "recolour": ("single", "seen", PLAIN),
     "own colour": ("single", "own colour", PLAIN),
+    SYNONYMS: ("single", "seen", PLAIN),
     "scene": ("single", "seen", LANDSCAPES),
 }
 
@@ -38,6 +39,8 @@ def fits(name, scene):
     """Whether a scene came out as its set wants it, which some things and random numbers prevent."""
     recoloured = all(figure.colour for figure in scene.figures)
     if name == "count" and len(scene.figures) == 1:
+        return False
+    if name == SYNONYMS and not scene.figures[0].thing.names[1:]:
         return False
     return recoloured == (name in RECOLOURED_SETS) and scene.backdrop.kind in RECIPES[name][2]
 
@@ -58,13 +61,23 @@ def scenes_of(name, things, available, preset, count, seed):
     return scenes
 
 
+def text_of(name, scene):
+    """What a prompt of a set says: for synonyms with a fixed one of the thing's further names."""
+    if name != SYNONYMS:
+        return typical(scene)
+    figure = scene.figures[0]
+    others = figure.thing.names[1:]
+    other = others[zlib.crc32(figure.thing.code.encode()) % len(others)]
+    return typical(replace(scene, figures=(replace(figure, thing=replace(figure.thing, names=(other,))),)))
+
+
 def choose(name, things, available, preset):
     """The prompts of a set: random scenes in the order of their captions' hashes, each thing once before any again.
 
     The same things in the same style are never asked for twice.
     """
     drawn = scenes_of(name, things, available, preset, preset.per_set * DRAWN_FOR_EACH, "prompts")
-    prompts = [Prompt(name, typical(scene), scene) for scene in drawn]
+    prompts = [Prompt(name, text_of(name, scene), scene) for scene in drawn]
     different = {}
     for prompt in sorted(prompts, key=lambda prompt: zlib.crc32(prompt.text.encode())):
         different.setdefault((*(thing.code for thing in prompt.things), prompt.scene.style), prompt)

@@ -20,6 +20,7 @@ LIGHTNESS_WEIGHT = 0.5
 FACTS = {
     "thing": "the nearest drawing is one of the thing (of a pair: in either half one of the two things)",
     "thing in 5": "the thing is among the five nearest things",
+    "thing by features": "the thing is the nearest by the network's features alone, without a look at the drawings' colours",
     "style": "of the drawings of the thing the nearest has the style (of a pair: of both, each in its half)",
     "thing and style": "both of these",
     "background": "the border's median is nearest to the colour",
@@ -126,19 +127,20 @@ class Judge:
         if not rows:
             return
         boxes = [subject(prompts[i], masks[i], found[i]) for i in rows]
-        crops = small_crops(pictures[rows], boxes)
-        rankings = self.references.ranking(self.scores(pictures[rows], boxes, crops, [prompts[i] for i in rows]))
-        for i, crop, ranking in zip(rows, crops, rankings):
+        crops, similarities = small_crops(pictures[rows], boxes), self.references.similarities(pictures[rows], boxes)
+        rankings = self.references.ranking(self.scores(similarities, pictures[rows], crops, [prompts[i] for i in rows]))
+        by_features = self.references.ranking(similarities)
+        for i, crop, ranking, alike in zip(rows, crops, rankings, by_features):
             figure = prompts[i].scene.figures[0]
             results[i]["thing"] = ranking[0] == figure.thing.code
+            results[i]["thing by features"] = alike[0] == figure.thing.code
             results[i]["thing in 5"] = figure.thing.code in ranking[:5]
             if on_plain(prompts[i]):
                 results[i]["style"] = self.has_style(crop, figure, borders[i])
                 results[i]["thing and style"] = results[i]["thing"] and results[i]["style"]
 
-    def scores(self, pictures, boxes, crops, prompts):
+    def scores(self, similarities, pictures, crops, prompts):
         """How well each drawing fits each picture: by features, and by colours where they are the drawings' own."""
-        similarities = self.references.similarities(pictures, boxes)
         scores = self.references.with_colours(similarities, crops, grounds_of(pictures))
         own = torch.tensor([on_plain(prompt) and prompt.set not in RECOLOURED_SETS for prompt in prompts])
         return torch.where(own[:, None], scores, similarities)

@@ -14,6 +14,8 @@ SINGLE_SETS = ("seen", "style", "colour", "triple")
 # Sets of single things that are asked for in a colour, at times the one that their drawing has anyway; of the second training shows no drawing
 # that was given that colour.
 RECOLOURED_SETS = ("recolour", "own colour")
+# Things called by another of their names than the first.
+SYNONYMS = "synonym"
 ALL_SETS = ("seen", "style", "colour", "pair", "seen pair", "count", "recolour", "scene")
 
 
@@ -36,7 +38,7 @@ class Preset:
 
 PRESETS = {
     "warm": Preset("warm", ("seen", "triple"), per_set=72, real=300),
-    "wide": Preset("wide", ("seen", "triple", *RECOLOURED_SETS), per_set=150, real=300),
+    "wide": Preset("wide", ("seen", "triple", *RECOLOURED_SETS, SYNONYMS), per_set=150, real=300),
     "cpu": Preset("cpu", ("seen", "style", "colour"), per_set=72, real=300),
     "full": Preset("all", ALL_SETS, per_set=200, real=2000),
 }
@@ -104,4 +106,5 @@ def read_prompts(path, things, count=None):
 
 
 def read_free_prompts(path=FREE_PROMPTS):
-    return [line.strip() for line in path.read_text().splitlines() if line.strip()]
+    """The prompts in the lines of a file."""
+    return [line.strip() for line in Path(path).read_text().splitlines() if line.strip()]

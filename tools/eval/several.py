@@ -11,10 +11,11 @@ import random
 from pathlib import Path
 
 from tools.data.compose import Painter, Parts
+from tools.data.scenes import Figure, is_seen
 from tools.data.vocabulary import STYLES
 from tools.data.words import NUMBERS, with_article
 from tools.eval.contact_sheet import lay_out
-from tools.eval.drawings import Judge, Wish
+from tools.eval.drawings import SIZE, Judge, Wish
 from tools.eval.rows import Program
 from tools.train.common import common_arguments, pack_folder, set_up
 from tools.train.presets import PRESETS
@@ -41,9 +42,14 @@ def prompts(preset, available):
     def around(style, colour):
         return f", {STYLES[style][0]}, on {with_article(colour)} background"
 
+    def ground(thing, style):
+        figure = Figure(thing, style, 0.5, 0.5, SIZE)
+        return rng.choice([colour for colour in preset.colours if is_seen(figure, (colour,))])
+
     def pair(number):
-        style, colour = rng.choice(preset.styles), rng.choice(preset.colours)
+        style = rng.choice(preset.styles)
         things = rng.sample(styles[style], 2)
+        colour = ground(things[0], style)
         relation = [*BESIDE, *STACKED][number % (len(BESIDE) + len(STACKED))]
         order = (BESIDE | STACKED)[relation]
         first, second = (with_article(thing.name, thing.article) for thing in things)
@@ -52,8 +58,9 @@ def prompts(preset, available):
         return f"{first} {relation} {second}{around(style, colour)}", list(zip(places, asked))
 
     def group(number):
-        style, colour, count = rng.choice(preset.styles), rng.choice(preset.colours), 2 + number % 3
+        style, count = rng.choice(preset.styles), 2 + number % 3
         thing = rng.choice([thing for thing in styles[style] if thing.plural])
+        colour = ground(thing, style)
         return (f"{NUMBERS[count]} {thing.plural}{around(style, colour)}",
                 [(place, Wish(thing, style, colour)) for place in PLACES[count]])
 

@@ -14,11 +14,11 @@ from tools.data.compose import Painter, Parts
 from tools.data.scenes import Backdrop, Figure, Scene
 from tools.data.vocabulary import Thing
 from tools.eval.choose_prompts import choose
-from tools.eval.contact_sheet import lay_out
+from tools.eval.contact_sheet import lay_out, lay_out_small, thumbnails
 from tools.eval.features import Extractor
 from tools.eval.judge import Judge
 from tools.eval.measure import accuracies
-from tools.eval.prompt_files import Preset, Prompt, from_line, read_free_prompts, to_line
+from tools.eval.prompt_files import SYNONYMS, Preset, Prompt, from_line, read_free_prompts, to_line
 from tools.eval.references import References
 from tools.eval.retrieval import CaptionIndex
 from tools.eval.rows import Ceiling, Model, draw_all, model_row, replaced
@@ -107,7 +107,7 @@ class Evaluation(unittest.TestCase):
         prompts = [single(thing, style, "yellow") for thing in THINGS for style in STYLES]
         for facts in self.facts(prompts):
             self.assertTrue(all(facts.values()), facts)
-            self.assertEqual(set(facts), {"thing", "thing in 5", "style", "thing and style", "background"})
+            self.assertEqual(set(facts), {"thing", "thing in 5", "thing by features", "style", "thing and style", "background"})
 
     def test_wrong_pictures_are_judged_wrong(self):
         asked, shown = [single(THINGS[0], "3d", "white")], [single(THINGS[2], "flat", "navy")]
@@ -167,6 +167,19 @@ class Evaluation(unittest.TestCase):
     def test_sheet_has_room_for_all(self):
         sheet = lay_out(torch.zeros(9, 3, 64, 64), ["a caption"] * 9)
         self.assertGreater(sheet.height, 2 * 192)
+        pictures = thumbnails(lambda captions, seeds: torch.full((len(seeds), 3, 64, 64), -1.0), ["a"] * 31, list(range(31)))
+        small = lay_out_small(pictures)
+        self.assertEqual((small.width, small.height), (30 * 100 + 4, 2 * 100 + 4))
+        self.assertEqual((small.getpixel((50, 150)), small.getpixel((150, 150))), ((0, 0, 0), (255, 255, 255)))
+
+    def test_synonyms_are_asked_for_by_another_name(self):
+        many = [Thing(shape, (shape, f"odd {shape}", f"other {shape}"), "objects", shape + "s") for shape in SHAPES]
+        prompts = choose(SYNONYMS, many, self.available, Preset("smoke", (SYNONYMS,), per_set=4, real=3))
+        self.assertEqual(len(prompts), 4)
+        for prompt in prompts:
+            name, *others = prompt.things[0].names
+            self.assertTrue(any(other in prompt.text for other in others), prompt.text)
+            self.assertEqual(prompt.scene.figures[0].thing.name, name)
 
 
 class Words(unittest.TestCase):

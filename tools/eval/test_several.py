@@ -31,6 +31,11 @@ class Several(unittest.TestCase):
         for caption, asked in groups:
             self.assertEqual(caption.split()[0], ("two", "three", "four")[len(asked) - 2])
 
+    def test_asks_for_no_glyphs_on_grounds_that_hide_them(self):
+        glyphs = SimpleNamespace(styles=("glyph",), colours=("white", "navy"), things=lambda: THINGS)
+        pairs, groups = prompts(glyphs, {(thing.code, "glyph") for thing in THINGS})
+        self.assertTrue(all(wish.colour == "white" for _, asked in pairs + groups for _, wish in asked))
+
     def test_counts_things_where_they_are_to_be(self):
         (_, asked), *_ = prompts(PRESET, self.painter.parts.available)[0]
         drawings = Drawings(self.painter, PRESET)
