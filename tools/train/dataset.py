@@ -19,7 +19,7 @@ from tools.data.vocabulary import COLOURS, STYLES, load_things
 from tools.train.common import common_arguments, pack_folder, set_up
 from tools.train.networks import Codec
 from tools.train.parallel import on_all_cores, worker_count
-from tools.train.presets import FEWER_THINGS, PRESETS
+from tools.train.presets import FEWER_THINGS, LESS_TRAINING, PRESETS
 
 # What a caption may state; each is a class the text encoder has to name in training.
 FACTS = ("thing", "style", "colour", "second", "object_colour", "count")
@@ -225,7 +225,7 @@ def main(words=None):
     preset = PRESETS[args.preset]
     device = set_up(args.seed)
     parts = Parts(pack_folder(args), preset.things(), list(preset.styles))
-    config, has_its_spread = args.work / "vae" / "config.json", preset.goes_on_from == FEWER_THINGS
+    config, has_its_spread = args.work / "vae" / "config.json", preset.goes_on_from in (FEWER_THINGS, LESS_TRAINING)
     if has_its_spread:
         keep_spread(config, args.work / "first" / "vae" / "config.json")
     painter, codec = Painter(parts, device), Codec(args.work / "vae", device)

@@ -1,10 +1,8 @@
 """Trains a student with fewer channels than the teacher to do what it does.
 
 It begins with the most important channels of the teacher's, and learns from its output, its features and the drawings alike, as
-students with fewer blocks do, most of the time from those drawings that it draws worst. A teacher that has no more channels than that, because
-it goes on from such a student, is the student.
+students with fewer blocks do, most of the time from those drawings that it draws worst.
 """
-import shutil
 from functools import partial
 
 import torch
@@ -31,9 +29,6 @@ def main(words=None):
     preset, device = PRESETS[args.preset], set_up(args.seed)
     before = args.work / "teacher"
     teacher = Generator.saved(before, device).requires_grad_(False)
-    if tuple(teacher.unet.config.block_out_channels) == preset.student_channels:
-        shutil.copytree(before, args.work / "student", dirs_exist_ok=True)
-        return
     unet, kept = narrowed(teacher.unet, preset.student_channels)
     student = Generator(teacher.tokenizer, teacher.text_encoder, unet, device, teacher.schedule)
     times = partial(draw_times, shift=TIME_SHIFT, uniform_share=UNIFORM_TIME_SHARE)

@@ -3,9 +3,10 @@
 The method is the same in all of them. Pictures are sixteen times as wide as their latents, so the same autoencoder
 serves all sizes. `warm` does not begin from nothing but from the first published model, whose pictures were half as
 large; it keeps its vocabulary and what its networks know, and moves them to the latents of the new autoencoder. `wide`
-goes on from a model published later, gives its text encoder more words and shows it more things.
+goes on from a model published later, gives its text encoder more words and shows it more things; `further` trains on what
+`wide` has made.
 """
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tools.data.splits import STANDARD_KINDS
@@ -13,7 +14,7 @@ from tools.data.vocabulary import COLOURS, load_things
 
 DOWNSCALING = 16
 # In what a published model that a training goes on from is behind.
-SMALLER_PICTURES, FEWER_THINGS = "smaller pictures", "fewer things"
+SMALLER_PICTURES, FEWER_THINGS, LESS_TRAINING = "smaller pictures", "fewer things", "less training"
 DATA = Path(__file__).parent.parent / "data"
 # What a preset is to know: a file of codes, or everything in the tables.
 CORE, EVERYDAY, ALL = DATA / "core_things.txt", DATA / "everyday_things.txt", None
@@ -42,8 +43,8 @@ class Preset:
 
     `held_out` are the kinds of combinations that are never drawn. Without `student_parameters` the teacher is not
     pruned. `goes_on_from` tells in what the package WORK/first.safetensors is behind, to go on from it: it has
-    `SMALLER_PICTURES`, half as large, or knows `FEWER_THINGS`, those of the codes in `known`; otherwise training begins
-    from nothing. `without` names what of that package's UNet is dropped, which `prune` found cheap to leave out, and
+    `SMALLER_PICTURES`, half as large, or knows `FEWER_THINGS`, those of the codes in `known`, or has had `LESS_TRAINING`;
+    otherwise training begins from nothing. `without` names what of that package's UNet is dropped, which `prune` found cheap to leave out, and
     `student_channels` how many channels at each level a student of what is then trained has. `loose` is
     the share of captions with words that drawings do not follow. With `doubled` the refiner makes latents twice as wide and
     high, and pictures with them. `recoloured` is how many more pictures of each drawing are in colours of their own.
@@ -100,6 +101,17 @@ SQUARE = {(1, 1): 1.0}
 MOSTLY_SQUARE = {(1, 1): 0.84, (3, 2): 0.04, (2, 3): 0.04, (16, 9): 0.04, (9, 16): 0.04}
 EMOJI_STYLES = ("3d", "flat", "gradient", "cartoon", "minimal", "soft")
 
+WIDE_PRESET = Preset(
+    name="wide", codes=WIDE, styles=("3d", "flat", "cartoon", "glyph", "ui", "flatui"), mix="plain", aspects=SQUARE,
+    side=256, latent_channels=12, pictures=20_000, captions_each=8, vocabulary=4200, text_width=192, text_layers=3,
+    teacher=None, batch=96, peak_rate=6e-4,
+    ae_crop=256, ae_batch=4, pairs=0, sentences=12_000, student_parameters=None,
+    minutes=dict(text_encoder=7, widen=80, narrow=50, few_step=10, quantize=3, decoder=8, refiner=60),
+    held_out=("triple", "own colour"), colours=FIRST_COLOURS, goes_on_from=FEWER_THINGS,
+    known=tuple(FEWER.read_text().splitlines()), without=CHEAP_TO_LEAVE_OUT, student_channels=(48, 96, 192),
+    loose=0.3, doubled=True, recoloured=3,
+)
+
 PRESETS = {
     preset.name: preset
     for preset in (
@@ -126,15 +138,11 @@ PRESETS = {
             minutes=dict(transfer=204, few_step=30, refiner=4, quantize=4),
             held_out=("triple",), colours=FIRST_COLOURS, goes_on_from=SMALLER_PICTURES,
         ),
-        Preset(
-            name="wide", codes=WIDE, styles=("3d", "flat", "cartoon", "glyph", "ui", "flatui"), mix="plain", aspects=SQUARE,
-            side=256, latent_channels=12, pictures=20_000, captions_each=8, vocabulary=4200, text_width=192, text_layers=3,
-            teacher=None, batch=96, peak_rate=6e-4,
-            ae_crop=256, ae_batch=4, pairs=0, sentences=12_000, student_parameters=None,
-            minutes=dict(text_encoder=7, widen=80, narrow=50, few_step=10, quantize=3, decoder=8, refiner=60),
-            held_out=("triple", "own colour"), colours=FIRST_COLOURS, goes_on_from=FEWER_THINGS,
-            known=tuple(FEWER.read_text().splitlines()), without=CHEAP_TO_LEAVE_OUT, student_channels=(48, 96, 192),
-            loose=0.3, doubled=True, recoloured=3,
+        WIDE_PRESET,
+        replace(
+            WIDE_PRESET, name="further", known=tuple(WIDE.read_text().splitlines()), goes_on_from=LESS_TRAINING, without=(),
+            student_channels=(),
+            minutes=dict(text_encoder=3, widen=60, few_step=8, quantize=3, refiner=104),
         ),
         Preset(
             name="gpu", codes=EVERYDAY, styles=EMOJI_STYLES, mix="full", aspects=MOSTLY_SQUARE,

@@ -4,8 +4,8 @@ Where pictures are plain, a complete caption leaves hardly open what they show. 
 captions from noise, and the refiner learns to turn its latents into those of the pictures that the captions are of, at twice the
 size (`doubled`). It is a denoiser of its own that reads the text too, as the refiner of SDXL is (Podell et al., 2023), so it knows
 what is meant where the student drew it badly; it begins as a copy of the student's, or of the teacher's where that has more channels,
-for which what the student draws is a latent that hardly any noise is left in, and a small network on top makes it larger. With
-`--start-from` it goes on from an earlier one.
+for which what the student draws is a latent that hardly any noise is left in, and a small network on top makes it larger. Where a
+package is trained on, or with `--start-from`, it goes on from an earlier one.
 
 Elsewhere the teacher's many-step picture is known of each noise (the pairs of `few_step.py`), and the refiner learns to turn the
 student's latent into that, at its own size.
@@ -36,7 +36,7 @@ from tools.train.networks import Codec, Generator, adopt, autoencoder_of
 from tools.train.optimizers import Muon
 from tools.train.pairs import PairSet
 from tools.train.parallel import in_parts
-from tools.train.presets import PRESETS
+from tools.train.presets import LESS_TRAINING, PRESETS
 from tools.train.quantize import Rounding, quantized_layers
 
 BLOCKS = 3
@@ -285,11 +285,12 @@ def sizes(unet, scale):
 
 def begun(student, args, preset, scale):
     """The refiner to go on from, or one that knows what the student does, or the teacher where that has more channels."""
-    if args.start_from:
-        refiner = load_refiner(args.start_from)
+    earlier = args.start_from or (args.work / "first" / "refiner" if preset.goes_on_from == LESS_TRAINING else None)
+    if earlier:
+        refiner = load_refiner(earlier)
         made, wanted = sizes(refiner.unet, refiner.config["scale"]), sizes(student.unet, scale)
         if made != wanted:
-            raise SystemExit(f"the refiner in {args.start_from} is for {made}, not for {wanted}")
+            raise SystemExit(f"the refiner in {earlier} is for {made}, not for {wanted}")
         return refiner.train()
     unet = Generator.saved(args.work / "teacher", student.device).unet if preset.student_channels else student.unet
     refiner = LatentRefiner(dict(unet.config), scale)

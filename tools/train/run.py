@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 
 from tools.train.common import common_arguments
-from tools.train.presets import FEWER_THINGS, PRESETS, SMALLER_PICTURES
+from tools.train.presets import FEWER_THINGS, LESS_TRAINING, PRESETS, SMALLER_PICTURES
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,6 @@ PRUNING = (
     Stage("prune", "student_config.json", timed=False),
     Stage("student", "student/sampling.json"),
 )
-NARROWING = Stage("narrow", "student/sampling.json")
 FROM_NOTHING = (
     Stage("tokenizer", "tokenizer/vocab.json", timed=False),
     Stage("sentences", "sentences.pt", timed=False),
@@ -61,20 +60,32 @@ FROM_FEWER_THINGS = (
     Stage("dataset", "latents.pt", timed=False),
     Stage("text_encoder", "text_encoder_trained.pt"),
     Stage("widen", "teacher/sampling.json"),
-    NARROWING,
+    Stage("narrow", "student/sampling.json"),
     Stage("few_step", "few_step/sampling.json"),
     Stage("quantize", "quantize/sampling.json"),
     Stage("decoder", "decoder/config.json"),
     Stage("doubled", "doubled.pt", timed=False),
     Stage("refiner", "refiner/config.json"),
 )
+FROM_LESS_TRAINING = (
+    Stage("unpack", "first/sampling.json", timed=False),
+    Stage("sentences", "sentences.pt", timed=False),
+    Stage("dataset", "latents.pt", timed=False),
+    Stage("text_encoder", "text_encoder_trained.pt"),
+    Stage("widen", "teacher/sampling.json"),
+    Stage("few_step", "few_step/sampling.json"),
+    Stage("quantize", "quantize/sampling.json"),
+    Stage("doubled", "doubled.pt", timed=False),
+    Stage("refiner", "refiner/config.json"),
+)
+GOING_ON = {
+    SMALLER_PICTURES: FROM_SMALLER_PICTURES, FEWER_THINGS: FROM_FEWER_THINGS, LESS_TRAINING: FROM_LESS_TRAINING}
 
 
 def stages_of(preset):
     """The stages of a preset in order."""
     if preset.goes_on_from:
-        stages = {SMALLER_PICTURES: FROM_SMALLER_PICTURES, FEWER_THINGS: FROM_FEWER_THINGS}[preset.goes_on_from]
-        return [stage for stage in stages if preset.student_channels or stage is not NARROWING]
+        return GOING_ON[preset.goes_on_from]
     return [stage for stage in FROM_NOTHING if preset.student_parameters or stage not in PRUNING]
 
 

@@ -68,6 +68,10 @@ class Networks(unittest.TestCase):
             refiner = begun(student, args, PRESETS["smoke"], 2)
             self.assertTrue(refiner.training)
             torch.testing.assert_close(refiner.eval()(self.latents, self.text), earlier.eval()(self.latents, self.text))
+            work = Path(folder) / "work"
+            save_refiner(earlier, work / "first" / "refiner")
+            of_package = begun(student, SimpleNamespace(start_from=None, work=work), PRESETS["further"], 2)
+            torch.testing.assert_close(of_package.eval()(self.latents, self.text), earlier(self.latents, self.text))
             with self.assertRaisesRegex(SystemExit, "2 times as large .* not for .* 1 times as large"):
                 begun(student, args, PRESETS["smoke"], 1)
 

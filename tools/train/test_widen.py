@@ -9,6 +9,7 @@ from transformers import CLIPTextConfig, CLIPTextModel
 from tools.train.dataset import FACTS, NOT_STATED
 from tools.train.networks import vocabulary_config
 from tools.train.presets import PRESETS
+from tools.train.run import stages_of
 from tools.train.text_encoder import with_more_words
 from tools.train.tokenizer import grow, more_merges, save, train
 from tools.train.widen import LEAST, MOST, examples, favour_badly_drawn
@@ -118,6 +119,13 @@ class Wide(unittest.TestCase):
         codes = {thing.code for thing in preset.things()}
         self.assertLess(set(preset.known), codes)
         self.assertEqual(len(codes), len(preset.codes.read_text().splitlines()))
+
+    def test_training_a_package_on_adds_nothing_to_it(self):
+        preset = PRESETS["further"]
+        self.assertEqual(set(preset.known), {thing.code for thing in preset.things()})
+        stages = [stage.module for stage in stages_of(preset)]
+        self.assertEqual((stages[0], stages[-1]), ("unpack", "refiner"))
+        self.assertFalse({"tokenizer", "narrow", "decoder"} & set(stages))
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from tools.data.vocabulary import COLOURS, STYLES, load_things
 from tools.train.common import Loop, autocast, common_arguments, pack_folder, set_up
 from tools.train.dataset import FACTS, MAX_COUNT, NOT_STATED, CaptionSet, fact_classes
 from tools.train.networks import Generator, vocabulary_config
-from tools.train.presets import FEWER_THINGS, PRESETS
+from tools.train.presets import PRESETS
 from tools.train.removals import without
 from tools.train.schedule import schedule_of
 from tools.train.sentences import EMBEDDING
@@ -86,7 +86,7 @@ def with_more_words(encoder, known, tokenizer):
 
 def to_teach(work, preset, device):
     """The generator that is to learn, its text encoder first."""
-    if preset.goes_on_from != FEWER_THINGS:
+    if not preset.goes_on_from:
         return Generator.untrained(work / "tokenizer", preset, device)
     first, tokenizer = Generator.saved(work / "first", device), CLIPTokenizer.from_pretrained(work / "tokenizer")
     encoder = with_more_words(first.text_encoder.cpu(), first.tokenizer, tokenizer)

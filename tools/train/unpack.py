@@ -1,9 +1,10 @@
 """Turns a package of plantain back into a folder in diffusers layout, for a training that goes on from it.
 
 What is read goes to WORK/first, its autoencoder to WORK/first/vae, its refiner to WORK/first/refiner. If the vocabulary stays as it is, it also goes to
-WORK/tokenizer, where the stages look for one.
+WORK/tokenizer, where the stages look for one; so does the autoencoder of a package that is only trained on, to WORK/vae.
 """
 import json
+import shutil
 from pathlib import Path
 
 import torch
@@ -13,7 +14,7 @@ from transformers import CLIPTextConfig, CLIPTextModel
 
 from tools.train.common import common_arguments
 from tools.train.networks import Generator
-from tools.train.presets import FEWER_THINGS, PRESETS
+from tools.train.presets import FEWER_THINGS, LESS_TRAINING, PRESETS
 from tools.train.refiner import LatentRefiner, save_refiner
 from tools.train.schedule import Schedule
 from tools.train.tokenizer import alphabet_of
@@ -136,12 +137,14 @@ def main(words=None):
     args = parser.parse_args(words)
     manifest, stored, weights = read_package(args.package or args.work / "first.safetensors")
     parts, folder = manifest["components"], args.work / "first"
-    grows = PRESETS[args.preset].goes_on_from == FEWER_THINGS
-    vocabulary = folder / "tokenizer" if grows else args.work / "tokenizer"
+    behind_in = PRESETS[args.preset].goes_on_from
+    vocabulary = folder / "tokenizer" if behind_in == FEWER_THINGS else args.work / "tokenizer"
     tokenizer = build_tokenizer(stored, manifest["tokenizer"]["max_length"], vocabulary)
     text_encoder = build_text_encoder(parts["text_encoder"], component(weights, "text_encoder."), tokenizer)
     unet = build_unet(parts["unet"], component(weights, "unet."))
     build_autoencoder({**parts["vae_encoder"], **parts["vae"]}, weights).save_pretrained(folder / "vae")
+    if behind_in == LESS_TRAINING:
+        shutil.copytree(folder / "vae", args.work / "vae", dirs_exist_ok=True)
     # Refiners of packages before had no denoiser of their own; nothing goes on from those.
     if "unet" in (parts.get("refiner") or {}):
         save_refiner(build_refiner(parts["refiner"], component(weights, "refiner.")), folder / "refiner")
