@@ -47,7 +47,8 @@ class Preset:
     otherwise training begins from nothing. `without` names what of that package's UNet is dropped, which `prune` found cheap to leave out, and
     `student_channels` how many channels at each level a student of what is then trained has. `loose` is
     the share of captions with words that drawings do not follow. With `doubled` the refiner makes latents twice as wide and
-    high, and pictures with them. `recoloured` is how many more pictures of each drawing are in colours of their own.
+    high, and pictures with them. `recoloured` is how many more pictures of each drawing are in colours of their own, `batch` and
+    `refiner_batch` how many latents the stages that draw and the refiner learn from in a step.
     """
 
     name: str
@@ -80,6 +81,7 @@ class Preset:
     loose: float = 0.0
     doubled: bool = False
     recoloured: int = 0
+    refiner_batch: int = 64
 
     @property
     def latent_side(self):
@@ -111,6 +113,10 @@ WIDE_PRESET = Preset(
     known=tuple(FEWER.read_text().splitlines()), without=CHEAP_TO_LEAVE_OUT, student_channels=(48, 96, 192),
     loose=0.3, doubled=True, recoloured=3,
 )
+FURTHER_PRESET = replace(
+    WIDE_PRESET, name="further", known=tuple(WIDE.read_text().splitlines()), goes_on_from=LESS_TRAINING, without=(),
+    student_channels=(), minutes=dict(text_encoder=3, widen=60, few_step=8, quantize=3, refiner=104),
+)
 
 PRESETS = {
     preset.name: preset
@@ -139,10 +145,10 @@ PRESETS = {
             held_out=("triple",), colours=FIRST_COLOURS, goes_on_from=SMALLER_PICTURES,
         ),
         WIDE_PRESET,
+        FURTHER_PRESET,
         replace(
-            WIDE_PRESET, name="further", known=tuple(WIDE.read_text().splitlines()), goes_on_from=LESS_TRAINING, without=(),
-            student_channels=(),
-            minutes=dict(text_encoder=3, widen=60, few_step=8, quantize=3, refiner=104),
+            FURTHER_PRESET, name="further-gpu", batch=384, refiner_batch=256,
+            minutes=dict(text_encoder=0.3, widen=2.5, few_step=0.6, quantize=0.3, refiner=4.5),
         ),
         Preset(
             name="gpu", codes=EVERYDAY, styles=EMOJI_STYLES, mix="full", aspects=MOSTLY_SQUARE,

@@ -41,7 +41,6 @@ from tools.train.quantize import Rounding, quantized_layers
 
 BLOCKS = 3
 PEAK_RATE = 6e-4
-BATCH = 64
 # For this share of the time, the last, decoded pictures count.
 DECODING_SHARE = 0.3
 # Of each batch so many are decoded, in windows of so many positions, of whose rim the decoder's reach is left out.
@@ -189,13 +188,13 @@ class Examples:
     """Latents as the student draws them, what it was told, and what is wanted; some are kept aside."""
 
     def __init__(self, buckets, device):
-        self.buckets, self.device = buckets, device
+        self.buckets, self.device = [{name: value.to(device) for name, value in bucket.items()} for bucket in buckets], device
         self.rows, self.weights = [], []
-        for bucket in buckets:
-            rows = torch.arange(len(bucket["wanted"]))
+        for bucket in self.buckets:
+            rows = torch.arange(len(bucket["wanted"]), device=device)
             rows = rows[rows % KEPT_ASIDE != 0]
             self.rows.append(rows)
-            self.weights.append(bucket.get("weights", torch.ones(len(bucket["wanted"])))[rows])
+            self.weights.append(bucket.get("weights", torch.ones(len(bucket["wanted"]), device=device))[rows])
         self.sizes = torch.tensor([float(len(rows)) for rows in self.rows])
 
     @property
@@ -205,20 +204,19 @@ class Examples:
 
     def take(self, bucket, rows, ways):
         """The examples of these rows, drawn in these ways."""
-        batch = bucket["made"][rows, ways].float(), bucket["tokens"][rows, ways].long(), bucket["wanted"][rows].float()
-        return tuple(value.to(self.device) for value in batch)
+        return bucket["made"][rows, ways].float(), bucket["tokens"][rows, ways].long(), bucket["wanted"][rows].float()
 
     def draw(self, count):
         """Random ones of one shape to train on."""
         number = torch.multinomial(self.sizes, 1).item()
         bucket = self.buckets[number]
         rows = self.rows[number][torch.multinomial(self.weights[number], count, replacement=True)]
-        return self.take(bucket, rows, torch.randint(bucket["made"].shape[1], (count,)))
+        return self.take(bucket, rows, torch.randint(bucket["made"].shape[1], (count,), device=self.device))
 
     def kept_aside(self):
         """Examples that are never trained on."""
         bucket = self.buckets[0]
-        rows = torch.arange(0, len(bucket["wanted"]), KEPT_ASIDE)
+        rows = torch.arange(0, len(bucket["wanted"]), KEPT_ASIDE, device=self.device)
         rows = rows[:: max(1, len(rows) // JUDGED)][:JUDGED]
         return self.take(bucket, rows, torch.zeros_like(rows))
 
@@ -318,7 +316,7 @@ def main(words=None):
         return loop.clock.spent() > (1 - DECODING_SHARE) * loop.clock.total
 
     show = partial(judge, trainee, examples, codec, args.work / "previews")
-    loop.run(lambda workers: [examples.draw(BATCH // workers) for _ in range(workers)],
+    loop.run(lambda workers: [examples.draw(preset.refiner_batch // workers) for _ in range(workers)],
              lambda module, batch: losses_of(module, batch, codec, decoding), show)
     show()
     for layer in quantized_layers(refiner.unet):

@@ -121,7 +121,8 @@ def main():
     parser = common_arguments(__doc__)
     parser.add_argument("--until", help="last stage to run")
     args = parser.parse_args()
-    compiling = compile_ahead(args) if torch.cuda.is_available() else None
+    from_nothing = PRESETS[args.preset].teacher is not None
+    compiling = compile_ahead(args) if from_nothing and torch.cuda.is_available() else None
     try:
         run_stages(args)
     finally:
