@@ -140,10 +140,11 @@ class Judge:
                 results[i]["thing and style"] = results[i]["thing"] and results[i]["style"]
 
     def scores(self, similarities, pictures, crops, prompts):
-        """How well each drawing fits each picture: by features, and by colours where they are the drawings' own."""
-        scores = self.references.with_colours(similarities, crops, grounds_of(pictures))
-        own = torch.tensor([on_plain(prompt) and prompt.set not in RECOLOURED_SETS for prompt in prompts])
-        return torch.where(own[:, None], scores, similarities)
+        """How well each drawing, in the colour that was asked for, fits each picture: by features, and by colours on plain grounds."""
+        own_colours = [prompt.scene.figures[0].colour for prompt in prompts]
+        scores = self.references.with_colours(similarities, crops, grounds_of(pictures), own_colours)
+        plain = torch.tensor([on_plain(prompt) for prompt in prompts])
+        return torch.where(plain[:, None], scores, similarities)
 
     def has_style(self, crop, figure, border):
         """Whether the nearest drawing of the figure's thing has its style."""

@@ -136,10 +136,12 @@ class References:
         order = self.by_thing(scores).argsort(dim=1, descending=True, stable=True)
         return [[self.codes[i] for i in row] for row in order.tolist()]
 
-    def with_colours(self, similarities, crops, grounds):
-        """Scores that add what the small crops' colours tell; drawings that are not on the shortlist score lowest."""
+    def with_colours(self, similarities, crops, grounds, own_colours=None):
+        """Scores that add what the small crops' colours tell of drawings in their own or other colours; those that are not on the
+        shortlist score lowest."""
         scores = torch.full_like(similarities, -torch.inf)
-        for row, score, crop, ground in zip(similarities, scores, crops, grounds):
+        own_colours = own_colours or [None] * len(crops)
+        for row, score, crop, ground, own in zip(similarities, scores, crops, grounds, own_colours, strict=True):
             near = row.topk(min(SHORTLIST, len(row))).indices
-            score[near] = row[near] - COLOUR_WEIGHT * self.templates.differences(crop, ground, near)
+            score[near] = row[near] - COLOUR_WEIGHT * self.templates.differences(crop, ground, near, own)
         return scores

@@ -6,6 +6,8 @@ outlines. Colours at low resolution are the better judge there, though only of t
 import torch
 import torch.nn.functional as F
 
+from tools.data.recolour import recolour
+from tools.data.shapes import rgb
 from tools.eval.features import BATCH
 from tools.eval.regions import MASK_SIDE, box_of, square_crops, to_lab
 
@@ -47,8 +49,11 @@ class Templates:
             small.append(shrunk(square_crops(batch, [box_of(mask) for mask in opaque], CROP_SIDE)))
         self.pictures = torch.cat(small)
 
-    def differences(self, lab, ground, positions):
-        """How far the drawings at some positions, laid on a ground of one colour (0..1), are from a small crop [n]."""
+    def differences(self, lab, ground, positions, own_colour=None):
+        """How far the drawings at some positions, in another colour if one is named, laid on a ground of one colour (0..1), are from a
+        small crop [n]."""
         chosen = self.pictures[positions]
+        if own_colour:
+            chosen = recolour(chosen, rgb([own_colour], chosen.device).expand(len(chosen), -1))
         laid = chosen[:, :3] + (1 - chosen[:, 3:]) * ground[:, None, None]
         return colour_difference(lab, to_lab(laid * 2 - 1))

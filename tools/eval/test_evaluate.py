@@ -20,8 +20,10 @@ from tools.eval.judge import Judge
 from tools.eval.measure import accuracies
 from tools.eval.prompt_files import SYNONYMS, Preset, Prompt, from_line, read_free_prompts, to_line
 from tools.eval.references import References
+from tools.eval.regions import subject_boxes
 from tools.eval.retrieval import CaptionIndex
 from tools.eval.rows import Ceiling, Model, draw_all, model_row, replaced
+from tools.eval.templates import small_crops
 
 SIDE = 96
 STYLES = ("3d", "flat")
@@ -113,6 +115,17 @@ class Evaluation(unittest.TestCase):
         asked, shown = [single(THINGS[0], "3d", "white")], [single(THINGS[2], "flat", "navy")]
         facts = self.facts(asked, shown)[0]
         self.assertFalse(facts["thing"] or facts["thing and style"] or facts["background"])
+
+    def test_things_are_told_by_the_colours_that_they_were_asked_in(self):
+        figure = Figure(THINGS[0], "3d", 0.5, 0.5, 0.7, colour="blue")
+        prompt = Prompt("recolour", "a blue disc", Scene("single", "3d", (figure,), Backdrop("plain", ("white",))))
+        self.assertTrue(self.facts([prompt])[0]["thing"])
+        pictures = self.painter.paint([prompt.scene], 128)
+        crop, ground = small_crops(pictures, subject_boxes(pictures))[0], torch.ones(3)
+        place = [drawing.thing.code for drawing in self.references.drawings].index("disc")
+        templates = self.references.templates
+        as_blue, as_it_is = (templates.differences(crop, ground, [place], own).item() for own in ("blue", None))
+        self.assertLess(3 * as_blue, as_it_is)
 
     def test_pairs_and_their_order(self):
         asked = [pair(THINGS[0], THINGS[2])]
