@@ -72,10 +72,11 @@ impl Manifest {
     /// # use plantain_weights::Model;
     /// # let model = Model::open(Path::new("../../tests/fixtures/weights/turbo"))?;
     /// let mut manifest = model.manifest().clone();
-    /// manifest.subjects = ["bear", "teddy bear", "cherry", "slice of pizza"].map(|name| vec![name.into()]).to_vec();
+    /// manifest.subjects = ["bear", "teddy bear", "cherry", "slice of pizza", "sun with a face"].map(|name| vec![name.into()]).to_vec();
     /// assert_eq!(manifest.named_subject("two teddy bears"), Some("teddy bear"));
     /// assert_eq!(manifest.named_subject("Cherries"), Some("cherry"));
     /// assert_eq!(manifest.named_subject("three slices of pizza"), Some("slice of pizza"));
+    /// assert_eq!(manifest.named_subject("two suns with faces"), Some("sun with a face"));
     /// assert_eq!(manifest.named_subject("a teddy"), None);
     /// # Ok::<(), plantain_weights::ReadError>(())
     /// ```
@@ -242,14 +243,18 @@ fn usual(names: &[String]) -> Option<&str> {
     usual.filter(|name| !name.is_empty())
 }
 
-/// How many words a name is that `words` begin with, each in the singular or plural ("slices of pizza").
+/// How many words a name is that `words` begin with, each in the singular or plural ("slices of pizza"); articles within a name may
+/// be missing, as they are from plurals ("suns with faces").
 fn is_named(words: &[String], name: &str) -> Option<usize> {
     let mut count = 0;
-    for noun in name
-        .split(|c: char| !c.is_alphanumeric())
-        .filter(|noun| !noun.is_empty())
-    {
+    let nouns = name.split(|c: char| !c.is_alphanumeric());
+    let mut nouns = nouns.filter(|noun| !noun.is_empty()).peekable();
+    while let Some(noun) = nouns.next() {
         let word = words.get(count)?;
+        let within = count > 0 && nouns.peek().is_some();
+        if within && ["a", "an"].contains(&noun) && word != noun {
+            continue;
+        }
         // No plural begins otherwise, and most names are ruled out here.
         if word.chars().next() != noun.chars().flat_map(char::to_lowercase).next() {
             return None;
