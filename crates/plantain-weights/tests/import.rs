@@ -609,6 +609,7 @@ fn summary_counts_parameters_and_estimates_memory() {
     let parameters: u64 = summary[..3].iter().map(|s| s.parameters).sum();
     let small = model.estimated_memory(16, 16, 1);
     assert_eq!(small.weights, 4 * parameters);
+    assert!(small.transformed > small.weights / 2 && small.transformed < 3 * small.weights / 2);
     // The UNet at 8x8: skips 8*64 + 8*64 + 8*16 + 16*16, and 14 maps of 16 channels.
     assert_eq!(
         small.sampling,

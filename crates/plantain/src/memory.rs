@@ -144,13 +144,13 @@ impl MemoryPlan {
 }
 
 fn needed(estimate: &MemoryEstimate, decoding: u64, precision: PrecisionChoice) -> u64 {
-    let share = match precision {
-        PrecisionChoice::Auto if plantain_nn::multiplies_bf16() => BF16,
-        PrecisionChoice::Auto | PrecisionChoice::F32 => 1.0,
-        PrecisionChoice::F16 | PrecisionChoice::Bf16 => BF16,
-        PrecisionChoice::Int8 => INT8,
+    let share = |share: f64| (estimate.weights as f64 * share) as u64;
+    let weights = match precision {
+        PrecisionChoice::Auto if plantain_nn::multiplies_bf16() => share(BF16),
+        PrecisionChoice::Auto | PrecisionChoice::F32 => estimate.weights + estimate.transformed,
+        PrecisionChoice::F16 | PrecisionChoice::Bf16 => share(BF16),
+        PrecisionChoice::Int8 => share(INT8),
     };
-    let weights = (estimate.weights as f64 * share) as u64;
     weights.saturating_add(estimate.sampling.max(decoding))
 }
 

@@ -43,9 +43,10 @@ pub(crate) fn run(args: &InspectArgs) -> Result<(), Failure> {
     }
     let memory = model.estimated_memory(width, height, batch);
     out::line(format_args!(
-        "memory at {width}x{height}: about {} ({} weights as f32, {} intermediate values)",
+        "memory at {width}x{height}: about {} in f32 ({} weights, {} more for convolutions, {} intermediate values)",
         megabytes(memory.total()),
         megabytes(memory.weights),
+        megabytes(memory.transformed),
         megabytes(memory.activations())
     ))
 }
