@@ -24,7 +24,7 @@ pub(crate) use convert::{AdaptArgs, ConvertArgs, PruneArgs};
     version,
     long_version = version::long(),
     arg_required_else_help = true,
-    after_help = "Example: plantain generate \"a red fox, 3d render, on a teal background\" -o fox.png"
+    after_help = "Example: plantain generate \"a fox, 3d render, on a teal background\" -o fox.png"
 )]
 pub(crate) struct Args {
     #[command(subcommand)]

@@ -5,7 +5,7 @@
 //! use plantain::{DeviceOptions, Format, ModelSource, Pipeline, Request, Unobserved};
 //!
 //! let pipeline = Pipeline::load(ModelSource::BuiltIn, DeviceOptions::default())?;
-//! let pictures = pipeline.generate(&Request::new("a red fox, 3d render"), &mut Unobserved)?;
+//! let pictures = pipeline.generate(&Request::new("a fox, 3d render"), &mut Unobserved)?;
 //! pictures[0].save(Path::new("fox.png"), Format::Png)?;
 //! # Ok::<(), plantain::Error>(())
 //! ```
