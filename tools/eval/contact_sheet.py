@@ -81,8 +81,9 @@ def main():
     parser.add_argument("--prompts", type=Path, help="default: prompts/PRESET.jsonl beside this file")
     parser.add_argument("--source", default="plantain:", help="torch:FOLDER or plantain:MODEL, as in evaluate")
     parser.add_argument("--program", type=Path, default=Path("target/release/plantain"))
-    parser.add_argument("--set", help="only one sheet, with prompts of this set")
-    parser.add_argument("--texts", metavar="NAME=FILE", help="only one sheet of this name, with the prompts in the lines of a file")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--set", help="only one sheet, with prompts of this set")
+    which.add_argument("--texts", metavar="NAME=FILE", help="only one sheet of this name, with the prompts in the lines of a file")
     parser.add_argument("--thumbnails", action="store_true", help="small pictures, without their prompts")
     parser.add_argument("--seed", type=int, help="of all pictures (default: 1, 2, 3...)")
     parser.add_argument("--count", type=int, default=24, help="pictures on a sheet")
@@ -92,7 +93,7 @@ def main():
     generate = model_row(f"sheet={args.source}", args.program, device).generate
     prompts = read_prompts(args.prompts or FOLDER / f"{args.preset}.jsonl", PRESETS[args.preset].things())
     if args.texts:
-        name, file = args.texts.split("=")
+        name, _, file = args.texts.partition("=")
         sheets = {name: read_free_prompts(file)}
     elif args.set:
         sheets = {args.set: [prompt.text for prompt in prompts if prompt.set == args.set][: args.count]}

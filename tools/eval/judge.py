@@ -130,10 +130,10 @@ class Judge:
         crops, similarities = small_crops(pictures[rows], boxes), self.references.similarities(pictures[rows], boxes)
         rankings = self.references.ranking(self.scores(similarities, pictures[rows], crops, [prompts[i] for i in rows]))
         by_features = self.references.ranking(similarities)
-        for i, crop, ranking, alike in zip(rows, crops, rankings, by_features):
+        for i, crop, ranking, by_feature in zip(rows, crops, rankings, by_features):
             figure = prompts[i].scene.figures[0]
             results[i]["thing"] = ranking[0] == figure.thing.code
-            results[i]["thing by features"] = alike[0] == figure.thing.code
+            results[i]["thing by features"] = by_feature[0] == figure.thing.code
             results[i]["thing in 5"] = figure.thing.code in ranking[:5]
             if on_plain(prompts[i]):
                 results[i]["style"] = self.has_style(crop, figure, borders[i])

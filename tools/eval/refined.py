@@ -1,10 +1,11 @@
 """Measures what refining wins, in pictures of the size that the program gives.
 
-    python -m tools.eval.refined --preset wide --work .plantain-train/wide [before=DIR ...]
+    python -m tools.eval.refined --preset wide --work .plantain-train/wide --pack .plantain-train/pack [before=DIR ...]
 
-Draws the prompts of triples that were never trained in f32, by WORK/quantize alone and with the refiner in WORK/refiner and further ones,
+Draws the prompts of triples that were never trained, by WORK/quantize alone and with the refiner in WORK/refiner and further ones,
 from the same noises, and lays them beside the drawings; so that the autoencoder's share can be told, also the drawings encoded and decoded.
 """
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -17,8 +18,8 @@ from tools.eval.measure import crops
 from tools.eval.prompt_files import FOLDER, PRESETS, read_prompts
 from tools.eval.references import paint_in_batches
 from tools.train.autoencoder import psnr
-from tools.train.common import common_arguments, pack_folder, set_up
-from tools.train.networks import Codec, Generator
+from tools.train.common import autocast, common_arguments, pack_folder, set_up
+from tools.train.networks import Codec, Generator, autoencoder_of
 from tools.train.parallel import in_parts
 from tools.train.refiner import load_refiner, sampled
 
@@ -33,14 +34,21 @@ class Aims:
         self.pictures, self.extractor, self.side = pictures, extractor, pictures.shape[-1]
         self.crops = crops(pictures)
 
-    def line(self, name, shown):
-        """A row of the table."""
+    def line(self, name, shown, off=""):
+        """A row of the table; `off` is the mean square of what latents are off by."""
         apart = shown - self.pictures
-        agreement, off = psnr(apart.square().mean((1, 2, 3))).mean(), apart.abs().mean()
+        agreement, apart = psnr(apart.square().mean((1, 2, 3))).mean(), apart.abs().mean()
         distance = self.extractor.perceptual_distance(crops(shown), self.crops).mean()
         edges = edge_sharpness(shown, self.side).mean()
         specks = 1000 * torch.cat([speckle(few, self.side) for few in shown.split(BATCH)]).mean()
-        return f"| {name} | {agreement:.2f} dB | {off:.4f} | {distance:.3f} | {edges:.4f} | {specks:.4f} |"
+        return f"| {name} | {agreement:.2f} dB | {apart:.4f} | {distance:.3f} | {edges:.4f} | {specks:.4f} | {off} |"
+
+
+@torch.no_grad()
+def refined_by(refiner, latents, states, pooled):
+    """Refined latents. Gradients are switched off in each thread anew."""
+    with autocast(latents.device):
+        return refiner(latents, (states, pooled)).float()
 
 
 @torch.no_grad()
@@ -51,26 +59,26 @@ def main():
     preset, device = PRESETS[args.preset], set_up(args.seed)
     prompts = [p for p in read_prompts(FOLDER / f"{args.preset}.jsonl", preset.things()) if p.set == SET]
     painter = Painter(Parts(pack_folder(args), preset.things(), list(preset.trained.styles)), device)
-    codec, student = Codec(args.work / "vae", device), Generator.saved(args.work / "quantize", device)
+    codec, student = Codec(autoencoder_of(args.work), device), Generator.saved(args.work / "quantize", device)
     side = preset.trained.side * (2 if preset.trained.doubled else 1)
     aims = Aims(torch.cat(list(paint_in_batches(painter, [p.scene for p in prompts], side))), Extractor(device))
     wanted = torch.cat([codec.encode(few.to(device)).cpu() for few in aims.pictures.split(BATCH)])
     tokens = student.token_ids([p.text for p in prompts]).to(device)
     noise = torch.randn(len(prompts), student.unet.config.in_channels, preset.trained.latent_side, preset.trained.latent_side)
     made = sampled(student, tokens, noise.to(device))
-    print("| | agreement | off by, of 2 | perceptual distance | edges | specks in 1,000 |\n" + "|---" * 6 + "|")
+    print("| | agreement | off by, of 2 | perceptual distance | edges | specks in 1,000 | latents off by |\n" + "|---" * 7 + "|")
     print(aims.line("the drawings", aims.pictures))
     print(aims.line("encoded and decoded", codec.decode(wanted).cpu()))
     plain = F.interpolate(codec.decode(made).cpu(), (side, side), mode="bicubic", align_corners=False).clamp(-1, 1)
     print(aims.line("not refined", plain), flush=True)
-    text = student.text_encoder(tokens)
+    with autocast(device):
+        text = student.text_encoder(tokens)
     folders = dict(refined=args.work / "refiner") | {name: Path(place) for name, place in (o.split("=") for o in args.others)}
     for name, folder in folders.items():
         refiner = load_refiner(folder).to(device)
-        refine = torch.no_grad()(lambda latents, states, pooled: refiner(latents, (states, pooled)))
+        refine = partial(refined_by, refiner)
         refined = in_parts(refine, BATCH, device, made.to(device), text.last_hidden_state, text.pooler_output).cpu()
-        print(aims.line(name, codec.decode(refined).cpu()))
-        print(f"{name}: latents off by {F.mse_loss(refined, wanted):.4f}", flush=True)
+        print(aims.line(name, codec.decode(refined).cpu(), f"{F.mse_loss(refined, wanted):.4f}"), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """What every training stage shares: the wall clock, checkpoints, averaged weights, logs and picture grids."""
 import argparse
 import csv
-import functools
 import hashlib
 import os
 import signal
@@ -13,7 +12,7 @@ import torch
 from PIL import Image
 
 from tools.train.optimizers import adamw
-from tools.train.parallel import Replicas
+from tools.train.parallel import Replicas, multiplies_bf16
 from tools.train.presets import PRESETS
 
 CHECKPOINT_SECONDS = 600
@@ -50,12 +49,6 @@ def set_up(seed):
 def compiled(function, device):
     """The function compiled for the one shape that it will be called with; on a CPU compiling costs more than it gains."""
     return torch.compile(function, dynamic=False) if device.type == "cuda" else function
-
-
-@functools.cache
-def multiplies_bf16(kind):
-    """Whether this kind of device has bf16 in hardware; a CPU without it emulates it, several times slower than f32."""
-    return kind != "cpu" or torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 
 
 def autocast(device):

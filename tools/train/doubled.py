@@ -12,7 +12,7 @@ from tools.train.parallel import on_all_cores, worker_count
 from tools.train.presets import PRESETS
 
 # Pictures painted and encoded at once by one worker.
-BATCH = 8
+BATCH = {"cpu": 8, "cuda": 64}
 
 
 def main(words=None):
@@ -23,10 +23,12 @@ def main(words=None):
     jobs = jobs_for(planner_for(preset, painter.parts), preset, preset.pictures, args.seed)
     scenes = [scene for job in jobs for scene in job.scenes]
 
-    def draw(start):
-        return codec.encode(painter.paint(scenes[start : start + BATCH], 2 * preset.side)).half().cpu()
+    batch = BATCH[device.type]
 
-    latents, starts, width = [], list(range(0, len(scenes), BATCH)), worker_count(device)
+    def draw(start):
+        return codec.encode(painter.paint(scenes[start : start + batch], 2 * preset.side)).half().cpu()
+
+    latents, starts, width = [], list(range(0, len(scenes), batch)), worker_count(device)
     for at in range(0, len(starts), width):
         latents += on_all_cores(draw, starts[at : at + width])
     latents = torch.cat(latents)

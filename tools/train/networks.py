@@ -76,7 +76,7 @@ class Codec:
     @torch.no_grad()
     def decode(self, latents, batch=16):
         """Pictures in [-1, 1], a few at a time because they are large."""
-        return torch.cat([self.decode_differentiably(part) for part in latents.split(batch)]).clamp(-1, 1)
+        return torch.cat([self.decode_differentiably(part) for part in latents.to(self.device).split(batch)]).clamp(-1, 1)
 
     def decode_differentiably(self, latents):
         """Pictures through which gradients reach the latents."""

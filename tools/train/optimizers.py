@@ -2,16 +2,25 @@
 
 Muon (Jordan et al., "Muon: an optimizer for hidden layers in neural networks", 2024) moves all directions of a matrix by as much,
 those too that gradients seldom point to. Here its steps are as large as those of AdamW usually are (Liu et al., "Muon is scalable for
-LLM training", 2025), so the same rates do for both.
+LLM training", 2025), so the same rates do for both. It multiplies matrices in bf16, and where a device has none it would cost more
+than it wins.
 """
 import torch
 from torch import nn
 
-from tools.train.parallel import on_all_cores, worker_count
+from tools.train.parallel import multiplies_bf16, on_all_cores, worker_count
 
 MOMENTA = (0.9, 0.99)
-# The first and the last layer of a network, whose columns or rows are numbers of pictures and not features.
+# Under what name torch's Muon keeps it.
+MOMENTUM = "momentum_buffer"
+# The first and the last layer of a network, or of one within it: mostly columns or rows of these are numbers of pictures, no features.
 OUTER = ("conv_in", "conv_out")
+
+
+def muon_where_fast(module, rate, weight_decay):
+    """Muon where the device multiplies bf16, else AdamW."""
+    kind = next(module.parameters()).device.type
+    return (Muon if multiplies_bf16(kind) else adamw)(module, rate, weight_decay)
 
 
 def adamw(module, rate, weight_decay):
@@ -29,11 +38,13 @@ class Muon:
     def __init__(self, module, rate, weight_decay):
         trained = {name: p for name, p in module.named_parameters() if p.requires_grad}
         inner = {name: p for name, p in trained.items() if p.ndim > 1 and not is_outer(name)}
-        self.matrices = [(p, nn.Parameter(as_matrix(p, p))) for p in inner.values()]
-        self.optimizers = [
-            torch.optim.Muon(share, rate, weight_decay, adjust_lr_fn="match_rms_adamw")
-            for share in dealt([matrix for _, matrix in self.matrices], worker_count(next(module.parameters()).device))]
-        self.optimizers.append(_adamw([p for name, p in trained.items() if name not in inner], rate, weight_decay))
+        self.matrices = [(p, nn.Parameter(as_matrix(p, p).view(len(p), -1))) for p in inner.values()]
+        if any(matrix.data_ptr() != p.data_ptr() for p, matrix in self.matrices):
+            raise ValueError("weights have to lie by channels or by pixels: others would be copied, and the copies trained")
+        shares = dealt([matrix for _, matrix in self.matrices], worker_count(next(module.parameters()).device))
+        self.muons = [torch.optim.Muon(share, rate, weight_decay, adjust_lr_fn="match_rms_adamw") for share in shares]
+        self.adamw = _adamw([p for name, p in trained.items() if name not in inner], rate, weight_decay)
+        self.optimizers = [*self.muons, self.adamw]
 
     @property
     def param_groups(self):
@@ -46,11 +57,18 @@ class Muon:
         on_all_cores(lambda optimizer: optimizer.step(), self.optimizers)
 
     def state_dict(self):
-        return dict(optimizers=[optimizer.state_dict() for optimizer in self.optimizers])
+        """What is needed to go on, on however many cores."""
+        owners = {matrix: muon for muon in self.muons for group in muon.param_groups for matrix in group["params"]}
+        momenta = [owners[matrix].state[matrix].get(MOMENTUM) for _, matrix in self.matrices]
+        return dict(momenta=momenta, adamw=self.adamw.state_dict())
 
     def load_state_dict(self, saved):
-        for optimizer, state in zip(self.optimizers, saved["optimizers"], strict=True):
-            optimizer.load_state_dict(state)
+        momenta = {matrix: momentum for (_, matrix), momentum in zip(self.matrices, saved["momenta"], strict=True)}
+        for muon in self.muons:
+            for matrix in muon.param_groups[0]["params"]:
+                if momenta[matrix] is not None:
+                    muon.state[matrix][MOMENTUM] = momenta[matrix].to(matrix.device, copy=True)
+        self.adamw.load_state_dict(saved["adamw"])
 
 
 def is_outer(name):

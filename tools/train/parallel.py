@@ -1,9 +1,16 @@
-"""Work on all cores of a processor, or on the one graphics card."""
+"""Work on all cores of a processor, or on the one graphics card, and what those can do."""
 import copy
+import functools
 import os
 from concurrent.futures import ThreadPoolExecutor
 
 import torch
+
+
+@functools.cache
+def multiplies_bf16(kind):
+    """Whether this kind of device has bf16 in hardware; a CPU without it emulates it, several times slower than f32."""
+    return kind != "cpu" or torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 
 
 def worker_count(device):

@@ -43,8 +43,8 @@ class Preset:
 
     `held_out` are the kinds of combinations that are never drawn. Without `student_parameters` the teacher is not
     pruned. `goes_on_from` tells in what the package WORK/first.safetensors is behind, to go on from it: it has
-    `SMALLER_PICTURES`, half as large, or knows `FEWER_THINGS`, those of the codes in `known`, or has had `LESS_TRAINING`;
-    otherwise training begins from nothing. `without` names what of that package's UNet is dropped, which `prune` found cheap to leave out, and
+    `SMALLER_PICTURES`, half as large, or knows `FEWER_THINGS`, or has had `LESS_TRAINING`; `known` are the codes of the
+    things that it knows. Otherwise training begins from nothing. `without` names what of that package's UNet is dropped, which `prune` found cheap to leave out, and
     `student_channels` how many channels at each level a student of what is then trained has. `loose` is
     the share of captions with words that drawings do not follow. With `doubled` the refiner makes latents twice as wide and
     high, and pictures with them. `recoloured` is how many more pictures of each drawing are in colours of their own, `batch` and
@@ -148,7 +148,7 @@ PRESETS = {
         FURTHER_PRESET,
         replace(
             FURTHER_PRESET, name="further-gpu", batch=384, refiner_batch=256,
-            minutes=dict(text_encoder=0.3, widen=2.5, few_step=0.6, quantize=0.3, refiner=4.5),
+            minutes=dict(text_encoder=0.3, widen=3, few_step=1.5, quantize=0.4, refiner=4.5),
         ),
         Preset(
             name="gpu", codes=EVERYDAY, styles=EMOJI_STYLES, mix="full", aspects=MOSTLY_SQUARE,

@@ -33,14 +33,14 @@ from tools.train.common import Checkpoint, Loop, autocast, common_arguments, sav
 from tools.train.dataset import are_complete, drawings
 from tools.train.few_step import STEPS
 from tools.train.networks import Codec, Generator, adopt, autoencoder_of
-from tools.train.optimizers import Muon
+from tools.train.optimizers import muon_where_fast
 from tools.train.pairs import PairSet
 from tools.train.parallel import in_parts
 from tools.train.presets import LESS_TRAINING, PRESETS
 from tools.train.quantize import Rounding, quantized_layers
 
 BLOCKS = 3
-PEAK_RATE = 6e-4
+PEAK_RATE = 7e-4
 # For this share of the time, the last, decoded pictures count.
 DECODING_SHARE = 0.3
 # Of each batch so many are decoded, in windows of so many positions, of whose rim the decoder's reach is left out.
@@ -309,7 +309,7 @@ def main(words=None):
         parametrize.register_parametrization(layer, "weight", Rounding())
     trainee = Trainee(refiner, student).to(device)
     loop = Loop(args, "refiner", trainee, device, ["latent", "pixels", "edges"], PEAK_RATE, decay_share=0.9, warmup=100,
-                made_from=args.work / "quantize", optimizer=Muon)
+                made_from=args.work / "quantize", optimizer=muon_where_fast)
     torch.manual_seed(args.seed + loop.step)
 
     def decoding():

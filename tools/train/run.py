@@ -67,17 +67,9 @@ FROM_FEWER_THINGS = (
     Stage("doubled", "doubled.pt", timed=False),
     Stage("refiner", "refiner/config.json"),
 )
-FROM_LESS_TRAINING = (
-    Stage("unpack", "first/sampling.json", timed=False),
-    Stage("sentences", "sentences.pt", timed=False),
-    Stage("dataset", "latents.pt", timed=False),
-    Stage("text_encoder", "text_encoder_trained.pt"),
-    Stage("widen", "teacher/sampling.json"),
-    Stage("few_step", "few_step/sampling.json"),
-    Stage("quantize", "quantize/sampling.json"),
-    Stage("doubled", "doubled.pt", timed=False),
-    Stage("refiner", "refiner/config.json"),
-)
+# A package that knows all things already brings its vocabulary, its decoder and a UNet with few channels.
+BROUGHT = "tokenizer", "narrow", "decoder"
+FROM_LESS_TRAINING = tuple(stage for stage in FROM_FEWER_THINGS if stage.module not in BROUGHT)
 GOING_ON = {
     SMALLER_PICTURES: FROM_SMALLER_PICTURES, FEWER_THINGS: FROM_FEWER_THINGS, LESS_TRAINING: FROM_LESS_TRAINING}
 
@@ -121,8 +113,8 @@ def main():
     parser = common_arguments(__doc__)
     parser.add_argument("--until", help="last stage to run")
     args = parser.parse_args()
-    from_nothing = PRESETS[args.preset].teacher is not None
-    compiling = compile_ahead(args) if from_nothing and torch.cuda.is_available() else None
+    goes_on = PRESETS[args.preset].goes_on_from
+    compiling = compile_ahead(args) if torch.cuda.is_available() and not goes_on else None
     try:
         run_stages(args)
     finally:

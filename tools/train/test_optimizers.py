@@ -1,6 +1,7 @@
 """Checks which weights Muon moves, that it does so as torch does matrices, and that it goes on where it stopped."""
 import copy
 import unittest
+from unittest.mock import patch
 
 import torch
 from torch import nn
@@ -62,19 +63,21 @@ class Optimizers(unittest.TestCase):
             others = by_adamw.get_parameter(name)
             self.assertEqual(torch.equal(weights, others), name.startswith("conv_in") or name.endswith("bias"), name)
 
-    def test_goes_on_where_it_stopped(self):
+    def test_goes_on_where_it_stopped_on_fewer_cores(self):
         whole, parts = copy.deepcopy(self.network), copy.deepcopy(self.network)
         optimizer = Muon(parts, RATE, 0.01)
         stepped(parts, optimizer, 2)
         saved = copy.deepcopy(optimizer.state_dict())
-        optimizer = Muon(parts, RATE, 0.01)
+        with patch("tools.train.optimizers.worker_count", return_value=1):
+            optimizer = Muon(parts, RATE, 0.01)
         optimizer.load_state_dict(saved)
         stepped(parts, optimizer, 1)
         optimizer = Muon(whole, RATE, 0.01)
         stepped(whole, optimizer, 2)
         stepped(whole, optimizer, 1)
-        for mine, other in zip(parts.parameters(), whole.parameters()):
+        for mine, other, first in zip(parts.parameters(), whole.parameters(), self.network.parameters()):
             torch.testing.assert_close(mine, other, atol=0, rtol=0)
+            self.assertFalse(torch.equal(mine, first))
 
     def test_frozen_weights_stay(self):
         self.network.conv.requires_grad_(False)

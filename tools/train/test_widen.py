@@ -122,10 +122,14 @@ class Wide(unittest.TestCase):
 
     def test_training_a_package_on_adds_nothing_to_it(self):
         preset = PRESETS["further"]
-        self.assertEqual(set(preset.known), {thing.code for thing in preset.things()})
         stages = [stage.module for stage in stages_of(preset)]
         self.assertEqual((stages[0], stages[-1]), ("unpack", "refiner"))
         self.assertFalse({"tokenizer", "narrow", "decoder"} & set(stages))
+
+    def test_every_stage_that_takes_its_time_is_given_some(self):
+        for preset in PRESETS.values():
+            timed = {stage.module for stage in stages_of(preset) if stage.timed} - {"prune", "pairs"}
+            self.assertEqual(timed - set(preset.minutes), set(), preset.name)
 
 
 if __name__ == "__main__":

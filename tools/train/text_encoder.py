@@ -133,11 +133,12 @@ def main(words=None):
     args = common_arguments(__doc__).parse_args(words)
     preset, device = PRESETS[args.preset], set_up(args.seed)
     trainee = Trainee(to_teach(args.work, preset, device), preset.known)
+    parts = Parts(pack_folder(args), preset.things(), list(preset.styles))
+    # Before the clock starts: writing captions takes a while.
+    data = CaptionSet(preset, parts, trainee.tokenizer, device, args.seed)
     columns = ["naming", "meaning", "keeping"]
     loop = Loop(args, "text_encoder", trainee, device, columns, PEAK_RATE, decay_share=0.5, warmup=30, log_steps=20)
     torch.manual_seed(args.seed + loop.step)
-    parts = Parts(pack_folder(args), preset.things(), list(preset.styles))
-    data = CaptionSet(preset, parts, trainee.tokenizer, device, args.seed + loop.step)
     sentences = Sentences(args.work / "sentences.pt", device, args.seed + loop.step)
 
     def draw(workers):

@@ -148,6 +148,8 @@ def main(words=None):
     # Refiners of packages before had no denoiser of their own; nothing goes on from those.
     if "unet" in (parts.get("refiner") or {}):
         save_refiner(build_refiner(parts["refiner"], component(weights, "refiner.")), folder / "refiner")
+    elif behind_in == LESS_TRAINING:
+        raise SystemExit("the package has no refiner that could be trained on: take one published since 490cf76")
     defaults = manifest["defaults"]
     schedule = Schedule.noted(manifest["sampler"]["schedule"])
     Generator(tokenizer, text_encoder, unet, torch.device("cpu"), schedule).save(

@@ -147,7 +147,7 @@ impl Model {
     /// guidance, count each picture twice).
     ///
     /// Weights: 4 bytes per parameter of the source, but for the encoder of pictures, which is loaded when a picture is first
-    /// drawn from another; in `f32` on a CPU 3x3 convolutions take 2.5 times as many. Intermediate values:
+    /// drawn from another; 3x3 convolutions take more on a CPU. Intermediate values:
     ///
     /// - UNet: the skip connections (each level's channels x area, once per residual block and
     ///   downsampling) and, at the most demanding level, 14 maps of its width where it has

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use indicatif::HumanDuration;
-use plantain::{Error, Event, Model};
+use plantain::{Error, Event, MemoryPlan, Model, PrecisionChoice};
 use plantain_campaign::{CampaignFile, Easel, ModelPainter, Painted, Painter, Plan, Shard, Shot};
 
 use crate::commands::counted;
@@ -16,6 +16,7 @@ pub(super) fn print(
     file: &CampaignFile,
     plan: &Plan,
     model: &Model,
+    precision: PrecisionChoice,
     shard: Shard,
     painter: &mut ModelPainter,
 ) -> Result<(), Failure> {
@@ -29,10 +30,12 @@ pub(super) fn print(
         let pictures = shots.len() * variants;
         let seconds = seconds(painter, shots[0])?;
         total += seconds * pictures as f64;
-        let memory = model.estimated_memory(size.width, size.height, 1).total() >> 20;
+        let memory = MemoryPlan::new(model, &painter.request(shots[0]), precision, u64::MAX)
+            .map_err(|error| Failure::new(error.to_string()))?;
         out::line(format_args!(
-            "{} of {size}, {seconds:.2} s each, about {memory} MiB",
-            counted(pictures, "picture")
+            "{} of {size}, {seconds:.2} s each, about {} MB",
+            counted(pictures, "picture"),
+            memory.needed / 1_000_000
         ))?;
     }
     out::line(format_args!(

@@ -182,6 +182,7 @@ fn whole_or_shard(campaign: &Path, args: &BatchArgs) -> Result<ExitCode, Failure
             &prepared.file,
             &prepared.plan,
             &prepared.model,
+            args.render.precision,
             shard,
             &mut painter,
         )?;
