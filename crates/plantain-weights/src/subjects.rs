@@ -181,6 +181,41 @@ impl Manifest {
         names.find(|name| is_named(&asked, name) == Some(asked.len()))
     }
 
+    /// The first name in the list of the subject that has this one, which training told most often; the name itself where no subject has it.
+    ///
+    /// ```
+    /// # use std::path::Path;
+    /// # use plantain_weights::Model;
+    /// # let model = Model::open(Path::new("../../tests/fixtures/weights/turbo"))?;
+    /// let mut manifest = model.manifest().clone();
+    /// manifest.subjects = vec![vec!["tornado".into(), "twister".into()]];
+    /// assert_eq!(manifest.usual_name("twister"), "tornado");
+    /// assert_eq!(manifest.usual_name("cyclone"), "cyclone");
+    /// # Ok::<(), plantain_weights::ReadError>(())
+    /// ```
+    pub fn usual_name<'a>(&'a self, name: &'a str) -> &'a str {
+        let mut subjects = self.subjects.iter();
+        let subject = subjects.find(|names| names.iter().any(|other| other == name));
+        subject
+            .and_then(|names| names.first())
+            .map_or(name, String::as_str)
+    }
+
+    /// The bytes of `prompt` that call a subject by this name, in the singular or plural.
+    ///
+    /// ```
+    /// # use std::path::Path;
+    /// # use plantain_weights::Model;
+    /// # let model = Model::open(Path::new("../../tests/fixtures/weights/turbo"))?;
+    /// assert_eq!(model.manifest().find_name("a (Ball of wool:1.2)", "ball of wool"), Some(3..15));
+    /// # Ok::<(), plantain_weights::ReadError>(())
+    /// ```
+    pub fn find_name(&self, prompt: &str, name: &str) -> Option<Range<usize>> {
+        let (places, words): (Vec<_>, Vec<_>) = placed_words(prompt).unzip();
+        let found = find(&words, name, |_| true)?;
+        Some(places[found.start].start..places[found.end - 1].end)
+    }
+
     /// The name of a subject that a word of `prompt` may be a misspelling of.
     ///
     /// ```

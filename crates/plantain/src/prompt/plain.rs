@@ -8,6 +8,7 @@ use super::reader::{
     ARTICLES, Reader, SHORT, is_colour, is_colour_word, is_description, number, read, tells_ground,
     text_of, with_article, words_of,
 };
+use super::styles::replaced;
 
 /// The ground where a prompt names none.
 pub(super) const ANY_GROUND: &str = "on a white background";
@@ -32,6 +33,17 @@ pub(super) fn main_subject(prompt: &str, manifest: &Manifest) -> Option<String> 
     let words = words_of(&bare);
     let subject = Reader::new(&words, manifest).main_subject()?;
     Some(subject.name)
+}
+
+/// `prompt` with its subject by the name that training told most often, if the model draws single things.
+pub(crate) fn by_usual_name(prompt: String, manifest: &Manifest) -> String {
+    let named = main_subject(&prompt, manifest).filter(|_| manifest.plain_ground);
+    let renamed = named.and_then(|name| {
+        let usual = Some(manifest.usual_name(&name)).filter(|usual| *usual != name)?;
+        let place = manifest.find_name(&prompt, &name)?;
+        Some(replaced(&prompt, place, usual))
+    });
+    renamed.unwrap_or(prompt)
 }
 
 /// `prompt` with a ground, if it names none and the model draws things on plain ones: at the end, where most captions have it.
@@ -279,6 +291,33 @@ mod tests {
         ] {
             assert_eq!(plain(prompt), None, "{prompt}");
         }
+    }
+
+    #[test]
+    fn things_are_drawn_by_their_usual_names() {
+        let mut manifest = taught();
+        manifest.styles = vec![vec!["3d render".into()]];
+        let names = |names: &[&str]| names.iter().map(ToString::to_string).collect();
+        manifest.subjects.push(names(&["tornado", "twister"]));
+        manifest.subjects.push(names(&["octopus", "devil fish"]));
+        let drawn = |prompt: &str| crate::Request::new(prompt).drawn_prompts(&manifest);
+        let ground = "3d render, on a white background";
+        for (prompt, expected) in [
+            ("a twister", "a tornado"),
+            ("a blue Twister", "a blue tornado"),
+            ("(a twister:1.2)", "(a tornado:1.2)"),
+            ("a devil fish", "an octopus"),
+            ("a devil fish eating a twister", "an octopus"),
+            ("a tornado", "a tornado"),
+        ] {
+            assert_eq!(drawn(prompt), [format!("{expected}, {ground}")], "{prompt}");
+        }
+        let both = ["a tornado", "an octopus"].map(|thing| format!("{thing}, {ground}"));
+        assert_eq!(drawn("a twister and a devil fish"), both);
+        assert_eq!(drawn("two twisters"), [both[0].clone(), both[0].clone()]);
+        manifest.plain_ground = false;
+        let other = crate::Request::new("a twister").drawn_prompts(&manifest);
+        assert_eq!(other, ["a twister, 3d render"]);
     }
 
     #[test]

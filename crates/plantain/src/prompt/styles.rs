@@ -75,8 +75,8 @@ pub(crate) fn styled(whole: &str, drawn: String, any: bool, manifest: &Manifest)
     styled
 }
 
-/// `prompt` with another style at these bytes, and the words beside it that go with that.
-fn replaced(prompt: &str, place: Range<usize>, style: &str) -> String {
+/// `prompt` with another style, or name, at these bytes, and the words beside it that go with that.
+pub(super) fn replaced(prompt: &str, place: Range<usize>, style: &str) -> String {
     let (before, after) = (&prompt[..place.start], &prompt[place.end..]);
     let separates = |c: char| !c.is_alphanumeric();
     let noun = style.rsplit(separates).next().unwrap_or(style);
