@@ -9,7 +9,7 @@ use crate::package::Model;
 use crate::tensor::TensorRef;
 
 /// How many times as many bytes the weights of 3x3 convolutions take in `f32` on a CPU, which keeps most of them transformed for tiles of
-/// 2x2 or 4x4 pixels: between 1.8 and 4 times, depending on sizes. The UNet of BK-SDM-Tiny comes to this.
+/// 2x2 or 4x4 pixels: between 1.8 and 4 times, depending on sizes. What all of BK-SDM-Tiny takes at its peak comes to about this.
 const TRANSFORMED: f64 = 2.5;
 
 /// The tensors of one component, counted.
@@ -268,5 +268,52 @@ fn decoder_values(config: &DecoderConfig, pixels: f64) -> f64 {
                 })
                 .fold(0.0, f64::max)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn summary_counts_parameters_and_estimates_memory() {
+        let folder =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/weights/modern");
+        let model = Model::open(&folder).unwrap();
+        let summary = model.summary();
+        let components: Vec<_> = summary.iter().map(|s| s.component).collect();
+        assert_eq!(
+            components,
+            [
+                Component::TextEncoder,
+                Component::Unet,
+                Component::Vae,
+                Component::VaeEncoder
+            ]
+        );
+        for part in &summary {
+            assert_eq!(part.bytes, 2 * part.parameters);
+            assert_eq!(part.types["F16"], part.tensors);
+        }
+        // The encoder of pictures is not needed for drawing from a text.
+        let parameters: u64 = summary[..3].iter().map(|s| s.parameters).sum();
+        let small = model.estimated_memory(16, 16, 1);
+        assert_eq!(small.weights, 4 * parameters);
+        assert!(small.transformed > small.weights / 2 && small.transformed < 3 * small.weights / 2);
+        // The UNet at 8x8: skips 8*64 + 8*64 + 8*16 + 16*16, and 14 maps of 16 channels.
+        assert_eq!(
+            small.sampling,
+            4 * (8 * 64 + 8 * 64 + 8 * 16 + 16 * 16 + 14 * 16 * 64)
+        );
+        assert_eq!(
+            model.estimated_memory(32, 16, 2).sampling,
+            4 * small.sampling
+        );
+        assert_eq!(
+            model.estimated_memory(u32::MAX, u32::MAX, u32::MAX).total(),
+            u64::MAX
+        );
     }
 }

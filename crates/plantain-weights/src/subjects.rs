@@ -110,7 +110,7 @@ impl Manifest {
         styles: &[&'a str],
     ) -> Option<(Range<usize>, &'a str)> {
         let (places, words): (Vec<_>, Vec<_>) = placed_words(prompt).unzip();
-        let bytes = |found: &Range<usize>| places[found.start].start..places[found.end - 1].end;
+        let bytes = |found: &Range<usize>| bytes_of(found, &places);
         let subject = find(&words, subject, |_| true);
         let is_style = |found: &Range<usize>| {
             let within =
@@ -213,7 +213,7 @@ impl Manifest {
     pub fn find_name(&self, prompt: &str, name: &str) -> Option<Range<usize>> {
         let (places, words): (Vec<_>, Vec<_>) = placed_words(prompt).unzip();
         let found = find(&words, name, |_| true)?;
-        Some(places[found.start].start..places[found.end - 1].end)
+        Some(bytes_of(&found, &places))
     }
 
     /// The name of a subject that a word of `prompt` may be a misspelling of.
@@ -270,6 +270,11 @@ fn find(
 ) -> Option<Range<usize>> {
     let found = |at| is_named(&words[at..], name).map(|count| at..at + count);
     (0..words.len()).filter_map(found).find(accepts)
+}
+
+/// The bytes from the first to the last of some words, one at least, of a text that has its words at these places.
+fn bytes_of(words: &Range<usize>, places: &[Range<usize>]) -> Range<usize> {
+    places[words.start].start..places[words.end - 1].end
 }
 
 /// The first name of a style, if it has one.

@@ -146,7 +146,7 @@ impl MemoryPlan {
     }
 }
 
-/// Fewer convolutions are transformed in bf16, and none in int8, and what is counted here is more than what those take: for BK-SDM-Tiny
+/// Fewer convolutions are transformed in bf16, and few in int8, and what is counted here is more than what those take: for BK-SDM-Tiny
 /// at 512x512 1.27 and 0.91 GB, where 1.13 and 0.66 were measured.
 fn needed(estimate: &MemoryEstimate, decoding: u64, precision: PrecisionChoice) -> u64 {
     let share = |share: f64| (estimate.weights as f64 * share) as u64;

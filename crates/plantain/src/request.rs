@@ -9,7 +9,7 @@ use plantain_weights::Manifest;
 use crate::aspect::Aspect;
 use crate::error::RequestError;
 use crate::layout::Layout;
-use crate::prompt::{Styled, Things, by_usual_name, plainly, styled, with_ground};
+use crate::prompt::{Styled, Things, plainly, styled, with_ground};
 use crate::size::check_size;
 
 /// Strength of a run that starts from a picture, where none is given.
@@ -384,7 +384,6 @@ impl Request {
         let plain = plain.unwrap_or_else(|| self.prompt.clone());
         let from_nothing = self.init_image.is_none();
         let mut drawn = styled(&self.prompt, plain, from_nothing, manifest);
-        drawn.prompt = by_usual_name(drawn.prompt, manifest);
         if from_nothing {
             drawn.prompt = with_ground(drawn.prompt, manifest);
         }

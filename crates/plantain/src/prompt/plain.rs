@@ -8,7 +8,6 @@ use super::reader::{
     ARTICLES, Reader, SHORT, is_colour, is_colour_word, is_description, number, read, tells_ground,
     text_of, with_article, words_of,
 };
-use super::styles::replaced;
 
 /// The ground where a prompt names none.
 pub(super) const ANY_GROUND: &str = "on a white background";
@@ -33,17 +32,6 @@ pub(super) fn main_subject(prompt: &str, manifest: &Manifest) -> Option<String> 
     let words = words_of(&bare);
     let subject = Reader::new(&words, manifest).main_subject()?;
     Some(subject.name)
-}
-
-/// `prompt` with its subject by the name that training told most often, if the model draws single things.
-pub(crate) fn by_usual_name(prompt: String, manifest: &Manifest) -> String {
-    let named = main_subject(&prompt, manifest).filter(|_| manifest.plain_ground);
-    let renamed = named.and_then(|name| {
-        let usual = Some(manifest.usual_name(&name)).filter(|usual| *usual != name)?;
-        let place = manifest.find_name(&prompt, &name)?;
-        Some(replaced(&prompt, place, usual))
-    });
-    renamed.unwrap_or(prompt)
 }
 
 /// `prompt` with a ground, if it names none and the model draws things on plain ones: at the end, where most captions have it.

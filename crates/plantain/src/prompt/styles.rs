@@ -38,11 +38,30 @@ impl Untaught {
 }
 
 /// `drawn`, which is what is drawn of the `whole` prompt, in a style that its subject was taught in: one that it names, or else one that
-/// the whole prompt names. Otherwise in the first: if it names another style, or if it names none and `any` style is to be added.
+/// the whole prompt names. Otherwise in the first: if it names another style, or if it names none and `any` style is to be added. A model
+/// of single things is told of them by the names that training told most often.
 pub(crate) fn styled(whole: &str, drawn: String, any: bool, manifest: &Manifest) -> Styled {
     let subject = main_subject(&drawn, manifest).unwrap_or_default();
-    let taught = manifest.styles_of(&subject);
-    let named = |text: &str| manifest.find_style(text, &subject, &taught);
+    let mut styled = in_taught_style(whole, drawn, any, &subject, manifest);
+    let usual = manifest.usual_name(&subject);
+    if manifest.plain_ground
+        && usual != subject
+        && let Some(place) = manifest.find_name(&styled.prompt, &subject)
+    {
+        styled.prompt = replaced(&styled.prompt, place, usual);
+    }
+    styled
+}
+
+fn in_taught_style(
+    whole: &str,
+    drawn: String,
+    any: bool,
+    subject: &str,
+    manifest: &Manifest,
+) -> Styled {
+    let taught = manifest.styles_of(subject);
+    let named = |text: &str| manifest.find_style(text, subject, &taught);
     let mut styled = Styled {
         prompt: drawn,
         untaught: None,
@@ -60,10 +79,10 @@ pub(crate) fn styled(whole: &str, drawn: String, any: bool, manifest: &Manifest)
     others.retain(|style| !taught.contains(style));
     // Were the name of one a part of the new one, there would be no end.
     for _ in 0..=others.len() {
-        let other = manifest.find_style(&styled.prompt, &subject, &others);
+        let other = manifest.find_style(&styled.prompt, subject, &others);
         let Some((place, asked)) = other else { break };
         styled.untaught.get_or_insert_with(|| Untaught {
-            subject: subject.clone(),
+            subject: subject.to_string(),
             asked: asked.to_string(),
             taught: taught.iter().map(ToString::to_string).collect(),
         });
@@ -76,7 +95,7 @@ pub(crate) fn styled(whole: &str, drawn: String, any: bool, manifest: &Manifest)
 }
 
 /// `prompt` with another style, or name, at these bytes, and the words beside it that go with that.
-pub(super) fn replaced(prompt: &str, place: Range<usize>, style: &str) -> String {
+fn replaced(prompt: &str, place: Range<usize>, style: &str) -> String {
     let (before, after) = (&prompt[..place.start], &prompt[place.end..]);
     let separates = |c: char| !c.is_alphanumeric();
     let noun = style.rsplit(separates).next().unwrap_or(style);

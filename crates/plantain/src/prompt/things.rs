@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use plantain_weights::Manifest;
 
-use super::plain::{ANY_GROUND, by_usual_name};
+use super::plain::ANY_GROUND;
 use super::reader::{ARTICLES, MOST, Reader, number, read, tells_ground, text_of, with_article};
 use super::styles::{Styled, Untaught, styled};
 
@@ -224,7 +224,7 @@ impl List {
                     untaught: other,
                 } = styled(&whole, thing, true, reader.manifest);
                 untaught.extend(other);
-                std::iter::repeat_n(by_usual_name(prompt, reader.manifest), item.count)
+                std::iter::repeat_n(prompt, item.count)
             });
             each.collect()
         };
