@@ -1,7 +1,7 @@
 """Turns a package of plantain back into a folder in diffusers layout, for a training that goes on from it.
 
 What is read goes to WORK/first, its autoencoder to WORK/first/vae, its refiner to WORK/first/refiner. If the vocabulary stays as it is, it also goes to
-WORK/tokenizer, where the stages look for one; so does the autoencoder of a package that is only trained on, to WORK/vae.
+WORK/tokenizer, where the stages look for one. The autoencoder of a package that is only trained on also goes to WORK/vae.
 """
 import json
 import shutil
