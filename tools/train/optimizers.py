@@ -13,8 +13,9 @@ from tools.train.parallel import multiplies_bf16, on_all_cores, worker_count
 MOMENTA = (0.9, 0.99)
 # Under what name torch's Muon keeps it.
 MOMENTUM = "momentum_buffer"
-# The first and the last layer of a network, or of one within it: mostly columns or rows of these are numbers of pictures, no features.
-OUTER = ("conv_in", "conv_out")
+# The first and the last layers of a network, or of one within it: mostly columns or rows of these stand for channels of pictures,
+# words, places or facts, not for features.
+OUTER = ("conv_in", "conv_out", "token_embedding", "position_embedding", "heads", "to_sentence")
 
 
 def muon_where_fast(module, rate, weight_decay):

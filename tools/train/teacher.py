@@ -12,6 +12,7 @@ from tools.data.captions import typical
 from tools.train.common import Loop, common_arguments, save_grid, set_up
 from tools.train.dataset import LatentSet, planner_for
 from tools.train.networks import Codec, Generator, adopt, noise_for
+from tools.train.optimizers import adamw
 from tools.train.presets import PRESETS
 from tools.train.text_encoder import Sentences, TextTeacher
 from tools.train.common import pack_folder
@@ -66,7 +67,7 @@ class Trainee(torch.nn.Module):
 
 
 def preview_captions(preset, parts, each=24):
-    """Typical captions of trained, then of held-out combinations of thing and style."""
+    """Typical captions of trained combinations, then of the first kind that is held out."""
     import random
 
     rng = random.Random(0)
@@ -107,13 +108,14 @@ def start(trainee, work, earlier=None):
         {name.removeprefix("teacher."): v for name, v in trained.items() if name.startswith("teacher.")})
 
 
-def learn(args, preset, trainee, stage, steps, guidance, decay_share=0.6, select=None):
+def learn(args, preset, trainee, stage, steps, guidance, decay_share=0.6, select=None, optimizer=adamw):
     """Trains everything and saves it as the teacher, to be sampled in so many steps with this guidance.
 
     `select(generator, data)` is called at first and at checkpoints to tell the data what to draw.
     """
     generator, device = trainee.generator, trainee.generator.device
-    loop = Loop(args, stage, trainee, device, ["flow", "naming", "meaning"], preset.peak_rate, decay_share)
+    loop = Loop(args, stage, trainee, device, ["flow", "naming", "meaning"], preset.peak_rate, decay_share,
+                optimizer=optimizer)
     torch.manual_seed(args.seed + loop.step)
     data = LatentSet(args.work / "latents.pt", device, args.seed + loop.step)
     if select:

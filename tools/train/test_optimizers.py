@@ -6,7 +6,7 @@ from unittest.mock import patch
 import torch
 from torch import nn
 
-from tools.train.optimizers import Muon, adamw, dealt
+from tools.train.optimizers import Muon, adamw, dealt, is_outer
 
 RATE = 1e-2
 
@@ -62,6 +62,13 @@ class Optimizers(unittest.TestCase):
         for name, weights in by_muon.named_parameters():
             others = by_adamw.get_parameter(name)
             self.assertEqual(torch.equal(weights, others), name.startswith("conv_in") or name.endswith("bias"), name)
+
+    def test_numbers_of_words_and_facts_are_outer(self):
+        for name in ("generator.unet.conv_in.weight", "text_teacher.heads.0.weight", "text_teacher.to_sentence.weight",
+                     "generator.text_encoder.text_model.embeddings.token_embedding.weight"):
+            self.assertTrue(is_outer(name), name)
+        for name in ("generator.text_encoder.text_model.encoder.layers.0.mlp.fc1.weight", "generator.unet.down_blocks.0.resnets.0.conv1.weight"):
+            self.assertFalse(is_outer(name), name)
 
     def test_goes_on_where_it_stopped_on_fewer_cores(self):
         whole, parts = copy.deepcopy(self.network), copy.deepcopy(self.network)

@@ -11,6 +11,7 @@ import torch
 
 from tools.train.common import common_arguments, set_up
 from tools.train.dataset import are_complete, drawings, evenly
+from tools.train.optimizers import muon_where_fast
 from tools.train.parallel import in_parts
 from tools.train.presets import PRESETS
 from tools.train.teacher import Trainee, draw_times, learn, start
@@ -71,7 +72,7 @@ def main(words=None):
     times = partial(draw_times, shift=TIME_SHIFT, uniform_share=UNIFORM_TIME_SHARE)
     trainee = Trainee(to_teach(args.work, preset, device), times)
     start(trainee, args.work)
-    learn(args, preset, trainee, "widen", STEPS, GUIDANCE, decay_share=0.95, select=select)
+    learn(args, preset, trainee, "widen", STEPS, GUIDANCE, decay_share=0.95, select=select, optimizer=muon_where_fast)
 
 
 if __name__ == "__main__":
