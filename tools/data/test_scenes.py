@@ -71,6 +71,21 @@ class Splits(unittest.TestCase):
             self.assertTrue(all(splits.held_out_kinds(scene) & {"triple"} == wanted for scene in drawn))
             self.assertIn("style", {kind for scene in drawn for kind in splits.held_out_kinds(scene)})
 
+    def test_things_are_kept_out_of_later_styles_alone(self):
+        styles, kinds = ["3d", *splits.LATER_STYLES], ("triple", "own colour", "later style")
+        seen = Planner(THINGS, styles, AVAILABLE, MIXES["plain"], "seen", kinds)
+        for recoloured in (False, True):
+            drawn = seen.each_drawing(random.Random(0), 1, recoloured)
+            self.assertEqual({scene.style for scene in drawn}, set(styles))
+            held_out = {scene.style for scene in drawn if splits.held_out_style(scene.figures[0].thing, scene.style)}
+            self.assertEqual(held_out, {"3d"})
+        unseen = Planner(THINGS, styles, AVAILABLE, MIXES["plain"], "later style", kinds)
+        drawn = unseen.each_drawing(random.Random(0), 1)
+        self.assertGreater(len(drawn), 100)
+        for scene in drawn:
+            self.assertIn(scene.style, splits.LATER_STYLES)
+            self.assertTrue(splits.held_out_style(scene.figures[0].thing, scene.style))
+
     def test_each_drawing_comes_up_alike_on_grounds_that_differ(self):
         planner = Planner(THINGS[:40], ["3d", "flat"], AVAILABLE, MIXES["plain"], "seen", ("triple",))
         drawn = planner.each_drawing(random.Random(0), 3)

@@ -14,7 +14,8 @@ from pathlib import Path
 from tools.data.captions import typical
 from tools.data.compose import Parts
 from tools.data.scenes import LANDSCAPES, MIXES, Planner
-from tools.eval.prompt_files import FOLDER, PRESETS, RECOLOURED_SETS, SYNONYMS, Prompt, write_prompts
+from tools.data.splits import LATER_STYLES
+from tools.eval.prompt_files import FOLDER, LATER_SETS, PRESETS, RECOLOURED_SETS, SYNONYMS, Prompt, write_prompts
 
 PLAIN = ("plain",)
 DRAWN_FOR_EACH = 25
@@ -31,6 +32,8 @@ RECIPES = {
     "recolour": ("single", "seen", PLAIN),
     "own colour": ("single", "own colour", PLAIN),
     SYNONYMS: ("single", "seen", PLAIN),
+    "later seen": ("single", "seen", PLAIN),
+    "later style": ("single", "later style", PLAIN),
     "scene": ("single", "seen", LANDSCAPES),
 }
 
@@ -45,12 +48,20 @@ def fits(name, scene):
     return recoloured == (name in RECOLOURED_SETS) and scene.backdrop.kind in RECIPES[name][2]
 
 
+def styles_of(name, preset):
+    """The styles that a set asks for. Where later ones have sets of their own, the others stay what they were."""
+    styles = preset.trained.styles
+    if not set(LATER_SETS) & set(preset.sets):
+        return styles
+    return [style for style in styles if (style in LATER_STYLES) == (name in LATER_SETS)]
+
+
 def scenes_of(name, things, available, preset, count, seed):
     """Random scenes of a set; the same for the same seed."""
     kind, split, backdrops = RECIPES[name]
     mix = replace(MIXES[preset.trained.mix], kinds={kind: 1}, backdrops=dict.fromkeys(backdrops, 1),
                   recolour=float(name in RECOLOURED_SETS))
-    planner = Planner(things, preset.trained.styles, available, mix, split, preset.trained.held_out,
+    planner = Planner(things, styles_of(name, preset), available, mix, split, preset.trained.held_out,
                       preset.trained.colours)
     rng = random.Random(f"{seed} {name}")
     scenes = []

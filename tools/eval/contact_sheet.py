@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 from tools.data.vocabulary import STYLES
 from tools.eval.features import BATCH, fit_side
 from tools.eval.measure import FIRST_SEED
-from tools.eval.prompt_files import FOLDER, PRESETS, SINGLE_SETS, read_free_prompts, read_prompts
+from tools.eval.prompt_files import FOLDER, LATER_SETS, PRESETS, SINGLE_SETS, read_free_prompts, read_prompts
 from tools.eval.rows import model_row
 
 COLUMNS = 8
@@ -62,16 +62,21 @@ def thumbnails(generate, captions, seeds):
     return [picture for part in parts for picture in pixels_of(generate(captions[part], seeds[part]).float().cpu(), THUMBNAIL)]
 
 
+def file_name(prompt_set):
+    """What the sheet of a set is called."""
+    return prompt_set.replace(" ", "-")
+
+
 def captions_by_sheet(prompts, count):
     """{name of a sheet: its captions}: the first of each style, from all sets of single things in turn."""
-    sheets = {}
+    sheets, in_styles = {}, (*SINGLE_SETS, *LATER_SETS)
     for style in STYLES:
-        of_sets = [[p.text for p in prompts if p.set == name and p.scene.style == style] for name in SINGLE_SETS]
+        of_sets = [[p.text for p in prompts if p.set == name and p.scene.style == style] for name in in_styles]
         captions = [texts[i] for i in range(count) for texts in of_sets if i < len(texts)]
         if captions:
             sheets[style] = captions[:count]
-    for name in sorted({prompt.set for prompt in prompts} - set(SINGLE_SETS)):
-        sheets[name.replace(" ", "-")] = [p.text for p in prompts if p.set == name][:count]
+    for name in sorted({prompt.set for prompt in prompts} - set(in_styles)):
+        sheets[file_name(name)] = [p.text for p in prompts if p.set == name][:count]
     return sheets
 
 
@@ -96,7 +101,7 @@ def main():
         name, _, file = args.texts.partition("=")
         sheets = {name: read_free_prompts(file)}
     elif args.set:
-        sheets = {args.set: [prompt.text for prompt in prompts if prompt.set == args.set][: args.count]}
+        sheets = {file_name(args.set): [prompt.text for prompt in prompts if prompt.set == args.set][: args.count]}
     else:
         sheets = captions_by_sheet(prompts, args.count) | {"free": read_free_prompts()}
     args.out.mkdir(parents=True, exist_ok=True)

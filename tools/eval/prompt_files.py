@@ -9,11 +9,13 @@ from tools.train.presets import PRESETS as TRAINING_PRESETS
 FOLDER = Path(__file__).with_name("prompts")
 FREE_PROMPTS = FOLDER / "free.txt"
 
-# Sets of single things on plain backgrounds. The distances between sets of pictures are taken on these.
+# Sets of single things on plain backgrounds that the distances between sets of pictures are taken on.
 SINGLE_SETS = ("seen", "style", "colour", "triple")
 # Sets of single things that are asked for in a colour, at times the one that their drawing has anyway; of the second training shows no drawing
 # that was given that colour.
 RECOLOURED_SETS = ("recolour", "own colour")
+# Of styles that the model learned later: things that it was shown in them, and things that it was not.
+LATER_SETS = ("later seen", "later style")
 # Things called by another of their names than the first.
 SYNONYMS = "synonym"
 ALL_SETS = ("seen", "style", "colour", "pair", "seen pair", "count", "recolour", "scene")
@@ -38,7 +40,7 @@ class Preset:
 
 PRESETS = {
     "warm": Preset("warm", ("seen", "triple"), per_set=72, real=300),
-    "wide": Preset("wide", ("seen", "triple", *RECOLOURED_SETS, SYNONYMS), per_set=150, real=300),
+    "wide": Preset("wide", ("seen", "triple", *RECOLOURED_SETS, SYNONYMS, *LATER_SETS), per_set=150, real=300),
     "cpu": Preset("cpu", ("seen", "style", "colour"), per_set=72, real=300),
     "full": Preset("all", ALL_SETS, per_set=200, real=2000),
 }

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tools.data.compose import Painter, Parts
 from tools.data.scenes import Figure, is_seen
+from tools.data.splits import LATER_STYLES
 from tools.data.vocabulary import STYLES
 from tools.data.words import NUMBERS, with_article
 from tools.eval.contact_sheet import lay_out
@@ -37,7 +38,9 @@ PLACES = {
 def prompts(preset, available):
     """Captions, each with what is asked for at which place."""
     rng = random.Random("several")
-    styles = {style: [thing for thing in preset.things() if (thing.code, style) in available] for style in preset.styles}
+    # A style that comes later would change all that follows.
+    styles = [style for style in preset.styles if style not in LATER_STYLES]
+    drawn = {style: [thing for thing in preset.things() if (thing.code, style) in available] for style in styles}
 
     def around(style, colour):
         return f", {STYLES[style][0]}, on {with_article(colour)} background"
@@ -47,8 +50,8 @@ def prompts(preset, available):
         return rng.choice([colour for colour in preset.colours if is_seen(figure, (colour,))])
 
     def pair(number):
-        style = rng.choice(preset.styles)
-        things = rng.sample(styles[style], 2)
+        style = rng.choice(styles)
+        things = rng.sample(drawn[style], 2)
         colour = ground(things[0], style)
         relation = [*BESIDE, *STACKED][number % (len(BESIDE) + len(STACKED))]
         order = (BESIDE | STACKED)[relation]
@@ -58,8 +61,8 @@ def prompts(preset, available):
         return f"{first} {relation} {second}{around(style, colour)}", list(zip(places, asked))
 
     def group(number):
-        style, count = rng.choice(preset.styles), 2 + number % 3
-        thing = rng.choice([thing for thing in styles[style] if thing.plural])
+        style, count = rng.choice(styles), 2 + number % 3
+        thing = rng.choice([thing for thing in drawn[style] if thing.plural])
         colour = ground(thing, style)
         return (f"{NUMBERS[count]} {thing.plural}{around(style, colour)}",
                 [(place, Wish(thing, style, colour)) for place in PLACES[count]])

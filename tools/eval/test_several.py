@@ -8,6 +8,7 @@ import torch
 
 from tools.data.compose import Painter, Parts
 from tools.data.scenes import Backdrop, Figure, Scene
+from tools.data.splits import LATER_STYLES
 from tools.data.test_compose import THINGS, write_pack
 from tools.eval.drawings import SIZE, Drawings
 from tools.eval.several import GROUPS, PAIRS, counts, prompts
@@ -35,6 +36,12 @@ class Several(unittest.TestCase):
         glyphs = SimpleNamespace(styles=("glyph",), colours=("white", "navy"), things=lambda: THINGS)
         pairs, groups = prompts(glyphs, {(thing.code, "glyph") for thing in THINGS})
         self.assertTrue(all(wish.colour == "white" for _, asked in pairs + groups for _, wish in asked))
+
+    def test_later_styles_change_nothing(self):
+        more = SimpleNamespace(**{**vars(PRESET), "styles": (*PRESET.styles, *LATER_STYLES)})
+        available = self.painter.parts.available
+        later = {(thing.code, style) for thing in THINGS for style in LATER_STYLES}
+        self.assertEqual(prompts(more, available | later), prompts(PRESET, available))
 
     def test_counts_things_where_they_are_to_be(self):
         (_, asked), *_ = prompts(PRESET, self.painter.parts.available)[0]

@@ -44,13 +44,13 @@ def licence(preset):
 
 
 def styles_of_things(preset, pack):
-    """For each thing of plain pictures, which of the preset's styles the pack has it in."""
+    """For each thing of plain pictures, which of the preset's styles the pack has it in, those kept from training too."""
     if preset.mix != "plain":
         return []
     drawn = {(row["concept"], row["style"]) for row in json.loads((pack / "parts.json").read_text())["parts"]}
     styles = [[number for number, style in enumerate(preset.styles) if (thing.code, style) in drawn] for thing in preset.things()]
     if not all(styles):
-        raise SystemExit(f"{pack} lacks drawings that {preset.name} was trained on")
+        raise SystemExit(f"{pack} lacks drawings of things that {preset.name} knows")
     return styles
 
 

@@ -104,12 +104,12 @@ MOSTLY_SQUARE = {(1, 1): 0.84, (3, 2): 0.04, (2, 3): 0.04, (16, 9): 0.04, (9, 16
 EMOJI_STYLES = ("3d", "flat", "gradient", "cartoon", "minimal", "soft")
 
 WIDE_PRESET = Preset(
-    name="wide", codes=WIDE, styles=("3d", "flat", "cartoon", "glyph", "ui", "flatui"), mix="plain", aspects=SQUARE,
-    side=256, latent_channels=12, pictures=20_000, captions_each=8, vocabulary=4200, text_width=192, text_layers=3,
+    name="wide", codes=WIDE, styles=("3d", "flat", "cartoon", "glyph", "ui", "flatui", "gradient"), mix="plain",
+    aspects=SQUARE, side=256, latent_channels=12, pictures=24_000, captions_each=8, vocabulary=4200, text_width=192, text_layers=3,
     teacher=None, batch=96, peak_rate=6e-4,
     ae_crop=256, ae_batch=4, pairs=0, sentences=12_000, student_parameters=None,
     minutes=dict(text_encoder=7, widen=80, narrow=50, few_step=10, quantize=3, decoder=8, refiner=60),
-    held_out=("triple", "own colour"), colours=FIRST_COLOURS, goes_on_from=FEWER_THINGS,
+    held_out=("triple", "own colour", "later style"), colours=FIRST_COLOURS, goes_on_from=FEWER_THINGS,
     known=tuple(FEWER.read_text().splitlines()), without=CHEAP_TO_LEAVE_OUT, student_channels=(48, 96, 192),
     loose=0.3, doubled=True, recoloured=3,
 )
