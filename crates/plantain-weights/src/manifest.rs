@@ -412,7 +412,7 @@ pub struct Manifest {
     /// their subject. Empty for a model of which no style is expected.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub styles: Vec<Vec<String>>,
-    /// For each of the `subjects`, the styles that it was taught in, as places in `styles`; empty where each was taught in all.
+    /// For each of the `subjects`, the styles that it can be asked for in, as places in `styles`; empty where that is all of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub subject_styles: Vec<Vec<usize>>,
     /// Whether pictures show something in the middle of a plain ground, so that wide and tall ones are square ones whose ground
