@@ -235,7 +235,7 @@ size = "512x512"
     let args = ["batch", "campaign.toml", "--out", "out", "--dry-run"];
     let planned = place.run(&args).succeeded();
     for told in [
-        "1 of 4 prompts say what things do",
+        "1 of 4 prompts say more than a thing",
         "1 of 4 prompts are drawn in another style",
         "drawn as `a fox, 3d render, on a white background`",
     ] {

@@ -88,7 +88,8 @@ impl Manifest {
     }
 
     /// The bytes of `prompt` that name one of these [`styles`](Self::styles), given by their usual names, and that usual name: of several
-    /// the one with most words, so that a "flat icon" is no "flat" one where both are known. What names `subject` names no style.
+    /// the one with most words, so that a "flat icon" is no "flat" one where both are known. What names `subject` names no style, nor does
+    /// what is left out ("no icon").
     ///
     /// ```
     /// # use std::path::Path;
@@ -101,6 +102,7 @@ impl Manifest {
     /// assert_eq!(manifest.find_style("a Flat  Icon of a shoe", "shoe", &all), Some((2..12, "icon")));
     /// assert_eq!(manifest.find_style("a Flat  Icon of a shoe", "shoe", &["flat art"]), Some((2..6, "flat art")));
     /// assert_eq!(manifest.find_style("a flat shoe", "flat shoe", &all), None);
+    /// assert_eq!(manifest.find_style("a shoe, not a flat one", "shoe", &all), None);
     /// # Ok::<(), plantain_weights::ReadError>(())
     /// ```
     pub fn find_style<'a>(
@@ -117,7 +119,8 @@ impl Manifest {
                 |words: &Range<usize>| words.start <= found.start && found.end <= words.end;
             // Its words are in one part of the prompt.
             let parted = prompt[bytes(found)].contains([',', ';', '(', ')', '[', ']']);
-            !parted && !subject.as_ref().is_some_and(within)
+            let negated = is_negated(&words[..found.start]);
+            !parted && !negated && !subject.as_ref().is_some_and(within)
         };
         let named = styles.iter().flat_map(|style| {
             let names = self
@@ -170,15 +173,21 @@ impl Manifest {
     /// # use plantain_weights::Model;
     /// # let model = Model::open(Path::new("../../tests/fixtures/weights/turbo"))?;
     /// let mut manifest = model.manifest().clone();
-    /// manifest.subjects = vec![vec!["fox".into()]];
+    /// manifest.subjects = ["fox", "leaf", "leaves"].map(|name| vec![name.into()]).to_vec();
     /// assert_eq!(manifest.subject("Foxes"), Some("fox"));
+    /// assert_eq!(manifest.subject("leaves"), Some("leaves"));
     /// assert_eq!(manifest.subject("a fox"), None);
     /// # Ok::<(), plantain_weights::ReadError>(())
     /// ```
     pub fn subject(&self, name: &str) -> Option<&str> {
         let asked = words(name);
-        let mut names = self.subjects.iter().flatten().map(String::as_str);
-        names.find(|name| is_named(&asked, name) == Some(asked.len()))
+        let names = self.subjects.iter().flatten().map(String::as_str);
+        let mut named = names
+            .filter(|name| is_named(&asked, name) == Some(asked.len()))
+            .peekable();
+        let first = named.peek().copied();
+        // "Leaves" may be a name beside "leaf".
+        named.find(|name| words(name) == asked).or(first)
     }
 
     /// The first name in the list of the subject that has this one, which training told most often; the name itself where no subject has it.
@@ -270,6 +279,15 @@ fn find(
 ) -> Option<Range<usize>> {
     let found = |at| is_named(&words[at..], name).map(|count| at..at + count);
     (0..words.len()).filter_map(found).find(accepts)
+}
+
+/// Whether what comes behind these words is left out.
+fn is_negated(before: &[String]) -> bool {
+    let before = before.iter().map(String::as_str).rev();
+    let mut before = before.skip_while(|word| ["a", "an", "the"].contains(word));
+    before
+        .next()
+        .is_some_and(|word| ["no", "not", "without"].contains(&word))
 }
 
 /// The bytes from the first to the last of some words, one at least, of a text that has its words at these places.

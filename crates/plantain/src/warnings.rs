@@ -3,6 +3,7 @@
 use plantain_weights::Manifest;
 
 use crate::layout::Layout;
+use crate::prompt::names_subject;
 use crate::request::{Request, embeds_guidance};
 
 /// How many times its own steps a model may take before they are too many.
@@ -65,7 +66,7 @@ impl Request {
     /// Of what the prompt asks for and is not drawn.
     fn warn_of_content(&self, layout: &Layout, manifest: &Manifest) -> Vec<String> {
         let mut warnings = Vec::new();
-        if !manifest.names_subject(&self.prompt) {
+        if !names_subject(&self.prompt, manifest) {
             warnings.push(unknown_subject(manifest, &self.prompt));
         }
         let things = self.things(manifest);
@@ -85,7 +86,7 @@ impl Request {
         };
         warnings.extend(drawn.map(|drawn| {
             format!(
-                "`{}` knows no words for what things do or where they are; {drawn}",
+                "`{}` takes of a prompt a thing with its colour, a style and a ground; {drawn}",
                 manifest.name
             )
         }));

@@ -12,7 +12,7 @@ use plantain_weights::{Model, TokenizerInfo};
 use tokenizers::Tokenizer;
 
 use crate::error::RequestError;
-pub(crate) use plain::{plainly, with_ground};
+pub(crate) use plain::{names_subject, plainly, with_ground};
 pub(crate) use styles::{Styled, styled};
 pub(crate) use things::Things;
 use weights::{Piece, parse};

@@ -1,13 +1,15 @@
 //! Prompts that say more than a model was taught, for models that draw one thing at a time.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use plantain_weights::Manifest;
 
 use super::reader::{
-    ARTICLES, Reader, SHORT, is_colour, is_colour_word, is_description, number, read, tells_ground,
-    text_of, with_article, words_of,
+    ARTICLES, Reader, SHORT, is_adjective, is_colour, is_colour_word, is_description, is_weighted,
+    number, read, tells_ground, text_of, with_article, words_of,
 };
+use super::weights::{Piece, parse};
 
 /// The ground where a prompt names none.
 pub(super) const ANY_GROUND: &str = "on a white background";
@@ -21,17 +23,39 @@ const DOUBLE_NAMES: [&str; 2] = ["navy blue", "lime green"];
 /// subject and its colour, with the ground and what short parts between commas say of it. `None` where it says no more than that, or names
 /// no subject.
 pub(crate) fn plainly(prompt: &str, manifest: &Manifest) -> Option<String> {
-    let words = read(prompt, manifest)?;
+    // Weights of parts stay with a prompt that is drawn whole.
+    let bare = unweighted(prompt);
+    let words = read(&bare, manifest)?;
     Reader::new(&words, manifest).plain()
+}
+
+/// Whether `prompt` names one of the subjects, or the model has no list of them; what tells of the ground alone is none ("orange").
+pub(crate) fn names_subject(prompt: &str, manifest: &Manifest) -> bool {
+    let named = manifest.named_subject(prompt);
+    let colour = |name: &str| name.split(' ').all(is_colour);
+    manifest.subjects.is_empty()
+        || named.is_some_and(|name| !colour(name) || main_subject(prompt, manifest).is_some())
 }
 
 /// What the subject of `prompt` is called in the list of subjects: the first that has an article or a number, else the first. Brackets
 /// that weigh parts of the prompt do not matter.
 pub(super) fn main_subject(prompt: &str, manifest: &Manifest) -> Option<String> {
-    let bare = prompt.replace(['(', ')', '[', ']', ':'], " ");
+    let bare = unweighted(prompt);
     let words = words_of(&bare);
     let subject = Reader::new(&words, manifest).main_subject()?;
     Some(subject.name)
+}
+
+/// The words of a prompt without what weighs them.
+fn unweighted(prompt: &str) -> Cow<'_, str> {
+    if !is_weighted(prompt) {
+        return prompt.into();
+    }
+    let pieces = parse(prompt).into_iter().map(|piece| match piece {
+        Piece::Text(text, _) => text,
+        Piece::Break => " ".into(),
+    });
+    pieces.collect::<String>().into()
 }
 
 /// `prompt` with a ground, if it names none and the model draws things on plain ones: at the end, where most captions have it.
@@ -85,12 +109,7 @@ impl Reader<'_> {
             return None;
         }
         let lead = self.lead(0).filter(|lead| *lead <= start).unwrap_or(0);
-        // Colours may be subjects, too: "orange cat".
-        let colours = self.lowered[start..named]
-            .iter()
-            .all(|word| is_colour_word(word));
-        let colour = self.colour_before(if colours { named } else { start });
-        let coloured = [colour, name].concat();
+        let coloured = [self.colour_before(named), name].concat();
         let thing = format!(
             "{} {}",
             text_of(&self.words[..lead]),
@@ -109,10 +128,9 @@ impl Reader<'_> {
         let mut from = 0;
         self.lowered.split(|word| word == ",").all(|part| {
             let to = from + part.len();
-            let text = part.join(" ");
-            let other = || self.manifest.named_subject(&text).is_none() && self.may_be_style(&text);
-            let short = part.len() <= SHORT && other();
-            let plain = short || self.is_ground(from) || self.is_thing(from, to);
+            let other = || self.manifest.named_subject(&part.join(" ")).is_none();
+            let short = self.is_short(from..to) && other();
+            let plain = part.is_empty() || short || self.is_ground(from) || self.is_thing(from, to);
             from = to + 1;
             plain
         })
@@ -140,8 +158,11 @@ impl Reader<'_> {
         text.is_empty() || styles.any(|style| style.to_lowercase() == text)
     }
 
-    /// The colour that is told right before word `at`, and a space, if it is one alone.
+    /// The colour that is told before word `at`, with at most some description between, and a space, if it is one alone.
     fn colour_before(&self, at: usize) -> String {
+        let between = self.lowered[..at].iter().rev();
+        let between = between.take_while(|word| is_adjective(word) && !is_colour_word(word));
+        let at = at - between.count();
         let told = self.lowered[..at].iter().rev();
         let told = told.take_while(|word| is_colour_word(word)).count();
         let (before, colour) = self.lowered[..at].split_at(at - told);
@@ -158,17 +179,22 @@ impl Reader<'_> {
     }
 
     /// The first subject that has an article or a number, else the first. Of subjects one after the other it is the last, which the others
-    /// describe.
+    /// describe. What tells of the ground is none.
     fn main_subject(&self) -> Option<Subject> {
         let mut subjects: Vec<Subject> = Vec::new();
         let mut at = 0;
         while at < self.words.len() {
+            if let Some(around) = self.around(at) {
+                at += around;
+                continue;
+            }
             let Some((end, name)) = self.subject(at, |_| true) else {
                 at += 1;
                 continue;
             };
             let named = std::mem::replace(&mut at, end);
-            let described = subjects.pop_if(|last| last.end == named);
+            let described =
+                subjects.pop_if(|last| last.end == named || self.is_colour_of(last, named));
             subjects.push(Subject {
                 start: described.map_or(named, |last| last.start),
                 named,
@@ -180,6 +206,19 @@ impl Reader<'_> {
             .iter()
             .position(|subject| self.is_determined(subject.start));
         (!subjects.is_empty()).then(|| subjects.swap_remove(first.unwrap_or(0)))
+    }
+
+    /// Whether a subject that a colour may also mean ("orange") is the colour of what is named at word `at`: there is nothing but
+    /// description between, or a further colour.
+    fn is_colour_of(&self, subject: &Subject, at: usize) -> bool {
+        let colour = self.lowered[subject.named..subject.end].iter();
+        let between = &self.lowered[subject.end..at];
+        let mut pairs = between.iter().zip(between.iter().skip(1));
+        let joined = |(word, next): (&String, &String)| {
+            is_adjective(word) || word != "," && JOINTS.contains(&word.as_str()) && is_colour(next)
+        };
+        let last = between.last().is_none_or(|last| is_adjective(last));
+        colour.clone().all(|word| is_colour(word)) && last && pairs.all(joined)
     }
 
     /// Whether an article or a number is before word `at`, with at most a short description between.
@@ -260,6 +299,21 @@ mod tests {
             ("a dog on the ground", "a dog"),
             ("A robot: friendly, flat", "a robot, flat"),
             ("a dog jumping on sky blue and glossy", "a dog, on sky blue"),
+            ("(a fox:1.2) jumps", "a fox"),
+            (
+                "fox jumping on an orange background",
+                "a fox, on an orange background",
+            ),
+            ("an orange fluffy cat sleeping", "an orange cat"),
+            ("an orange smiling cat with a hat", "an orange cat"),
+            ("an orange and white cat", "a cat"),
+            ("a red fluffy cat sleeping", "a red cat"),
+            ("an orange next to a log", "an orange"),
+            ("a fox jumping, teal background", "a fox, teal background"),
+            ("ten apples", "an apple"),
+            ("Glasses that fell down", "glasses"),
+            ("a dozen red apples", "a red apple"),
+            ("a fox, not cartoon", "a fox"),
         ] {
             assert_eq!(plain(prompt).as_deref(), Some(expected), "{prompt}");
         }
@@ -270,8 +324,9 @@ mod tests {
             "a cute red fox, 3d render, on a red and white background",
             "a photo of a fox",
             "fox, cartoon",
-            "(a fox:1.2) jumps",
             "cartoon, a fox",
+            "(a fox:1.2), cartoon",
+            "a fox, teal background",
             "cartoon rocket on a blue background",
             "a rocket on blue",
             "a rocket on light blue, cartoon",
@@ -294,6 +349,7 @@ mod tests {
             ("a twister", "a tornado"),
             ("a blue Twister", "a blue tornado"),
             ("(a twister:1.2)", "(a tornado:1.2)"),
+            ("a (blue:1.3) twister", "a (blue:1.3) tornado"),
             ("a devil fish", "an octopus"),
             ("a devil fish eating a twister", "an octopus"),
             ("a tornado", "a tornado"),
@@ -384,8 +440,12 @@ mod tests {
                 "a fox, cartoon, on a white background",
             ),
             (
+                "(a fox, teal background:1.2)",
+                "(a fox, teal background:1.2), 3d render",
+            ),
+            (
                 "(a fox, friendly:1.2), glossy",
-                "(a fox, friendly:1.2), 3d render, glossy, on a white background",
+                "a fox, 3d render, on a white background",
             ),
             ("", ""),
             ("?!", "?!"),

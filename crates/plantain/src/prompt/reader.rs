@@ -8,7 +8,9 @@ use plantain_weights::Manifest;
 /// Most things of a picture.
 pub(super) const MOST: usize = 9;
 
-pub(super) const ARTICLES: [&str; 4] = ["a", "an", "the", "one"];
+/// What a single thing is told of with; the last is no word that a model was taught.
+pub(super) const ARTICLES: [&str; 5] = ["a", "an", "the", "one", ONE];
+pub(super) const ONE: &str = "1";
 const NUMBERS: [(&str, usize); 8] = [
     ("two", 2),
     ("three", 3),
@@ -18,6 +20,19 @@ const NUMBERS: [(&str, usize); 8] = [
     ("seven", 7),
     ("eight", 8),
     ("nine", 9),
+];
+/// Numbers of more things than a picture holds.
+const TOO_MANY: [&str; 10] = [
+    "ten",
+    "eleven",
+    "twelve",
+    "fifteen",
+    "twenty",
+    "dozen",
+    "dozens",
+    "hundred",
+    "hundreds",
+    "thousands",
 ];
 /// Words of which none describes a thing.
 const NO_DESCRIPTIONS: [&str; 17] = [
@@ -44,6 +59,7 @@ const PICTURES: [&str; 13] = [
 ];
 /// What grounds are called, and what begins to tell of one.
 const GROUNDS: [&str; 2] = ["background", "backdrop"];
+const GROUND: &str = "ground";
 const BEFORE_GROUND: [&str; 4] = ["on", "against", "in", "with"];
 /// What begins to tell of one that is a colour alone, as in "on teal", and colours.
 const BEFORE_COLOUR: [&str; 2] = ["on", "against"];
@@ -70,6 +86,13 @@ const NO_LOOKS: [&str; 11] = [
     "the",
     "any",
 ];
+/// How nouns begin that sound otherwise than they are written, as in the captions of `tools/data/words.py`.
+const LIKE_CONSONANTS: [&str; 9] = [
+    "euro", "one", "u-", "ufo", "ui ", "ukulele", "uni", "usb", "use",
+];
+const LIKE_VOWELS: [&str; 4] = ["heir", "honest", "hour", "x-ray"];
+/// Words behind which a name goes on with what does not tell its number.
+const WITHIN_NAMES: [&str; 6] = ["of", "with", "and", "in", "over", "showing"];
 /// The last word of a style, as in "in cartoon style".
 const STYLE: &str = "style";
 /// Words with which something is left out.
@@ -130,15 +153,33 @@ impl<'a> Reader<'a> {
 
     /// Whether a ground and nothing else is told of from word `at` on, up to a comma or the end.
     pub(super) fn is_ground(&self, at: usize) -> bool {
-        let rest = &self.lowered[at..];
-        let part = &rest[..rest.iter().take_while(|word| *word != ",").count()];
+        let part = self.part(at);
         let Some((first, told)) = part.split_first() else {
             return false;
         };
         let last = told.len().checked_sub(1);
         let named = last.is_some_and(|last| is_ground_at(told, last));
         let nested = told.iter().any(begins_ground);
-        begins_ground(first) && !nested && (named || colour_ground(part) == Some(part.len()))
+        let behind_a_word =
+            begins_ground(first) && !nested && (named || colour_ground(part) == Some(part.len()));
+        behind_a_word || self.begins_part(at) && is_coloured_ground(part)
+    }
+
+    /// How many words from `at` on tell of a ground, or of a style as a ground is told of.
+    pub(super) fn around(&self, at: usize) -> Option<usize> {
+        let part = self.part(at);
+        let ground = || self.begins_part(at) && is_coloured_ground(part);
+        told_around(part).or_else(|| ground().then_some(part.len()))
+    }
+
+    /// The words from `at` on, up to a comma or the end.
+    fn part(&self, at: usize) -> &[String] {
+        let rest = &self.lowered[at..];
+        &rest[..rest.iter().take_while(|word| *word != ",").count()]
+    }
+
+    fn begins_part(&self, at: usize) -> bool {
+        at == 0 || self.words[at - 1] == ","
     }
 
     /// What of some words is said of the whole picture: grounds, styles, and short parts between commas; and the words that are not.
@@ -148,9 +189,8 @@ impl<'a> Reader<'a> {
         while at < range.end {
             let rest = &self.lowered[at..range.end];
             let length = rest.iter().take_while(|word| *word != ",").count();
-            let told = told_around(&rest[..length]);
-            let begins = at == 0 || self.words[at - 1] == ",";
-            let short = begins && self.is_short(at..at + length);
+            let told = self.around(at).filter(|told| *told <= length);
+            let short = self.begins_part(at) && self.is_short(at..at + length);
             let taken = told.unwrap_or(if short { length } else { 0 });
             if taken > 0 {
                 kept.push(text_of(&self.words[at..at + taken]));
@@ -163,7 +203,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Whether some words between commas may be a style.
-    fn is_short(&self, range: Range<usize>) -> bool {
+    pub(super) fn is_short(&self, range: Range<usize>) -> bool {
         let Some(first) = self.lowered[range.clone()].first() else {
             return false;
         };
@@ -193,14 +233,19 @@ fn told_around(words: &[String]) -> Option<usize> {
     begins_ground(first).then(|| whole.map(|last| last + 2).or_else(colour))?
 }
 
-/// The words of a prompt, where there is something to be read out of them for this model.
+/// The first words of a prompt, where there is something to be read out of them for this model.
 pub(super) fn read<'a>(prompt: &'a str, manifest: &Manifest) -> Option<Vec<&'a str>> {
-    // Weights of parts would be torn apart.
-    let weighted = prompt.contains(['(', ')', '[', ']']);
-    if weighted || !manifest.plain_ground || manifest.subjects.is_empty() {
+    if !manifest.plain_ground || manifest.subjects.is_empty() {
         return None;
     }
-    Some(words_of(prompt)).filter(|words| words.len() <= READ)
+    let mut words = words_of(prompt);
+    words.truncate(READ);
+    Some(words)
+}
+
+/// Whether parts of a prompt weigh more or less than others, or would if it were read so.
+pub(super) fn is_weighted(prompt: &str) -> bool {
+    prompt.contains(['(', ')', '[', ']'])
 }
 
 /// The words of a prompt, and a comma for whatever separates its parts.
@@ -235,16 +280,29 @@ pub(super) fn tells_ground(text: &str) -> bool {
     })
 }
 
-/// Whether the word at `at` is what a ground is called; "ground" alone is what things lie on.
+/// Whether the word at `at` is what a ground is called; [`GROUND`] alone is what things lie on.
 fn is_ground_at(words: &[String], at: usize) -> bool {
     let word = words[at].as_str();
     let before = at.checked_sub(1).map(|before| words[before].as_str());
     let coloured = before.is_some_and(|word| COLOURS.contains(&word) || SHADES.contains(&word));
-    GROUNDS.contains(&word) || word == "ground" && coloured
+    GROUNDS.contains(&word) || word == GROUND && coloured
 }
 
 fn begins_ground(word: impl AsRef<str>) -> bool {
     BEFORE_GROUND.contains(&word.as_ref())
+}
+
+/// Whether words are what a ground is called behind its colour: "teal background".
+fn is_coloured_ground(words: &[String]) -> bool {
+    let Some((last, colour)) = words.split_last() else {
+        return false;
+    };
+    let article = colour
+        .first()
+        .is_some_and(|first| ARTICLES.contains(&first.as_str()));
+    let colour = &colour[usize::from(article)..];
+    let named = GROUNDS.contains(&last.as_str()) || last == GROUND;
+    named && !colour.is_empty() && colour.iter().all(|word| is_colour_word(word))
 }
 
 /// How many words tell of a ground by its colour alone, as "on light blue" does.
@@ -290,18 +348,33 @@ pub(super) fn number(word: &str) -> Option<usize> {
 }
 
 pub(super) fn is_description(word: &str) -> bool {
-    word != "," && !NO_DESCRIPTIONS.contains(&word) && !word.ends_with(NO_DESCRIPTION_ENDS)
+    is_adjective(word) && !word.ends_with(NO_DESCRIPTION_ENDS)
 }
 
-/// A noun with its article, by its sound.
+/// Whether a word may stand between a colour and what has it: what things do, too ("a red smiling cat").
+pub(super) fn is_adjective(word: &str) -> bool {
+    let too_many =
+        TOO_MANY.contains(&word) || word.parse::<u64>().is_ok_and(|many| many > MOST as u64);
+    word != "," && !NO_DESCRIPTIONS.contains(&word) && !too_many
+}
+
+/// A noun with its article, by its sound; one in the plural has none.
 pub(super) fn with_article(noun: &str) -> String {
     let lowered = noun.to_lowercase();
-    let sounds_like_consonant = ["uni", "use", "ufo", "euro", "one"];
-    let vowel = lowered.starts_with(['a', 'e', 'i', 'o', 'u'])
-        && !sounds_like_consonant
-            .iter()
-            .any(|start| lowered.starts_with(start));
+    if is_plural(&lowered) {
+        return noun.into();
+    }
+    let sounds_like = |starts: &[&str]| starts.iter().any(|start| lowered.starts_with(start));
+    let written = lowered.starts_with(['a', 'e', 'i', 'o', 'u']);
+    let vowel = written && !sounds_like(&LIKE_CONSONANTS) || sounds_like(&LIKE_VOWELS);
     format!("{} {noun}", if vowel { "an" } else { "a" })
+}
+
+/// Whether a noun is one in the plural by itself, as "fallen leaves" is, and neither "bunch of grapes" nor "bus".
+fn is_plural(noun: &str) -> bool {
+    let ends_so = noun.ends_with('s') && !["ss", "us"].iter().any(|end| noun.ends_with(end));
+    let mut words = noun.split_whitespace();
+    ends_so && !words.any(|word| WITHIN_NAMES.contains(&word))
 }
 
 /// A model that knows a few things.

@@ -8,8 +8,15 @@ use std::ops::Range;
 use plantain_weights::Manifest;
 
 use super::plain::ANY_GROUND;
-use super::reader::{ARTICLES, MOST, Reader, number, read, tells_ground, text_of, with_article};
+use super::reader::{
+    ARTICLES, MOST, ONE, Reader, is_weighted, number, read, tells_ground, text_of, with_article,
+};
 use super::styles::{Styled, Untaught, styled};
+
+/// Ends of nouns that are the same in the plural, or have no other form.
+const SAME_IN_PLURAL: [&str; 8] = [
+    "s", "fish", "sheep", "deer", "bison", "squid", "shrimp", "aircraft",
+];
 
 /// What stands between two things; of phrases that begin alike the longer comes first.
 const RELATIONS: [(&[&str], Relation); 18] = [
@@ -61,7 +68,8 @@ impl Things {
     /// The things that `prompt` asks for, where it is for a model that draws single things on plain grounds, and lists at least two
     /// of its subjects, or a number of one.
     pub(crate) fn listed(prompt: &str, manifest: &Manifest) -> Option<Self> {
-        let words = read(prompt, manifest)?;
+        // Weights of parts would be torn apart.
+        let words = read(prompt, manifest).filter(|_| !is_weighted(prompt))?;
         let reader = Reader::new(&words, manifest);
         reader.list()?.arranged(&reader)
     }
@@ -174,6 +182,11 @@ impl Reader<'_> {
         let most = if determined { descriptions } else { 0 };
         let (named, (end, name)) =
             (described..=described + most).find_map(|named| Some((named, self.thing(named)?)))?;
+        // "Three headed dragon" is one.
+        let one = self.lowered[named..end].join(" ") == name.to_lowercase() && !is_many(&name);
+        if count.is_some() && named > described && one {
+            return None;
+        }
         Some(Item {
             words: at..end,
             described,
@@ -272,13 +285,18 @@ impl List {
 impl Item {
     /// The words that ask for one of it.
     fn alone(&self, reader: &Reader<'_>) -> String {
-        if self.count == 1 {
+        if self.count == 1 && reader.words[self.words.start] != ONE {
             return text_of(&reader.words[self.words.clone()]);
         }
         let description = reader.words[self.described..self.named].iter().copied();
         let noun: Vec<_> = description.chain([self.name.as_str()]).collect();
         with_article(&noun.join(" "))
     }
+}
+
+/// Whether a noun in this form may be several.
+fn is_many(noun: &str) -> bool {
+    SAME_IN_PLURAL.iter().any(|end| noun.ends_with(end))
 }
 
 #[cfg(test)]
@@ -417,6 +435,15 @@ mod tests {
             &[&[fox, fox, "two hearts, on a white background"]],
         );
         check(
+            "1 fox and 2 red cats",
+            true,
+            &[&[
+                fox,
+                "a red cat, on a white background",
+                "a red cat, on a white background",
+            ]],
+        );
+        check(
             "Two slices of pizza",
             true,
             &[&["a slice of pizza, on a white background"; 2]],
@@ -481,6 +508,7 @@ mod tests {
             "a fox, on a red and white background",
             "(a fox:1.2) and a cat",
             "a hundred foxes",
+            "three headed fox",
             "two foxes and nine cats",
             "ünïcode, fox ünd cat",
             "a robot, wearing a crown, on a red and white background",

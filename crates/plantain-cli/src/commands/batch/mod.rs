@@ -89,7 +89,7 @@ impl Prepared {
         let reduced = self.told(|request| request.reduced_prompt(manifest));
         if let Some((prompt, drawn)) = reduced.first() {
             out::note(format_args!(
-                "warning: {} of {} prompts say what things do or where they are, for which `{}` knows no words, such as `{prompt}`, drawn as `{drawn}`",
+                "warning: {} of {} prompts say more than a thing with its colour, a style and a ground, which is all that `{}` takes, such as `{prompt}`, drawn as `{drawn}`",
                 reduced.len(),
                 self.plan.shots.len(),
                 manifest.name
