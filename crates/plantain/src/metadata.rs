@@ -83,9 +83,10 @@ const PRECISION: &str = "Precision";
 impl fmt::Display for Parameters {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let settings = &self.settings;
-        writeln!(f, "{}", self.prompt)?;
+        writeln!(f, "{}", apart_from_settings(&self.prompt))?;
         if !self.negative_prompt.is_empty() {
-            writeln!(f, "{NEGATIVE}{}", self.negative_prompt)?;
+            let negative = apart_from_settings(&self.negative_prompt);
+            writeln!(f, "{NEGATIVE}{negative}")?;
         }
         write!(
             f,
@@ -229,7 +230,9 @@ impl Parameters {
             let _ = write!(line, " --precision {precision}");
         }
         if hyphen {
-            let _ = write!(line, " -- {}", quote(&self.prompt));
+            // A hyphen alone would be standard input.
+            let space = if self.prompt == "-" { " " } else { "" };
+            let _ = write!(line, " -- {}", quote(&format!("{}{space}", self.prompt)));
         }
         let _ = write!(line, "  # model: {}", comment(&self.model));
         if let Some(init) = &settings.init {
@@ -240,6 +243,11 @@ impl Parameters {
         }
         line
     }
+}
+
+/// A prompt of which no line can be taken for the negative one: tokenizers pass over a space before it.
+fn apart_from_settings(prompt: &str) -> String {
+    prompt.replace(&format!("\n{NEGATIVE}"), &format!("\n {NEGATIVE}"))
 }
 
 fn init_settings(settings: &str) -> Result<Option<InitSettings>, ParseError> {
@@ -374,6 +382,11 @@ mod tests {
             Parameters::parse(&expected.to_string()),
             Ok(expected.clone())
         );
+        expected.prompt = "a fox\nNegative prompt: snow".into();
+        let read = Parameters::parse(&expected.to_string()).unwrap();
+        assert_eq!(read.prompt, "a fox\n Negative prompt: snow");
+        expected.prompt = "-".into();
+        assert!(expected.command_line().contains(" -- '- '  #"));
         expected.prompt.clear();
         expected.settings.tiled = true;
         assert!(expected.command_line().contains(" --no-refine --tiled  #"));
