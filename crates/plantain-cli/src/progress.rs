@@ -25,13 +25,18 @@ pub(crate) fn bar(template: &str, hidden: bool) -> ProgressBar {
 pub(crate) struct Progress {
     bar: ProgressBar,
     pictures: usize,
+    quiet: bool,
 }
 
 impl Progress {
-    /// For a run of `pictures` pictures; invisible if `hidden`.
-    pub(crate) fn new(pictures: usize, hidden: bool) -> Self {
-        let bar = bar("{spinner} {msg} {wide_bar} {pos}/{len}", hidden);
-        Self { bar, pictures }
+    /// For a run of `pictures` pictures; invisible if `hidden`, and without warnings, too, if `quiet`.
+    pub(crate) fn new(pictures: usize, hidden: bool, quiet: bool) -> Self {
+        let bar = bar("{spinner} {msg} {wide_bar} {pos}/{len}", hidden || quiet);
+        Self {
+            bar,
+            pictures,
+            quiet,
+        }
     }
 
     /// Takes the bar away.
@@ -78,6 +83,7 @@ impl Observer for Progress {
                 self.bar
                     .set_message(format!("{}compiling kernels", self.of(picture)));
             }
+            Event::Widening { .. } if self.quiet => {}
             Event::Widening { component } => {
                 self.line(&format!(
                     "warning: the {component} overflows in half precision; using f32 for it"

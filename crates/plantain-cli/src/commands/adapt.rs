@@ -7,14 +7,14 @@ use crate::args::AdaptArgs;
 use crate::failure::Failure;
 use crate::out;
 
-/// `model` with what `args` ask for; what of a LoRA does not fit is listed.
-pub(super) fn adapt(mut model: Model, args: &AdaptArgs) -> Result<Model, Failure> {
+/// `model` with what `args` ask for; what of a LoRA does not fit is listed, unless `quiet`.
+pub(super) fn adapt(mut model: Model, args: &AdaptArgs, quiet: bool) -> Result<Model, Failure> {
     if let Some(path) = &args.vae {
         let had_encoder = model.manifest().components.vae_encoder.is_some();
         model = model
             .with_vae(path)
             .map_err(|error| Failure::new(error.to_string()))?;
-        if had_encoder && model.manifest().components.vae_encoder.is_none() {
+        if !quiet && had_encoder && model.manifest().components.vae_encoder.is_none() {
             let path = path.display();
             out::note(format_args!(
                 "note: {path} has no encoder; the model can no longer start from a picture"
@@ -24,7 +24,9 @@ pub(super) fn adapt(mut model: Model, args: &AdaptArgs) -> Result<Model, Failure
     for lora in &args.loras {
         let (with, report) = model.with_lora(&lora.path, lora.weight)?;
         model = with;
-        report_unmatched(&lora.path.display().to_string(), &report);
+        if !quiet {
+            report_unmatched(&lora.path.display().to_string(), &report);
+        }
     }
     for path in &args.embeddings {
         model = model.with_embedding(path)?;

@@ -22,7 +22,7 @@ pub(crate) fn run(args: ConvertArgs) -> Result<(), Failure> {
     };
     interrupt::install();
     let model = Model::open(&source).map_err(ConvertError::Read)?;
-    let mut model = adapt(model, &args.adapt)?;
+    let mut model = adapt(model, &args.adapt, false)?;
     if let Some(prediction_type) = args.prediction {
         model = model.with_prediction(prediction_type);
     }

@@ -28,7 +28,7 @@ pub(crate) fn run(args: &GenerateArgs) -> Result<(), Failure> {
     // Not before: while a prompt is typed, Ctrl-C ends the program at once.
     interrupt::install();
     let started = Instant::now();
-    let model = adapt(open_model(args.model.as_deref())?, &args.adapt)?;
+    let model = adapt(open_model(args.model.as_deref())?, &args.adapt, args.quiet)?;
     let mut request = request(args, &model, prompt)?;
     let settings = request.settings(model.manifest());
     settings.map_err(plantain::Error::from)?;
@@ -51,7 +51,7 @@ pub(crate) fn run(args: &GenerateArgs) -> Result<(), Failure> {
         warn_of_unused(&model);
     }
 
-    let mut progress = Progress::new(request.count, args.quiet || args.json);
+    let mut progress = Progress::new(request.count, args.json, args.quiet);
     let outcome = draw(
         args,
         options,
@@ -264,7 +264,7 @@ impl Reporter {
         let settings = &parameters.settings;
         if self.json {
             let object = json!({
-                "path": path,
+                "path": path.to_string_lossy(),
                 "seed": parameters.seed,
                 "seconds": (seconds * 1000.0).round() / 1000.0,
                 "prompt": parameters.prompt,

@@ -30,7 +30,7 @@ pub(crate) fn run(args: &PullArgs) -> Result<(), Failure> {
     let pulled = pull(&repo, &options, &mut bar);
     bar.0.finish_and_clear();
     let pulled = pulled?;
-    let model = adapt(Model::open(&pulled.folder)?, &args.adapt)?;
+    let model = adapt(Model::open(&pulled.folder)?, &args.adapt, args.quiet)?;
     let destination = args.output.clone();
     let destination =
         destination.unwrap_or_else(|| PathBuf::from(format!("{}.safetensors", repo.name())));
