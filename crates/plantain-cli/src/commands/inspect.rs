@@ -1,9 +1,9 @@
 //! `plantain inspect`
 
-use plantain::Model;
 use plantain::weights::{
     Component, ComponentSummary, Components, DecoderConfig, EncoderConfig, Manifest, UNetConfig,
 };
+use plantain::{MemoryPlan, Model, PrecisionChoice, Request};
 
 use crate::args::InspectArgs;
 use crate::commands::{open_model, warn_of_unused};
@@ -27,12 +27,10 @@ pub(crate) fn run(args: &InspectArgs) -> Result<(), Failure> {
         ))?;
     }
     let defaults = &model.manifest().defaults;
-    let (width, height) = match args.size {
-        Some(size) => (size.width as u32, size.height as u32),
-        None => (defaults.width, defaults.height),
+    let size = match args.size {
+        Some(size) => [size.width, size.height],
+        None => [defaults.width, defaults.height].map(|side| side as usize),
     };
-    // Guidance evaluates the prompt and the negative prompt as one batch.
-    let batch = if defaults.guidance > 1.0 { 2 } else { 1 };
     let subjects = &model.manifest().subjects;
     if !subjects.is_empty() {
         let usual = subjects.iter().filter_map(|names| names.first());
@@ -41,13 +39,19 @@ pub(crate) fn run(args: &InspectArgs) -> Result<(), Failure> {
             .collect();
         out::line(format_args!("draws {}: {}", names.len(), names.join(", ")))?;
     }
-    let memory = model.estimated_memory(width, height, batch);
+    let [width, height] = size;
+    let request = Request::new("").size(size);
+    let plan = MemoryPlan::new(&model, &request, PrecisionChoice::F32, u64::MAX);
+    let needed = plan
+        .map_err(|error| Failure::new(error.to_string()))?
+        .needed;
+    let kept = model.estimated_memory(defaults.width, defaults.height, 1);
     out::line(format_args!(
-        "memory at {width}x{height}: about {} in f32 ({} weights, {} more for convolutions, {} intermediate values)",
-        megabytes(memory.total()),
-        megabytes(memory.weights),
-        megabytes(memory.transformed),
-        megabytes(memory.activations())
+        "memory at {width}x{height}: about {} in f32 ({} weights, {} more for convolutions, {} the program and intermediate values)",
+        megabytes(needed),
+        megabytes(kept.weights),
+        megabytes(kept.transformed),
+        megabytes(needed.saturating_sub(kept.weights + kept.transformed))
     ))
 }
 
