@@ -78,6 +78,9 @@ impl Request {
             ));
         }
         warnings.extend(self.untaught_styles(manifest));
+        if things.is_none() {
+            warnings.extend(self.warn_of_two_styles(manifest));
+        }
         let left_out = things.map(|things| things.left_out);
         let left_out = left_out.filter(|words| !words.is_empty());
         let drawn = match self.reduced_prompt(manifest) {
@@ -91,6 +94,20 @@ impl Request {
             )
         }));
         warnings
+    }
+
+    fn warn_of_two_styles(&self, manifest: &Manifest) -> Option<String> {
+        let subject = manifest.named_subject(&self.prompt).unwrap_or_default();
+        let mut styles = manifest.styles_of("");
+        let (place, one) = manifest.find_style(&self.prompt, subject, &styles)?;
+        let mut rest = self.prompt.clone();
+        rest.replace_range(place, ",");
+        styles.retain(|style| *style != one);
+        let (_, other) = manifest.find_style(&rest, subject, &styles)?;
+        Some(format!(
+            "the prompt names two styles, {one} and {other}; `{}` was taught one at a time",
+            manifest.name
+        ))
     }
 
     /// Which things are drawn in another style than the prompt names, because they were not taught in that: each a sentence for the

@@ -282,6 +282,13 @@ mod tests {
             manifest.name
         );
         assert!(told("a pie chart, cartoon").contains(&expected));
+        let both = |prompt: &str| {
+            let told = told(prompt);
+            told.iter().filter(|it| it.contains("two styles")).count()
+        };
+        assert_eq!(both("a fox, flat illustration, 3d render"), 1);
+        assert_eq!(both("a flat shoe, 3d icon"), 0);
+        assert_eq!(both("a 3d fox and a cartoon cat"), 0);
         let redrawn = Request::new("a pie chart, cartoon").init_image(crate::RgbImage::new(64, 64));
         assert!(redrawn.untaught_styles(&manifest).contains(&expected));
         assert_eq!(redrawn.drawn_prompts(&manifest), ["a pie chart, app icon"]);
