@@ -155,7 +155,12 @@ impl CampaignFile {
     /// When the file cannot be read, or says something that cannot be: with file, line and key.
     pub fn read(path: &Path) -> Result<Self, CampaignError> {
         let source = Source::new(path, read_text(path)?);
-        let campaign: Campaign = source.parse()?;
+        let mut campaign: Campaign = source.parse()?;
+        campaign
+            .matrix
+            .values_mut()
+            .flatten()
+            .for_each(date_as_text);
         let file = Self { campaign, source };
         file.check()?;
         Ok(file)
@@ -237,6 +242,18 @@ impl CampaignFile {
                 "this is no format with a usual size; give its `size`, such as \"1080x1080\"",
             );
         }
+        let Covered {
+            left,
+            top,
+            right,
+            bottom,
+        } = format.covered;
+        let hidden = |size: &Pixels| {
+            left.saturating_add(right) >= size.width || top.saturating_add(bottom) >= size.height
+        };
+        if let Some(size) = format.pixels().into_iter().find(hidden) {
+            return refuse("covered", &format!("of {size} pixels nothing is left"));
+        }
         if format
             .quality
             .is_some_and(|quality| !(1..=100).contains(&quality))
@@ -250,6 +267,13 @@ impl CampaignFile {
             );
         }
         Ok(())
+    }
+}
+
+/// Makes the text of a date that it is written as, of what the reader of TOML gives for one without quotation marks.
+fn date_as_text(value: &mut Value) {
+    if let Some(date) = value.get_mut("$__toml_private_datetime") {
+        *value = date.take();
     }
 }
 

@@ -1,9 +1,11 @@
 //! Tables of variables: CSV with a header line, or one JSON object a line.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::fs;
 use std::path::Path;
 
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde_json::Value;
 
 use crate::error::{CampaignError, Place};
@@ -23,8 +25,9 @@ pub struct Row {
 /// When the file cannot be read, is empty, or a line does not fit the header or is no JSON object.
 pub fn read_rows(path: &Path) -> Result<Vec<Row>, CampaignError> {
     let extension = path.extension().and_then(|extension| extension.to_str());
+    let extension = extension.map(str::to_ascii_lowercase);
     let text = read_text(path)?;
-    let rows = match extension {
+    let rows = match extension.as_deref() {
         Some("csv") => read_csv(path, &text, delimiter(&text))?,
         Some("tsv") => read_csv(path, &text, b'\t')?,
         Some("jsonl" | "ndjson") => read_json_lines(path, &text)?,
@@ -70,6 +73,10 @@ fn delimiter(text: &str) -> u8 {
 fn read_csv(path: &Path, text: &str, delimiter: u8) -> Result<Vec<Row>, CampaignError> {
     // Of a carriage return with a line feed the reader would count neither before the next line.
     let text = text.replace("\r\n", "\n");
+    let text = without_spaces_before_quotes(&text, char::from(delimiter)).map_err(|line| {
+        let problem = "a quotation mark that is opened here is never closed";
+        CampaignError::invalid(Place::file(path).line(line), problem)
+    })?;
     let mut reader = csv::ReaderBuilder::new()
         .delimiter(delimiter)
         .trim(csv::Trim::All)
@@ -89,6 +96,40 @@ fn read_csv(path: &Path, text: &str, delimiter: u8) -> Result<Vec<Row>, Campaign
         });
     }
     Ok(rows)
+}
+
+/// The table without spaces between a delimiter and a quoted cell, which the reader would take for part of it; or the line of a cell whose
+/// quotation mark is never closed, which it would let swallow the rows that follow.
+fn without_spaces_before_quotes(text: &str, delimiter: char) -> Result<String, usize> {
+    let (mut tidy, mut rest, mut line) = (String::with_capacity(text.len()), text, 1);
+    while !rest.is_empty() {
+        let cell = rest.trim_start_matches(' ');
+        let quoted = cell.strip_prefix('"');
+        let end = match quoted {
+            Some(inner) => 1 + closing_quote(inner).ok_or(line)?,
+            None => 0,
+        };
+        let cell = if quoted.is_some() { cell } else { rest };
+        let end = cell[end..]
+            .find([delimiter, '\n'])
+            .map_or(cell.len(), |at| end + at + 1);
+        line += cell[..end].matches('\n').count();
+        tidy.push_str(&cell[..end]);
+        rest = &cell[end..];
+    }
+    Ok(tidy)
+}
+
+/// Where a quoted text ends that goes on in `text`, behind its mark; two marks stand for one in it.
+fn closing_quote(text: &str) -> Option<usize> {
+    let mut from = 0;
+    loop {
+        let at = from + text[from..].find('"')? + 1;
+        if !text[at..].starts_with('"') {
+            return Some(at);
+        }
+        from = at + 1;
+    }
 }
 
 fn check_header(path: &Path, header: &csv::StringRecord) -> Result<(), CampaignError> {
@@ -128,7 +169,7 @@ fn read_json_lines(path: &Path, text: &str) -> Result<Vec<Row>, CampaignError> {
         .filter(|(_, line)| !line.trim().is_empty())
         .map(|(i, line)| {
             let line_number = i + 1;
-            let values = serde_json::from_str(line).map_err(|error| {
+            let Columns(values) = serde_json::from_str(line).map_err(|error| {
                 let problem = format!("no JSON object ({error}, counted within the line)");
                 CampaignError::invalid(Place::file(path).line(line_number), problem)
             })?;
@@ -138,6 +179,40 @@ fn read_json_lines(path: &Path, text: &str) -> Result<Vec<Row>, CampaignError> {
             })
         })
         .collect()
+}
+
+/// The values of a JSON object, of which none is missing or there twice.
+struct Columns(BTreeMap<String, Value>);
+
+impl<'de> Deserialize<'de> for Columns {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ColumnsVisitor)
+    }
+}
+
+struct ColumnsVisitor;
+
+impl<'de> Visitor<'de> for ColumnsVisitor {
+    type Value = Columns;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Columns, A::Error> {
+        let mut columns = BTreeMap::new();
+        while let Some((column, value)) = map.next_entry::<String, Value>()? {
+            let refuse = |problem| Err(A::Error::custom(format!("`{column}` {problem}")));
+            if value.is_null() {
+                return refuse("is null; give it a value or leave it out");
+            }
+            if columns.contains_key(&column) {
+                return refuse("is there twice");
+            }
+            columns.insert(column, value);
+        }
+        Ok(Columns(columns))
+    }
 }
 
 #[cfg(test)]
@@ -161,6 +236,8 @@ mod tests {
             ("t.csv", "a,b\n1,\"x, y\"\n"),
             ("t.csv", "\u{feff}a;b\r\n1;x, y\r\n"),
             ("t.tsv", "a\tb\n1\tx, y"),
+            ("T.CSV", "a, b\n1, \"x, y\" \n"),
+            ("t.csv", " \"a\", b\n\"1\", \"x, y\""),
             ("t.jsonl", "\n{\"a\": \"1\", \"b\": \"x, y\"}\n\n"),
         ] {
             let rows = read(name, text).unwrap();
@@ -168,6 +245,14 @@ mod tests {
             assert_eq!(rows[0].line, 2, "{text}");
             assert_eq!(rows[0].values, expected, "{text}");
         }
+    }
+
+    #[test]
+    fn quotation_marks_stay_where_they_are_text() {
+        let text = "a,b\n\"say \"\"hi\"\"\", 5\" wide\n";
+        let rows = read("t.csv", text).unwrap();
+        assert_eq!(rows[0].values["a"], "say \"hi\"");
+        assert_eq!(rows[0].values["b"], "5\" wide");
     }
 
     #[test]
@@ -187,6 +272,21 @@ mod tests {
             ("t.csv", b"a,\n1,2\n", "t.csv:1: column 2 has no name"),
             ("t.csv", b"a\nok\n\xff\n", "t.csv:3: this is not UTF-8"),
             ("t.jsonl", b"{}\n[1]\n", "t.jsonl:2: no JSON object"),
+            (
+                "t.jsonl",
+                b"{\"a\": 1, \"a\": 2}\n",
+                "t.jsonl:1: no JSON object (`a` is there twice",
+            ),
+            (
+                "t.jsonl",
+                b"{\"a\": null}\n",
+                "t.jsonl:1: no JSON object (`a` is null; give it",
+            ),
+            (
+                "t.csv",
+                b"a,b\n\"x\ny\",1\nz,\"2\nw,3\n",
+                "t.csv:4: a quotation mark that is opened here",
+            ),
             ("t.xlsx", b"PK", "t.xlsx: the extension is none of"),
         ] {
             let error = read(name, bytes).unwrap_err();

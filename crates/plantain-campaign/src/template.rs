@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use minijinja::value::Serde;
-use minijinja::{AutoEscape, Environment, UndefinedBehavior};
+use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior};
 use serde_json::Value;
 
 use crate::error::{CampaignError, Place};
@@ -159,17 +159,20 @@ fn problem(error: &minijinja::Error) -> String {
     }
 }
 
-/// `text` as part of a file's name: small letters and digits of any script, single hyphens for all else.
-fn slug(text: &str) -> String {
+/// The text of `value` as part of a file's name: small letters and digits of any script, single hyphens for all else.
+fn slug(value: &minijinja::Value) -> Result<String, minijinja::Error> {
+    if value.is_undefined() {
+        return Err(ErrorKind::UndefinedError.into());
+    }
     let mut slug = String::new();
-    for c in text.to_lowercase().chars() {
+    for c in value.to_string().to_lowercase().chars() {
         if c.is_alphanumeric() {
             slug.push(c);
         } else if !slug.is_empty() && !slug.ends_with('-') {
             slug.push('-');
         }
     }
-    slug.trim_end_matches('-').to_string()
+    Ok(slug.trim_end_matches('-').to_string())
 }
 
 #[cfg(test)]
@@ -214,11 +217,27 @@ mod tests {
     }
 
     #[test]
+    fn numbers_are_names_too() {
+        let mut templates = Templates::new();
+        let place = Place::file(Path::new("sale.toml"));
+        let source = "{{ id|slug }}.png".to_string();
+        templates.add("output", source, place).unwrap();
+        let variables = Variables::from([("id".into(), 7.5.into())]);
+        let path = templates.render("output", &variables, "row 7").unwrap();
+        assert_eq!(path, "7-5.png");
+    }
+
+    #[test]
     fn what_is_not_there_is_named_with_its_place() {
         let error = render("prompt", "a {{ colour }} {{ what }}", &[("what", "fox")]).unwrap_err();
         assert_eq!(
             error,
             "sale.toml:4: `prompt`: row 7 has no variable `colour`; it has what"
+        );
+        let error = render("output", "{{ what|slug }}.png", &[]).unwrap_err();
+        assert_eq!(
+            error,
+            "sale.toml:4: `output`: row 7 has no variable `what`; it has "
         );
         let error = render("prompt", "a\n{{ what", &[]).unwrap_err();
         assert!(error.starts_with("sale.toml:5: `prompt`: "), "{error}");

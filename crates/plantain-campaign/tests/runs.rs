@@ -230,6 +230,24 @@ fn a_picture_that_fails_does_not_stop_the_rest() {
     let result = place.result("out");
     let manifest = String::from_utf8_lossy(&result[MANIFEST]);
     assert!(manifest.contains("could not be drawn: the UNet produced"));
+    let (again, drawn) = whole(&place, "out");
+    assert!(again.drawn > 0 && again.drawn == drawn, "{again:?}");
+    let result = place.result("out");
+    assert!(!String::from_utf8_lossy(&result[MANIFEST]).contains("could not be drawn"));
+}
+
+#[test]
+fn files_that_no_longer_belong_to_the_campaign_are_named() {
+    let place = place();
+    let (outcome, _) = whole(&place, "out");
+    assert!(outcome.left.is_empty(), "{outcome:?}");
+    place.write("rows.csv", ROWS.replace("bee,blue\n", ""));
+    let (outcome, _) = whole(&place, "out");
+    assert!(!outcome.left.is_empty());
+    for path in &outcome.left {
+        assert!(path.starts_with("bee/"), "{path}");
+        assert!(place.path("out").join(path).exists());
+    }
 }
 
 #[test]

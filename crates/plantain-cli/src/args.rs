@@ -231,7 +231,7 @@ pub(crate) struct BatchArgs {
     pub(crate) shard: Option<ShardChoice>,
 
     /// Print what would be rendered, how long it takes and how much memory, after drawing one picture to see
-    #[arg(long)]
+    #[arg(long, conflicts_with = "json")]
     pub(crate) dry_run: bool,
 }
 

@@ -15,20 +15,17 @@ impl<'a> Kept<'a> {
         self.pictures.push((hash, shot));
     }
 
-    /// The first kept picture whose hash differs from `hash` in at most `distance` bits, with their number. The same
-    /// prompt in another size is no duplicate.
+    /// The first kept picture of another prompt whose hash differs from `hash` in at most `distance` bits, with their number.
     pub(super) fn twin(
         &self,
         hash: PerceptualHash,
         shot: &Shot,
         distance: u32,
     ) -> Option<(&'a Shot, u32)> {
-        let other_sizes =
-            |other: &Shot| other.prompt_key == shot.prompt_key && other.size != shot.size;
         let others = self
             .pictures
             .iter()
-            .filter(|(_, other)| !other_sizes(other));
+            .filter(|(_, other)| other.prompt_key != shot.prompt_key);
         others
             .map(|(other, shot)| (*shot, other.distance(hash)))
             .find(|(_, bits)| *bits <= distance)

@@ -1,5 +1,6 @@
 //! What is made of a cell's pictures in one format.
 
+use std::ffi::OsStr;
 use std::path::Path;
 
 use plantain_assets::AssetFormat;
@@ -146,7 +147,8 @@ fn add_overlay(
         let keys = ["format", &number, "overlay"];
         Err(file.source.invalid(&keys, problem))
     };
-    if path.extension().is_none_or(|extension| extension != "svg") {
+    let is_svg = |extension: &OsStr| extension.eq_ignore_ascii_case("svg");
+    if !path.extension().is_some_and(is_svg) {
         return refuse(format!("{} is no .svg", path.display()));
     }
     let full = file.resolve(path);

@@ -4,12 +4,15 @@ use std::collections::HashMap;
 
 use crate::error::CampaignError;
 use crate::file::CampaignFile;
+use crate::report::{CONTACT_SHEET, MANIFEST, REPORT};
 
 /// The places that are taken.
 #[derive(Debug, Default)]
 pub(super) struct Paths {
     /// By their names in small letters, as not every file system tells capitals apart: who goes there, in words.
     taken: HashMap<String, String>,
+    /// The folders that are needed for them, likewise.
+    folders: HashMap<String, String>,
 }
 
 impl Paths {
@@ -26,6 +29,17 @@ impl Paths {
             return refuse(format!("`{path}` of {of} {problem}"));
         }
         let who = format!("{of} in the format {}", file.campaign.format[format].name);
+        let lowered = path.to_lowercase();
+        let folders = lowered.match_indices('/').map(|(end, _)| &lowered[..end]);
+        let file_there = folders.clone().find_map(|folder| self.taken.get(folder));
+        if let Some(other) = file_there.or_else(|| self.folders.get(&lowered)) {
+            return refuse(format!(
+                "`{path}` of {who} and a path of {other} cannot both be: one is a folder of the other"
+            ));
+        }
+        for folder in folders {
+            self.folders.insert(folder.into(), who.clone());
+        }
         match self.taken.insert(path.to_lowercase(), who.clone()) {
             Some(before) => refuse(format!(
                 "{before}, and {who}, would both be written to `{path}`; use more variables, such as `format`, `size` or `variant`"
@@ -39,6 +53,9 @@ impl Paths {
 fn problem(path: &str) -> Option<&'static str> {
     if path.starts_with('/') {
         return Some("is not relative to the output folder");
+    }
+    if is_reports(&path.to_lowercase()) {
+        return Some("is the name of a file of the report");
     }
     path.split('/').find_map(|part| {
         let forbidden = |c: char| c.is_control() || "\\:*?\"<>|".contains(c);
@@ -58,13 +75,27 @@ fn problem(path: &str) -> Option<&'static str> {
     })
 }
 
+/// Whether a name in small letters is that of a file that every campaign leaves.
+fn is_reports(name: &str) -> bool {
+    let sheet = name.strip_prefix(CONTACT_SHEET);
+    let number = sheet.and_then(|rest| rest.strip_suffix(".png"));
+    [MANIFEST, REPORT].contains(&name)
+        || number.is_some_and(|number| number.chars().all(|c| c.is_ascii_digit()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn paths_stay_below_the_folder() {
-        for good in ["a.png", "de/größe 1/a-b_c.png", "a..b.png"] {
+        for good in [
+            "a.png",
+            "contact-sheet-a.png",
+            "de/report.html",
+            "de/größe 1/a-b_c.png",
+            "a..b.png",
+        ] {
             assert_eq!(problem(good), None, "{good}");
         }
         for bad in [
@@ -81,6 +112,8 @@ mod tests {
             "a./b.png",
             "a/",
             " a.png",
+            "Contact-sheet-12.png",
+            "report.html",
         ] {
             assert!(problem(bad).is_some(), "{bad:?}");
         }

@@ -17,6 +17,9 @@ pub const MANIFEST: &str = "manifest.jsonl";
 /// Name of the page in the output folder.
 pub const REPORT: &str = "report.html";
 
+/// What the names of contact sheets in the output folder begin with, before a number.
+pub(crate) const CONTACT_SHEET: &str = "contact-sheet-";
+
 /// Side of a picture on a contact sheet, in pixels.
 const TILE: u32 = 160;
 const COLUMNS: usize = 10;
@@ -35,7 +38,7 @@ pub(crate) fn write(run: Run<'_>, store: &Store, lines: &[Line]) -> Result<(), C
         let shown = shown.collect::<Result<Vec<_>, _>>()?;
         let (tiles, of_page): (Vec<_>, Vec<_>) = shown.into_iter().unzip();
         thumbnails.extend(of_page);
-        store.write_output(&format!("contact-sheet-{}.png", i + 1), &sheet(&tiles)?)?;
+        store.write_output(&format!("{CONTACT_SHEET}{}.png", i + 1), &sheet(&tiles)?)?;
     }
     let page = page::page(run, lines, thumbnails)?;
     store.write_output(REPORT, page.as_bytes())?;

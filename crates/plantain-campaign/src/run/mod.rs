@@ -3,6 +3,7 @@
 mod draw;
 mod make;
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use crate::error::CampaignError;
@@ -41,11 +42,13 @@ pub struct Outcome {
     pub assets: usize,
     /// Files that the campaign was to have and has not, each with its reason.
     pub lacking: Vec<String>,
+    /// Files of earlier runs that are no part of the campaign as it is now.
+    pub left: Vec<String>,
 }
 
 /// Renders the campaign, or of a part of it the first round of pictures: those can only be judged together.
 ///
-/// What an earlier run left in the folder is taken over where nothing that went into it has changed.
+/// What an earlier run left in the folder is taken over where nothing that went into it has changed; what it could not draw is tried again.
 ///
 /// # Errors
 /// When the folder cannot be written to, the model fails altogether, or the observer stops the run. A picture or asset
@@ -58,6 +61,7 @@ pub fn run(
 ) -> Result<Outcome, CampaignError> {
     check_settings(run, painter)?;
     let mut store = Store::open(run.folder, shard)?;
+    store.forget_failures();
     if shard.is_part() {
         let first = run.first_round(|shot| shard.has(shot));
         let drawn = draw::draw(run, &mut store, &first, painter, observer)?;
@@ -70,6 +74,7 @@ pub fn run(
             made: 0,
             assets: 0,
             lacking: failed.collect(),
+            left: Vec::new(),
         });
     }
     finish(run, store, painter, observer)
@@ -137,7 +142,23 @@ fn finish(
     observer.event(CampaignEvent::Reporting);
     let lines = lines(run, store.known(), &wanted, &judgement, &made.failures);
     report::write(run, &store, &lines)?;
-    Ok(outcome(run, drawn, made.made, &lines))
+    let mut outcome = outcome(run, drawn, made.made, &lines);
+    outcome.left = left(store.known(), &lines);
+    Ok(outcome)
+}
+
+/// The files in the folder that no line made.
+fn left(known: &Known, lines: &[Line]) -> Vec<String> {
+    let files = lines.iter().flat_map(|line| &line.files);
+    let good = files.filter(|file| file.failure.is_none());
+    let good: HashSet<&str> = good.map(|file| file.path.as_str()).collect();
+    let assets = known.assets.keys();
+    let mut left: Vec<_> = assets
+        .filter(|path| !good.contains(path.as_str()))
+        .cloned()
+        .collect();
+    left.sort();
+    left
 }
 
 fn outcome(run: Run<'_>, drawn: usize, made: usize, lines: &[Line]) -> Outcome {
@@ -168,6 +189,7 @@ fn outcome(run: Run<'_>, drawn: usize, made: usize, lines: &[Line]) -> Outcome {
         made,
         assets,
         lacking: failures,
+        left: Vec::new(),
     }
 }
 

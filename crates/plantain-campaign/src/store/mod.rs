@@ -149,6 +149,11 @@ impl Store {
         }
     }
 
+    /// Lets pictures that earlier runs failed to draw be tried again: this one may draw on another device, or in another precision.
+    pub(crate) fn forget_failures(&mut self) {
+        self.known.failures.clear();
+    }
+
     /// Puts the bytes of a picture's file in place; the picture counts once its entry is added.
     pub(crate) fn write_picture(&self, key: &str, bytes: &[u8]) -> Result<(), CampaignError> {
         self.write(&self.picture_path(key), bytes)

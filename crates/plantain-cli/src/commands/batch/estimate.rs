@@ -9,6 +9,7 @@ use plantain_campaign::{CampaignFile, Easel, ModelPainter, Painted, Painter, Pla
 
 use crate::commands::counted;
 use crate::failure::Failure;
+use crate::interrupt;
 use crate::out;
 
 /// Prints the plan, and how long it takes and how much memory, after drawing a picture of each size.
@@ -84,6 +85,9 @@ impl Easel for Stopwatch {
     fn cut(&mut self, _text: &str) {}
 
     fn finished(&mut self, _painted: Painted) -> Result<(), Error> {
+        if interrupt::requested() {
+            return Err(Error::Cancelled);
+        }
         self.seconds = self.began.elapsed().as_secs_f64();
         self.began = Instant::now();
         Ok(())

@@ -52,7 +52,9 @@ impl Prepared {
         let file = CampaignFile::read(campaign)?;
         let own = file.model();
         let model = open_model(args.model.as_deref().or(own.as_deref()))?;
-        warn_of_license(model.manifest());
+        if !args.quiet {
+            warn_of_license(model.manifest());
+        }
         let identity = ModelIdentity {
             manifest: model.manifest(),
             fingerprint: &model.fingerprint(),
@@ -199,8 +201,16 @@ fn whole_or_shard(campaign: &Path, args: &BatchArgs) -> Result<ExitCode, Failure
     let outcome = outcome?;
     if shard.is_part() && !args.render.quiet {
         out::note(format_args!(
-            "shard {shard} is done; when all are: plantain batch merge {}",
-            campaign.display()
+            "shard {shard} is done; when all are: plantain batch merge {} --out {}{}",
+            campaign.display(),
+            args.render.out.display(),
+            args.render
+                .model
+                .as_ref()
+                .map_or(String::new(), |model| format!(
+                    " --model {}",
+                    model.display()
+                ))
         ));
     }
     report(&args.render, shard, &outcome)
@@ -225,11 +235,19 @@ fn report(args: &RenderArgs, shard: Shard, outcome: &Outcome) -> Result<ExitCode
             "made": outcome.made,
             "assets": outcome.assets,
             "lacking": outcome.lacking,
-            "out": args.out,
+            "left": outcome.left,
+            "out": args.out.to_string_lossy(),
         }))?;
     } else if !args.quiet {
         for lacking in &outcome.lacking {
             out::note(format_args!("warning: {lacking}"));
+        }
+        if let Some(first) = outcome.left.first() {
+            out::note(format_args!(
+                "note: {} in {} of earlier runs no longer belong to the campaign, such as {first}",
+                counted(outcome.left.len(), "file"),
+                args.out.display()
+            ));
         }
         out::line(summary(args, shard, outcome))?;
     }
