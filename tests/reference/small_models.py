@@ -32,7 +32,10 @@ SCHEDULE = {
     "timestep_spacing": "trailing",
     "steps_offset": 1,
     "clip_sample": False,
+    "set_alpha_to_one": False,
 }
+# Of these only DDIM knows.
+OF_DDIM = ("clip_sample", "set_alpha_to_one")
 SCHEDULERS = {"ddim": DDIMScheduler, "euler": EulerDiscreteScheduler}
 
 
@@ -143,7 +146,7 @@ def token_ids(tokens, text):
 def run(name, parts, tokens, sampler, noise, output):
     """What diffusers' pipeline draws from `noise`, as it leaves the sampler or (`output="np"`) the decoder."""
     scheduler = SCHEDULERS[sampler](
-        **{key: value for key, value in SCHEDULE.items() if key != "clip_sample" or sampler == "ddim"},
+        **{key: value for key, value in SCHEDULE.items() if key not in OF_DDIM or sampler == "ddim"},
         prediction_type=MODELS[name]["prediction"],
     )
     pipeline = StableDiffusionPipeline(

@@ -362,6 +362,35 @@ pub struct RefusedOptions {
 }
 
 impl RefusedOptions {
+    /// Those that are left where a model brings the noise schedule and another sampler its own method: no solver, and no spacing of sigmas.
+    ///
+    /// ```
+    /// use plantain_sampling::RefusedOptions;
+    ///
+    /// let refused = RefusedOptions {
+    ///     solver_type: Some("bh2".into()),
+    ///     variance_type: Some("learned".into()),
+    ///     ..RefusedOptions::default()
+    /// };
+    /// let left = refused.without_method();
+    /// assert!(left.solver_type.is_none() && left.variance_type.is_some());
+    /// ```
+    #[must_use]
+    pub fn without_method(self) -> Self {
+        Self {
+            use_karras_sigmas: None,
+            use_exponential_sigmas: None,
+            use_beta_sigmas: None,
+            use_lu_lambdas: None,
+            lambda_min_clipped: None,
+            solver_order: None,
+            algorithm_type: None,
+            solver_type: None,
+            interpolation_type: None,
+            ..self
+        }
+    }
+
     fn validate(&self) -> Result<(), SamplingError> {
         off("use_karras_sigmas", self.use_karras_sigmas)?;
         off("use_exponential_sigmas", self.use_exponential_sigmas)?;

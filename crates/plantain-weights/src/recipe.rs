@@ -43,6 +43,9 @@ pub struct Recipe {
     pub prediction_type: Option<PredictionType>,
     timestep_spacing: Option<TimestepSpacing>,
     original_inference_steps: Option<usize>,
+    /// Whether some of its models take a guidance scale although they are sampled without.
+    #[serde(default)]
+    pub takes_guidance: bool,
     /// Height and width in pixels, where the family has one.
     side: Option<u32>,
 }
@@ -113,23 +116,25 @@ impl Recipe {
         })
     }
 
-    /// The recipe whose models are called like `name`, such as `SD-Turbo` or `lcm_dreamshaper_v7`; the one with the longest
-    /// part in common where there are several.
+    /// The recipe whose models are called like `name`, such as `SD-Turbo` or `lcm_dreamshaper_v7`. Where there are several, one for few
+    /// steps, whose models may also bear the name of what they were made of ("tiny-sd-lcm"), and of these the one with the longest part in
+    /// common.
     ///
     /// ```
     /// let recipe = plantain_weights::Recipe::recognised("lcm_dreamshaper_v7").unwrap();
     /// assert_eq!(recipe.name, "lcm");
+    /// assert_eq!(Recipe::recognised("tiny-sd-lcm").unwrap().name, "lcm");
     /// ```
     pub fn recognised(name: &str) -> Option<&'static Self> {
         // Of a path the last part: folders of training runs are called anything.
         let name = words(name.rsplit(['/', '\\']).next().unwrap_or(name));
         let matches = recipes().iter().flat_map(|recipe| {
             let parts = recipe.names.iter().filter(|part| contains(&name, part));
-            parts.map(move |part| (part.len(), recipe))
+            parts.map(move |part| (recipe.guidance <= 1.0, part.len(), recipe))
         });
         matches
-            .max_by_key(|(length, _)| *length)
-            .map(|(_, recipe)| recipe)
+            .max_by_key(|(distilled, length, _)| (*distilled, *length))
+            .map(|(.., recipe)| recipe)
     }
 
     /// Changes what `manifest` says about sampling.

@@ -282,6 +282,34 @@ fn a_link_is_followed() {
 }
 
 #[test]
+fn what_peft_keeps_beside_an_adapter_counts() {
+    let folder = TempDir::new().unwrap();
+    let (path, config) = (
+        folder.path().join("adapter_model.safetensors"),
+        folder.path().join("adapter_config.json"),
+    );
+    let layer = "base_model.model.down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q";
+    let header = json!({
+        format!("{layer}.lora_B.weight"): common::entry("F32", &[8, 2], 0, 64),
+        format!("{layer}.lora_A.weight"): common::entry("F32", &[2, 8], 64, 128),
+    });
+    let data: Vec<u8> = (0..32).flat_map(|_| 1f32.to_le_bytes()).collect();
+    fs::write(&path, common::safetensors(&header.to_string(), &data)).unwrap();
+    let fingerprint = || base().with_lora(&path, 1.0).unwrap().0.fingerprint();
+    let alone = fingerprint();
+    let mut seen = vec![alone];
+    for json in [
+        json!({"lora_alpha": 64}),
+        json!({"lora_alpha": 64, "use_rslora": true}),
+    ] {
+        fs::write(&config, json.to_string()).unwrap();
+        let changed = fingerprint();
+        assert!(!seen.contains(&changed), "{json}");
+        seen.push(changed);
+    }
+}
+
+#[test]
 fn loras_that_do_not_fit() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("lora.safetensors");

@@ -300,9 +300,28 @@ fn schedulers_become_samplers() {
         .clone();
     assert_eq!(sampler.kind, SamplerKind::Dpmpp2m);
     assert_eq!(sampler.schedule.prediction(), PredictionType::VPrediction);
-    fs::write(&path, r#"{"_class_name": "HeunDiscreteScheduler"}"#).unwrap();
+    // What their own methods are does not matter.
+    for (config, kind) in [
+        (
+            r#"{"_class_name": "UniPCMultistepScheduler", "solver_type": "bh2", "solver_order": 3}"#,
+            SamplerKind::Dpmpp2m,
+        ),
+        (
+            r#"{"_class_name": "DEISMultistepScheduler", "algorithm_type": "deis", "solver_type": "logrho"}"#,
+            SamplerKind::Dpmpp2m,
+        ),
+        (
+            r#"{"_class_name": "HeunDiscreteScheduler", "use_karras_sigmas": true}"#,
+            SamplerKind::Euler,
+        ),
+    ] {
+        fs::write(&path, config).unwrap();
+        let model = Model::open(folder.path()).unwrap();
+        assert_eq!(model.manifest().sampler.kind, kind);
+    }
+    fs::write(&path, r#"{"_class_name": "ScoreSdeVeScheduler"}"#).unwrap();
     let error = Model::open(folder.path()).unwrap_err().to_string();
-    assert!(error.contains("HeunDiscreteScheduler"), "{error}");
+    assert!(error.contains("ScoreSdeVeScheduler"), "{error}");
     fs::write(
         &path,
         r#"{"_class_name": "DDIMScheduler", "thresholding": true}"#,
@@ -310,6 +329,46 @@ fn schedulers_become_samplers() {
     .unwrap();
     let error = Model::open(folder.path()).unwrap_err().to_string();
     assert!(error.contains("thresholding"), "{error}");
+}
+
+#[test]
+fn a_model_is_turbo_only_where_its_scheduler_says_so() {
+    let folder = copy_of("turbo");
+    let path = folder.path().join("scheduler/scheduler_config.json");
+    fs::remove_file(folder.path().join("model.json")).unwrap();
+    for (spacing, expected) in [
+        (r#", "timestep_spacing": "trailing""#, (1, 1.0)),
+        (r#", "timestep_spacing": "linspace""#, (20, 7.5)),
+        ("", (20, 7.5)),
+    ] {
+        let config = format!(r#"{{"_class_name": "EulerDiscreteScheduler"{spacing}}}"#);
+        fs::write(&path, config).unwrap();
+        let model = Model::open(folder.path()).unwrap();
+        let defaults = &model.manifest().defaults;
+        assert_eq!((defaults.steps, defaults.guidance), expected, "{spacing}");
+    }
+}
+
+#[test]
+fn what_files_say_counts_more_than_a_name() {
+    let folder = copy_of("modern");
+    let path = folder.path().join("scheduler/scheduler_config.json");
+    let index = folder.path().join("model_index.json");
+    let name = json!("stabilityai/stable-diffusion-2-1-base");
+    edit_json(&index, |index| index["_name_or_path"] = name.clone());
+    let model = Model::open(folder.path()).unwrap();
+    assert_eq!(model.manifest().sampler.kind, SamplerKind::Lcm);
+    fs::write(
+        &path,
+        r#"{"_class_name": "DDIMScheduler", "prediction_type": "v_prediction"}"#,
+    )
+    .unwrap();
+    let model = Model::open(folder.path()).unwrap();
+    let manifest = model.manifest();
+    assert_eq!(manifest.recipe.as_deref(), Some("sd2-base"));
+    let prediction = manifest.sampler.schedule.prediction();
+    assert_eq!(prediction, PredictionType::VPrediction);
+    assert_eq!(manifest.defaults.width, 16);
 }
 
 #[test]

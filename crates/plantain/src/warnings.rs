@@ -1,6 +1,7 @@
 //! What in a request fights the model that is to draw it.
 
-use plantain_weights::Manifest;
+use plantain_sampling::SamplerKind;
+use plantain_weights::{Manifest, Recipe};
 
 use crate::layout::Layout;
 use crate::prompt::names_subject;
@@ -49,7 +50,11 @@ impl Request {
         let trained = manifest.defaults.guidance;
         let guidance = self.guidance.unwrap_or(trained);
         let mut warnings = Vec::new();
-        if trained <= 1.0 && guidance > 1.0 && !embeds_guidance(manifest) {
+        let recipe = manifest.recipe.as_deref();
+        let takes_guidance = recipe
+            .and_then(|name| Recipe::named(name).ok())
+            .is_some_and(|recipe| recipe.takes_guidance);
+        if trained <= 1.0 && guidance > 1.0 && !embeds_guidance(manifest) && !takes_guidance {
             warnings.push(format!(
                 "`{}` was distilled to run without guidance; a guidance scale of {guidance} doubles the time and usually spoils the picture",
                 manifest.name
@@ -158,7 +163,11 @@ impl Request {
 
     fn warn_of_sampling(&self, manifest: &Manifest) -> Vec<String> {
         let (own, trained) = (manifest.sampler.kind, manifest.defaults.steps as usize);
-        let sampler = self.sampler.filter(|sampler| *sampler != own);
+        // Models of many steps take any sampler that is not one of distilled ones.
+        let distilled = |kind: SamplerKind| !is_general(kind) || manifest.defaults.guidance <= 1.0;
+        let sampler = self
+            .sampler
+            .filter(|sampler| *sampler != own && (distilled(own) || !is_general(*sampler)));
         let sampler = sampler.map(|sampler| {
             format!(
                 "`{}` was made for the sampler {own}; {sampler} may give worse pictures",
@@ -174,6 +183,12 @@ impl Request {
         });
         sampler.into_iter().chain(steps).collect()
     }
+}
+
+/// Whether a sampler is for models of many steps, whatever they were made of.
+fn is_general(sampler: SamplerKind) -> bool {
+    use SamplerKind::{Ddim, Dpmpp2m, Euler, EulerA};
+    matches!(sampler, Ddim | Dpmpp2m | Euler | EulerA)
 }
 
 /// That a prompt names nothing that the model was taught to draw.

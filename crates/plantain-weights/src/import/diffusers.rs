@@ -10,7 +10,8 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::files::{find_weights, read_json, read_text};
-use super::{add_named, scheduler, tokenizer};
+use super::scheduler::{self, Stated};
+use super::{add_named, tokenizer};
 use crate::container::Container;
 use crate::error::ReadError;
 use crate::keys::{KeyMap, is_of_encoder};
@@ -219,7 +220,7 @@ fn manifest(root: &Path, components: Components) -> Result<Manifest, ReadError> 
     } else {
         ModelCard::default()
     };
-    let sampler = scheduler::read(&root.join("scheduler"))?;
+    let (sampler, stated) = scheduler::read(&root.join("scheduler"))?;
     let mut manifest = Manifest {
         format: FORMAT_VERSION,
         name: card.name.clone().unwrap_or_else(|| folder_name(root)),
@@ -231,7 +232,7 @@ fn manifest(root: &Path, components: Components) -> Result<Manifest, ReadError> 
         plain_ground: card.plain_ground,
         recipe: None,
         tokenizer: None,
-        defaults: defaults(&sampler, &components),
+        defaults: defaults(&sampler, &stated, &components),
         components,
         sampler,
         provenance: Provenance {
@@ -239,14 +240,7 @@ fn manifest(root: &Path, components: Components) -> Result<Manifest, ReadError> 
             ..Provenance::default()
         },
     };
-    let names = [Some(manifest.name.clone()), published_name(root)];
-    if let Some(recipe) = names
-        .iter()
-        .flatten()
-        .find_map(|name| Recipe::recognised(name))
-    {
-        recipe.apply(&mut manifest);
-    }
+    apply_recipe(&mut manifest, root, &stated);
     if let Some(kind) = card.sampler {
         manifest.sampler.kind = kind;
     }
@@ -261,6 +255,30 @@ fn manifest(root: &Path, components: Components) -> Result<Manifest, ReadError> 
         source,
     })?;
     Ok(manifest)
+}
+
+/// Applies the recipe of a model with a known name, or one that was trained on from such a model; what the files say themselves stays, as
+/// such a name may be that of a model in which it was otherwise.
+fn apply_recipe(manifest: &mut Manifest, root: &Path, stated: &Stated) {
+    let names = [Some(manifest.name.clone()), published_name(root)];
+    let mut names = names.iter().flatten();
+    let Some(recipe) = names.find_map(|name| Recipe::recognised(name)) else {
+        return;
+    };
+    let kind = manifest.sampler.kind;
+    if matches!(kind, SamplerKind::Lcm | SamplerKind::Tcd) && recipe.sampler != kind {
+        return;
+    }
+    let before = manifest.clone();
+    recipe.apply(manifest);
+    let schedule = &mut manifest.sampler.schedule;
+    schedule.prediction_type = stated.prediction_type.or(schedule.prediction_type);
+    let sample_size = |manifest: &Manifest| manifest.components.unet.as_ref()?.sample_size.clone();
+    if let (Some(size), Some(unet)) = (sample_size(&before), &mut manifest.components.unet) {
+        unet.sample_size = Some(size);
+        manifest.defaults.width = before.defaults.width;
+        manifest.defaults.height = before.defaults.height;
+    }
 }
 
 /// The licence that the model's card states, which hubs keep at the beginning of its README.
@@ -282,8 +300,8 @@ fn folder_name(root: &Path) -> String {
 }
 
 /// What the scheduler suggests, and the size that the UNet was trained at.
-fn defaults(sampler: &SamplerInfo, components: &Components) -> Defaults {
-    let (steps, guidance) = scheduler::defaults(sampler, components);
+fn defaults(sampler: &SamplerInfo, stated: &Stated, components: &Components) -> Defaults {
+    let (steps, guidance) = scheduler::defaults(sampler, stated, components);
     let scale = components.sampling_scale();
     let size = components
         .unet

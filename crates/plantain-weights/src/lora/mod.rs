@@ -142,7 +142,7 @@ impl Model {
     pub fn with_lora(&self, path: &Path, weight: f32) -> Result<(Self, LoraReport), LoraError> {
         let file = Arc::new(Container::open(path)?);
         let (layers, others) = read_layers(&file, path)?;
-        let alphas = stated_alphas(&file);
+        let alphas = stated_alphas(&file, path);
         let known = self.layers();
         let mut model = self.clone();
         let tensors = Arc::make_mut(&mut model.tensors);
@@ -267,36 +267,63 @@ fn number(file: &Container, stored: &Stored) -> Option<f32> {
     values.first().copied().filter(|alpha| alpha.is_finite())
 }
 
-/// What peft says about its adapters in the metadata of a file (source: diffusers `lora_base.py`).
+/// What peft says about its adapters: in the metadata of a file, for each component (source: diffusers `lora_base.py`), or in the file beside
+/// that of a single network (source: peft `config.py`).
 #[derive(Debug, Default)]
-struct StatedAlphas(Map<String, Value>);
+struct StatedAlphas {
+    values: Map<String, Value>,
+    /// Whether keys begin with the component.
+    by_component: bool,
+}
 
-fn stated_alphas(file: &Container) -> StatedAlphas {
-    let stated = file.metadata.get("lora_adapter_metadata");
-    StatedAlphas(
-        stated
-            .and_then(|json| serde_json::from_str(json).ok())
-            .unwrap_or_default(),
-    )
+/// The names that peft gives an adapter's file, and the one beside it.
+const PEFT_ADAPTER: &str = "adapter_model";
+const PEFT_CONFIG: &str = "adapter_config.json";
+
+fn stated_alphas(file: &Container, path: &Path) -> StatedAlphas {
+    let within = file.metadata.get("lora_adapter_metadata");
+    if let Some(values) = within.and_then(|json| serde_json::from_str(json).ok()) {
+        return StatedAlphas {
+            values,
+            by_component: true,
+        };
+    }
+    let is_peft = path.file_stem().is_some_and(|stem| stem == PEFT_ADAPTER);
+    let beside = is_peft.then(|| std::fs::read(path.with_file_name(PEFT_CONFIG)).ok());
+    let values = beside
+        .flatten()
+        .and_then(|json| serde_json::from_slice(&json).ok());
+    StatedAlphas {
+        values: values.unwrap_or_default(),
+        by_component: false,
+    }
 }
 
 impl StatedAlphas {
-    /// Whether the layer `name` is scaled by the root of its rank (rsLoRA, arXiv:2312.03732).
-    fn by_root(&self, name: &str) -> bool {
-        let component = name.split('.').next().unwrap_or_default();
-        self.0.get(&format!("{component}.use_rslora")) == Some(&Value::Bool(true))
+    /// What is stated under `key` for the layer `name`, whose start is that of its component, and the layer's name for that.
+    fn get<'a>(&self, name: &'a str, key: &str) -> (Option<&Value>, &'a str) {
+        match name.split_once('.') {
+            Some((component, layer)) if self.by_component => {
+                (self.values.get(&format!("{component}.{key}")), layer)
+            }
+            _ => (self.values.get(key), name),
+        }
     }
 
-    /// The alpha of the layer `name`, whose start is that of its component.
+    /// Whether the layer `name` is scaled by the root of its rank (rsLoRA, arXiv:2312.03732).
+    fn by_root(&self, name: &str) -> bool {
+        self.get(name, "use_rslora").0 == Some(&Value::Bool(true))
+    }
+
+    /// The alpha of the layer `name`.
     fn of(&self, name: &str) -> Option<f32> {
-        let (component, layer) = name.split_once('.')?;
-        let patterns = self.0.get(&format!("{component}.alpha_pattern"));
+        let (patterns, layer) = self.get(name, "alpha_pattern");
         let patterns = patterns.and_then(Value::as_object).into_iter().flatten();
         let own = patterns
             .filter(|(pattern, _)| layer == *pattern || layer.ends_with(&format!(".{pattern}")))
             .map(|(_, alpha)| alpha)
             .next();
-        let alpha = own.or_else(|| self.0.get(&format!("{component}.lora_alpha")))?;
+        let alpha = own.or_else(|| self.get(name, "lora_alpha").0)?;
         Some(alpha.as_f64()? as f32)
     }
 }

@@ -270,7 +270,9 @@ impl Pipeline {
         let packing = self.target.packing.as_ref();
         let at_once = vae.is_none_or(|vae| decodes_at_once(vae, packing, [height, width]));
         let decode = |decoder: &Decoder| {
-            if tiled || !at_once {
+            // One that fits a tile would be cut for nothing.
+            let fits = height.max(width) <= TILE;
+            if (tiled && !fits) || !at_once {
                 return Tiling::new(TILE, self.scale()).decode(decoder, &latent);
             }
             let image = decoder.forward(latent.clone());

@@ -13,7 +13,8 @@ use plantain_nn::{DecoderConfig, EncoderConfig, PerLevel, TextEncoderConfig, UNe
 use plantain_sampling::{PredictionType, SamplerKind, ScheduleConfig};
 
 use super::autoencoder::Half;
-use super::{Targets, add_named, file_stem, scheduler, tokenizer};
+use super::scheduler::{self, Stated};
+use super::{Targets, add_named, file_stem, tokenizer};
 use crate::container::Container;
 use crate::error::ReadError;
 use crate::keys::KeyMap;
@@ -116,7 +117,7 @@ pub(super) fn open(file: Container, path: &Path) -> Result<Model, ReadError> {
     let mut tensors = TensorSource::new(path.display().to_string());
     add_named(&mut tensors, file, "", |name| parts.targets(name))?;
     let sampler = sampler(velocities);
-    let (steps, guidance) = scheduler::defaults(&sampler, &configs);
+    let (steps, guidance) = scheduler::defaults(&sampler, &Stated::default(), &configs);
     let side = u32::try_from(side * configs.decoder_scale()).unwrap_or(u32::MAX);
     let mut manifest = Manifest {
         format: FORMAT_VERSION,
@@ -286,14 +287,15 @@ fn read_tokenizer(
     Ok((Some(json), Some(info), Vec::new()))
 }
 
-/// Whether a network of Stable Diffusion 2 predicts velocities; it does where it has not the tensor that tells.
+/// Whether a network of Stable Diffusion 2 predicts velocities. Pruned ones have not the tensor that tells; those there are come from the
+/// model at 512x512, which predicts noise.
 fn predicts_velocities(file: &Container) -> bool {
     let Some(stored) = file
         .tensors
         .get(TELLING)
         .filter(|stored| stored.dtype.is_float())
     else {
-        return true;
+        return false;
     };
     let values = TensorRef::stored(stored, file.data(stored)).decoded();
     let count = values.len().max(1) as f64;
@@ -308,6 +310,7 @@ fn sampler(velocities: bool) -> SamplerInfo {
         kind: SamplerKind::Ddim,
         schedule: ScheduleConfig {
             prediction_type: velocities.then_some(PredictionType::VPrediction),
+            set_alpha_to_one: false,
             ..ScheduleConfig::default()
         },
     }
