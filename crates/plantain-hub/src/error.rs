@@ -58,7 +58,7 @@ pub enum HubError {
     },
     /// There is no such repository, or none that this token may see.
     #[error(
-        "{host} has no repository {repo} that it shows; check the name, and set HF_TOKEN if it is private"
+        "{host} has no repository {repo} that it shows; check the name, set HF_TOKEN if it is private, and renew the token if there is one: hubs show nothing for one that has expired"
     )]
     NoRepository {
         /// The hub.

@@ -62,3 +62,12 @@ pub fn use_threads(count: usize) {
         .num_threads(count)
         .build_global();
 }
+
+/// How many threads the kernels use.
+///
+/// ```
+/// assert!(plantain_kernels::threads() > 0);
+/// ```
+pub fn threads() -> usize {
+    rayon::current_num_threads()
+}

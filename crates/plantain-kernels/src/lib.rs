@@ -33,7 +33,7 @@ use layer::{DeviceLayer, Packed};
 
 #[cfg(feature = "wgpu")]
 pub use cube::{RuntimeSettings, adapter_memory};
-pub use features::{cpu_features, multiplies_bf16, use_threads};
+pub use features::{cpu_features, multiplies_bf16, threads, use_threads};
 pub use layer::{
     Activation, Before, ChainLink, Fusion, HostChain, HostLayer, LayerForm, NormValues,
     PackedLayer, Packing, Precision, Storage, Use, WeightShape,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use plantain_nn::{DecoderConfig, UNetConfig};
+use plantain_nn::{DecoderConfig, EncoderConfig, UNetConfig};
 
 use crate::manifest::Component;
 use crate::package::Model;
@@ -57,6 +57,10 @@ pub struct MemoryEstimate {
     pub sampling: u64,
     /// The same in the decoder.
     pub decoding: u64,
+    /// What drawing from a picture takes besides: its encoder as `f32`.
+    pub encoder: u64,
+    /// And the largest set of intermediate values in that.
+    pub encoding: u64,
 }
 
 impl MemoryEstimate {
@@ -65,7 +69,7 @@ impl MemoryEstimate {
     /// ```
     /// use plantain_weights::MemoryEstimate;
     ///
-    /// let memory = MemoryEstimate { weights: 300, transformed: 100, sampling: 200, decoding: 50 };
+    /// let memory = MemoryEstimate { weights: 300, transformed: 100, sampling: 200, decoding: 50, encoder: 30, encoding: 40 };
     /// assert_eq!(memory.activations(), 200);
     /// ```
     pub fn activations(&self) -> u64 {
@@ -77,7 +81,7 @@ impl MemoryEstimate {
     /// ```
     /// use plantain_weights::MemoryEstimate;
     ///
-    /// let memory = MemoryEstimate { weights: 300, transformed: 100, sampling: 200, decoding: 50 };
+    /// let memory = MemoryEstimate { weights: 300, transformed: 100, sampling: 200, decoding: 50, encoder: 30, encoding: 40 };
     /// assert_eq!(memory.total(), 600);
     /// ```
     pub fn total(&self) -> u64 {
@@ -154,7 +158,8 @@ impl Model {
     ///   transformers (the gated feed-forward layer holds 8 + 4, its input and residual 2), else 6
     ///   (a concatenated input of 2 and 4 temporaries);
     /// - decoder: at the most demanding level, 5 maps of its input's width (input, residual,
-    ///   normalised copy, output, upsampled copy).
+    ///   normalised copy, output, upsampled copy);
+    /// - encoder: as many, of the widest of a level.
     ///
     /// A map is 4 bytes x channels x height x width of its level. Scratch space of single
     /// operations and the program itself are not counted.
@@ -176,6 +181,7 @@ impl Model {
             .filter(|s| s.component != Component::VaeEncoder);
         let parameters: u64 = always.clone().map(|s| s.parameters).sum();
         let convolved: u64 = always.map(|s| self.convolved(s.component)).sum();
+        let all: u64 = summary.iter().map(|s| s.parameters).sum();
         let components = &self.manifest().components;
         let pixels = f64::from(width) * f64::from(height);
         let size = [width, height].map(|side| side as usize);
@@ -188,12 +194,16 @@ impl Model {
             .vae
             .as_ref()
             .map_or(0.0, |vae| decoder_values(vae, pixels));
+        let encoder = components.vae_encoder.as_ref();
+        let encoder = encoder.map_or(0.0, |encoder| encoder_values(encoder, pixels));
         MemoryEstimate {
             weights: 4 * parameters,
             transformed: (4.0 * (TRANSFORMED - 1.0) * convolved as f64) as u64,
             sampling: (4.0 * f64::from(batch) * unet) as u64,
-            // Pictures are decoded one at a time.
+            // Pictures are decoded one at a time, and encoded once for all.
             decoding: (4.0 * decoder) as u64,
+            encoder: 4 * (all - parameters),
+            encoding: (4.0 * encoder) as u64,
         }
     }
 }
@@ -245,9 +255,23 @@ fn unet_values(config: &UNetConfig, area: f64) -> f64 {
     skips + widest
 }
 
+/// Maps of a level's width alive at once in a decoder or an encoder.
+const MAPS: f64 = 5.0;
+
+/// Numbers alive at once in the encoder, for a picture of `pixels`.
+fn encoder_values(config: &EncoderConfig, pixels: f64) -> f64 {
+    let channels = match config {
+        EncoderConfig::AutoencoderKL(config) => &config.block_out_channels,
+        EncoderConfig::AutoencoderTiny(config) => &config.encoder_block_out_channels,
+    };
+    let levels = channels.iter().enumerate();
+    let values =
+        levels.map(|(level, &width)| MAPS * width as f64 * pixels / 4f64.powi(level as i32));
+    values.fold(0.0, f64::max)
+}
+
 /// Numbers alive at once in the decoder, for a picture of `pixels`.
 fn decoder_values(config: &DecoderConfig, pixels: f64) -> f64 {
-    const MAPS: f64 = 5.0;
     match config {
         DecoderConfig::AutoencoderTiny(config) => {
             let maps = MAPS * config.decoder_block_out_channels[0] as f64;

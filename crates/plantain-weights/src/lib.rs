@@ -51,7 +51,7 @@ pub use error::{ConvertError, LoadError, ReadError, ScaleProblem, TensorProblem}
 pub use float::FloatType;
 pub use import::{ConvertOptions, ConvertReport, TargetType, convert};
 pub use inspect::{ComponentSummary, MemoryEstimate};
-pub use license::is_research_only;
+pub use license::{is_research_only, license_in_readme};
 pub use load::{ExpectedTensor, expected_tensors, load_module};
 pub use lora::{LoraError, LoraReport};
 pub use manifest::{

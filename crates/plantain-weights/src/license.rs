@@ -30,7 +30,12 @@ fn forbids_commerce(name: &str) -> bool {
 
 /// The licence in the front matter of a README, as hubs have it: the YAML between two lines of `---` at its start, of which
 /// only the keys of licences are read.
-pub(crate) fn in_readme(text: &str) -> Option<String> {
+///
+/// ```
+/// let readme = "---\nlicense: mit\n---\n# A model";
+/// assert_eq!(plantain_weights::license_in_readme(readme).as_deref(), Some("mit"));
+/// ```
+pub fn license_in_readme(text: &str) -> Option<String> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut lines = text.lines().map(str::trim_end);
     if lines.next() != Some("---") {
@@ -126,7 +131,7 @@ mod tests {
 
     #[test]
     fn front_matter_is_read() {
-        let name = |text: &str| in_readme(text);
+        let name = |text: &str| license_in_readme(text);
         let some = |text: &str| Some(text.to_string());
         assert_eq!(
             name("---\nlicense: creativeml-openrail-m\ntags:\n- a\n---\n# x"),

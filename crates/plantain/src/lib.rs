@@ -66,11 +66,13 @@ pub use memory::{MemoryPlan, OutOfMemory, available_memory};
 pub use metadata::{PNG_KEYWORD, Parameters, ParseError};
 pub use observer::{Event, Observer, Unobserved};
 pub use open::{OpenError, open_mask, open_picture};
-pub use picture::{Format, InfoError, Picture, UnknownFormat, read_parameters};
+pub use picture::{
+    Format, InfoError, Picture, UnknownFormat, read_parameters, read_parameters_text,
+};
 pub use pipeline::Pipeline;
 #[cfg(feature = "wgpu")]
 pub use plantain_kernels::RuntimeSettings;
-pub use plantain_kernels::{cpu_features, keep_freed_memory, use_threads};
+pub use plantain_kernels::{cpu_features, keep_freed_memory, threads, use_threads};
 pub use plantain_sampling as sampling;
 pub use plantain_sampling::SamplerKind;
 pub use plantain_weights as weights;

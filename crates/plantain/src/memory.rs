@@ -5,7 +5,7 @@ use sysinfo::System;
 
 use crate::device::PrecisionChoice;
 use crate::layout::Layout;
-use crate::request::Request;
+use crate::request::{Request, embeds_guidance};
 use crate::tiling::TILE;
 
 /// What is left to other programs, of what is free.
@@ -102,13 +102,18 @@ impl MemoryPlan {
         let size = request.size_for(manifest);
         let guidance = request.guidance.unwrap_or(manifest.defaults.guidance);
         let together = request.batch.min(request.count).max(1) as u32;
-        let samples = together * if guidance > 1.0 { 2 } else { 1 };
+        let twice = guidance > 1.0 && !embeds_guidance(manifest);
+        let samples = together * if twice { 2 } else { 1 };
         let estimate = |[width, height]: [usize; 2]| {
             model.estimated_memory(width as u32, height as u32, samples)
         };
         let layout = Layout::new(request, size, manifest);
         let decoded = layout.decoded_size(!request.skip_refiner, manifest);
-        let sampled = estimate(layout.sampled_size(manifest));
+        let mut sampled = estimate(layout.sampled_size(manifest));
+        if request.init_image.is_some() {
+            sampled.weights += sampled.encoder;
+            sampled.sampling = sampled.sampling.max(estimate(size).encoding);
+        }
         let tile = TILE * manifest.components.decoder_scale();
         let decoding = |tiled: bool| {
             let most = if tiled { tile } else { usize::MAX };

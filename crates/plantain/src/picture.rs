@@ -307,6 +307,27 @@ pub enum InfoError {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn read_parameters(path: &Path) -> Result<Parameters, InfoError> {
+    let text = read_parameters_text(path)?;
+    Parameters::parse(&text).map_err(|source| InfoError::Foreign {
+        path: path.to_path_buf(),
+        text,
+        source,
+    })
+}
+
+/// The same as the text that is stored in the file, whichever program wrote it.
+///
+/// # Errors
+/// [`InfoError`], but for texts of other programs.
+///
+/// ```
+/// # use std::path::Path;
+/// let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../samples/fox.png"));
+/// let text = plantain::read_parameters_text(path)?;
+/// assert!(text.starts_with("a fox, 3d render, on a teal background\nSteps: 4, "));
+/// # Ok::<(), plantain::InfoError>(())
+/// ```
+pub fn read_parameters_text(path: &Path) -> Result<String, InfoError> {
     let file = File::open(path).map_err(|source| InfoError::Open {
         path: path.to_path_buf(),
         source,
@@ -320,13 +341,8 @@ pub fn read_parameters(path: &Path) -> Result<Parameters, InfoError> {
         .map_err(not_png)?;
     // Text may also follow the pixels.
     reader.finish().map_err(not_png)?;
-    let text = parameters_text(reader.info()).ok_or_else(|| InfoError::NoParameters {
+    parameters_text(reader.info()).ok_or_else(|| InfoError::NoParameters {
         path: path.to_path_buf(),
-    })?;
-    Parameters::parse(&text).map_err(|source| InfoError::Foreign {
-        path: path.to_path_buf(),
-        text,
-        source,
     })
 }
 

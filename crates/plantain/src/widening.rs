@@ -34,8 +34,13 @@ impl<C> Widening<C> {
         attempt: impl Fn(&C) -> Result<T, Error>,
         widen: impl FnOnce(&'static str) -> Result<Option<C>, Error>,
     ) -> Result<T, Error> {
-        match attempt(self.get()) {
-            Err(Error::NonFinite { component, detail }) if self.wide.get().is_none() => {
+        let tried = self.get();
+        match attempt(tried) {
+            Err(Error::NonFinite { component, detail }) if std::ptr::eq(tried, &self.loaded) => {
+                // Another thread may have found out meanwhile.
+                if let Some(wide) = self.wide.get() {
+                    return attempt(wide);
+                }
                 match widen(component)? {
                     Some(wide) => attempt(self.wide.get_or_init(|| wide)),
                     None => Err(Error::NonFinite { component, detail }),
@@ -99,6 +104,24 @@ mod tests {
         assert_eq!(part.run(overflow, |_| Ok(Some(3.0))).unwrap(), 6.0);
         let again = part.run(overflow, |_| panic!("loaded twice"));
         assert_eq!(again.unwrap(), 6.0);
+    }
+
+    #[test]
+    fn a_wide_component_that_another_thread_loaded_meanwhile_is_taken() {
+        let part = Widening::new(7.0);
+        let met = std::sync::Barrier::new(2);
+        let attempt = |component: &f32| {
+            if *component == 7.0 {
+                // Both have begun with the one that overflows.
+                met.wait();
+            }
+            overflow(component)
+        };
+        let run = || part.run(attempt, |_| Ok(Some(3.0))).unwrap();
+        std::thread::scope(|scope| {
+            let other = scope.spawn(run);
+            assert_eq!([run(), other.join().unwrap()], [6.0; 2]);
+        });
     }
 
     #[test]

@@ -5,10 +5,8 @@ use crate::failure::Failure;
 use crate::out;
 
 pub(crate) fn run(args: &InfoArgs) -> Result<(), Failure> {
-    let parameters = plantain::read_parameters(&args.file)?;
     if args.raw {
-        out::line(parameters)
-    } else {
-        out::line(parameters.command_line())
+        return out::line(plantain::read_parameters_text(&args.file)?);
     }
+    out::line(plantain::read_parameters(&args.file)?.command_line())
 }

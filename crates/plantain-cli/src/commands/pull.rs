@@ -1,12 +1,13 @@
 //! `plantain pull`
 
+use std::fs;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use indicatif::ProgressBar;
 use plantain::Model;
-use plantain::weights::{ConvertOptions, TargetType, is_research_only};
-use plantain_hub::{HubOptions, Plan, PullObserver, RepoId, pull};
+use plantain::weights::{ConvertOptions, TargetType, is_research_only, license_in_readme};
+use plantain_hub::{HubOptions, Plan, PullObserver, Pulled, RepoId, pull};
 
 use crate::args::PullArgs;
 use crate::commands::adapt::adapt;
@@ -37,10 +38,17 @@ pub(crate) fn run(args: &PullArgs) -> Result<(), Failure> {
     let options = ConvertOptions {
         dtype: args.dtype.map_or(TargetType::Keep, Into::into),
         name: Some(repo.name().to_string()),
-        license: pulled.license,
+        license: license(&pulled),
         ..ConvertOptions::default()
     };
     report(&destination, &write(&model, &destination, &options)?)
+}
+
+/// The licence that the hub told of, or that the card says where it was not asked.
+fn license(pulled: &Pulled) -> Option<String> {
+    let card = pulled.files.iter().find(|file| file.name == "README.md");
+    let stated = || license_in_readme(&fs::read_to_string(&card?.path).ok()?);
+    pulled.license.clone().or_else(stated)
 }
 
 /// Shows what is fetched on standard error, if that is a terminal, and stops it on Ctrl-C.

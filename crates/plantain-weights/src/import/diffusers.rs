@@ -15,7 +15,7 @@ use super::{add_named, tokenizer};
 use crate::container::Container;
 use crate::error::ReadError;
 use crate::keys::{KeyMap, is_of_encoder};
-use crate::license::in_readme;
+use crate::license::license_in_readme;
 use crate::manifest::{
     Component, Components, Defaults, FORMAT_VERSION, Manifest, Provenance, SamplerInfo,
 };
@@ -283,7 +283,7 @@ fn apply_recipe(manifest: &mut Manifest, root: &Path, stated: &Stated) {
 
 /// The licence that the model's card states, which hubs keep at the beginning of its README.
 fn readme_license(root: &Path) -> Option<String> {
-    in_readme(&read_text(&root.join("README.md")).ok()?)
+    license_in_readme(&read_text(&root.join("README.md")).ok()?)
 }
 
 /// What the model was called where it was published, which diffusers may have written down.

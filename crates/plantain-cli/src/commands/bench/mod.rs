@@ -9,18 +9,23 @@ mod table;
 mod worker;
 
 use indicatif::{ProgressBar, ProgressStyle};
+use plantain::weights::check_destination;
 
 use crate::args::BenchArgs;
 use crate::failure::Failure;
 use crate::out;
 use machine::Machine;
-use row::{Report, Row, write};
+use row::{Report, Row, cannot_write, write};
 use worker::{Combination, Order, Worker};
 
 pub(crate) fn run(args: &BenchArgs) -> Result<(), Failure> {
     let combinations = combinations(args);
     if let (true, [combination]) = (args.worker, &combinations[..]) {
         return subject::serve(args, *combination);
+    }
+    let files = [&args.report, &args.markdown, &args.chart];
+    for path in files.into_iter().flatten() {
+        check_destination(path).map_err(|error| cannot_write(path, &error))?;
     }
     let old = args.compare.as_deref().map(Report::read).transpose()?;
     let rows = measure(args, &combinations)?;

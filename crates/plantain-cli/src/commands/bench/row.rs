@@ -1,7 +1,7 @@
 //! What a measurement is written down as.
 
 use std::fs;
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::Path;
 
 use plantain::weights::write_atomically;
@@ -96,8 +96,10 @@ impl Report {
 
 /// Writes a file of text, whole or not at all.
 pub(super) fn write(path: &Path, text: &str) -> Result<(), Failure> {
-    write_atomically(path, |mut file| file.write_all(text.as_bytes())).map_err(|error| {
-        let path = path.display();
-        Failure::new(format!("cannot write {path}: {error}"))
-    })
+    write_atomically(path, |mut file| file.write_all(text.as_bytes()))
+        .map_err(|error| cannot_write(path, &error))
+}
+
+pub(super) fn cannot_write(path: &Path, error: &io::Error) -> Failure {
+    Failure::new(format!("cannot write {}: {error}", path.display()))
 }

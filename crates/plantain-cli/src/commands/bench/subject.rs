@@ -1,7 +1,6 @@
 //! A combination in the process of its own: loads, runs when told to, and compares.
 
 use std::io;
-use std::thread::available_parallelism;
 
 use plantain::bench::{Bench, BenchSettings, Part};
 use plantain::{DeviceChoice, DeviceOptions, Model};
@@ -52,6 +51,9 @@ struct Subject {
     ticks: Option<Ticks>,
 }
 
+/// How much of a second is told: short parts are compared by it.
+const SECONDS: f64 = 1e6;
+
 impl Subject {
     fn load(args: &BenchArgs, combination: Combination) -> Result<Self, Failure> {
         let options = DeviceOptions {
@@ -64,11 +66,10 @@ impl Subject {
             steps: args.steps,
         };
         let model = open_model(args.model.as_deref())?;
-        let cores = available_parallelism().map_or(1, Into::into);
         Ok(Self {
             device: combination.device.resolve(),
             settings,
-            threads: args.threads.map_or(cores, |threads| threads as usize),
+            threads: plantain::threads(),
             bench: Bench::load(&model, options, &settings)?,
             model,
             ticks: Some(Ticks::default()),
@@ -107,18 +108,18 @@ impl Subject {
             device: self.device.to_string(),
             precision: self.bench.precision().to_string(),
             part: part.to_string(),
-            load_s: rounded(timing.load, 1e4),
-            first_s: rounded(timing.first, 1e4),
-            median_s: rounded(median, 1e4),
-            min_s: rounded(timing.min().unwrap_or_default(), 1e4),
+            load_s: rounded(timing.load, SECONDS),
+            first_s: rounded(timing.first, SECONDS),
+            median_s: rounded(median, SECONDS),
+            min_s: rounded(timing.min().unwrap_or_default(), SECONDS),
             runs: timing.runs.len(),
             peak_mb,
             other: self
                 .ticks
                 .and_then(Ticks::of_others)
                 .map(|share| rounded(share, 1e2)),
-            step_s: timing.median_step().map(|step| rounded(step, 1e4)),
-            picture_s: pipeline.then_some(rounded(median, 1e4)),
+            step_s: timing.median_step().map(|step| rounded(step, SECONDS)),
+            picture_s: pipeline.then_some(rounded(median, SECONDS)),
             device_mb,
             psnr_db: difference.psnr.map(|psnr| rounded(psnr, 1e1)),
             max_abs: difference.max_abs,
