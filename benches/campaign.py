@@ -22,7 +22,7 @@ prompt = "a {{ thing }}, {{ style }}, on a {{ colour }} background"
 rows = "rows.csv"
 [[format]]
 name = "own"
-size = "256x256"
+size = "512x512"
 """
 
 

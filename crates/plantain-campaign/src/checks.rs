@@ -54,10 +54,13 @@ pub enum Duplicates {
 #[serde(deny_unknown_fields, default)]
 pub struct Score {
     /// Weight of the sharpness.
+    #[schemars(range(min = 0, max = 1000))]
     pub sharpness: f64,
     /// Weight of the contrast.
+    #[schemars(range(min = 0, max = 1000))]
     pub contrast: f64,
     /// Weight of the distance of the subject to the border.
+    #[schemars(range(min = 0, max = 1000))]
     pub margin: f64,
 }
 

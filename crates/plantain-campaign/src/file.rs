@@ -112,7 +112,8 @@ pub struct Covered {
     pub bottom: u32,
 }
 
-/// The names of [`Fit`], for the schema.
+/// How a picture of another shape is brought into one.
+// The names of `Fit`, for the schema.
 #[derive(JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[allow(dead_code)]
@@ -125,7 +126,8 @@ enum FitName {
     Extend,
 }
 
-/// The names of [`AssetFormat`], for the schema.
+/// A kind of file.
+// The names of `AssetFormat`, for the schema.
 #[derive(JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[allow(dead_code)]

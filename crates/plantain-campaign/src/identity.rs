@@ -1,4 +1,4 @@
-//! Names for what is rendered: hashes of all that goes into it, so that nothing is rendered twice and nothing stale is kept.
+//! Names for what is rendered: hashes of all that the campaign and the model put into it, so that nothing is rendered twice and nothing stale is kept.
 
 use plantain::weights::sha256;
 use serde::Serialize;

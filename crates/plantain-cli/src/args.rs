@@ -78,7 +78,7 @@ pub(crate) enum Command {
 #[derive(Debug, clap::Args)]
 pub(crate) struct DeviceArgs {
     /// Where to run: auto, flex, ndarray, or a graphics processor: wgpu (or webgpu), vulkan, metal,
-    /// dx12, with `:N` for the N-th of `plantain devices`
+    /// dx12, with `:N`, from 0, for one of those that `plantain devices` lists
     #[arg(long, value_name = "NAME", default_value_t = DeviceChoice::Auto)]
     pub(crate) device: DeviceChoice,
 
@@ -130,8 +130,8 @@ pub(crate) struct GenerateArgs {
     #[arg(long, value_name = "WxH", conflicts_with = "aspect")]
     pub(crate) size: Option<Size>,
 
-    /// Shape of the picture, such as 3:2, 16:9, 1:1, 9:16 or 2:3; the built-in model keeps its shorter side, others about
-    /// their number of pixels
+    /// Shape of the picture, such as 3:2, 16:9, 1:1, 9:16 or 2:3; the built-in model keeps its shorter side (half of it
+    /// beyond 4:1), others about their number of pixels
     #[arg(long, value_name = "W:H")]
     pub(crate) aspect: Option<Aspect>,
 
@@ -230,7 +230,7 @@ pub(crate) struct BatchArgs {
     #[arg(long, value_name = "I/N")]
     pub(crate) shard: Option<ShardChoice>,
 
-    /// Print what would be rendered, how long it takes and how much memory, after drawing one picture to see
+    /// Print what would be rendered, how long it takes and how much memory, after drawing two of each size to see
     #[arg(long, conflicts_with = "json")]
     pub(crate) dry_run: bool,
 }

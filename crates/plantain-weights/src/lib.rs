@@ -1,6 +1,6 @@
 //! Model packages: one model is one `.safetensors` file.
 //!
-//! [`Model::open`] takes a package or a diffusers folder; [`convert`] writes either as a package;
+//! [`Model::open`] takes a package, a diffusers folder or a checkpoint in one file; [`convert`] writes any of them as a package;
 //! [`Model::load_unet`] and its siblings fill the networks of `plantain-nn`.
 //!
 //! # Package format, version 2
