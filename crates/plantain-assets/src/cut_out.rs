@@ -11,8 +11,8 @@ use matte::Matte;
 /// `image` with its background transparent, or nothing where the background is not plain.
 /// `measures` are those of `image`.
 ///
-/// What the border reaches without crossing the subject is background; a part of the same colour
-/// that the subject encloses stays. Pixels at the edge are as transparent as they show background, and
+/// What the border reaches without crossing the subject is background; so is what the subject encloses, where the background is of a
+/// colour and not grey: on a white one the white of an eye would go, too. Pixels at the edge are as transparent as they show background, and
 /// have the colour of the subject beside them.
 pub fn cut_out(image: &RgbImage, measures: &Measures) -> Option<RgbaImage> {
     measures.background?;

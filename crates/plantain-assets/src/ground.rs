@@ -18,6 +18,8 @@ const LOUDEST: f32 = 0.03;
 const SHARE: f32 = 0.75;
 /// Furthest from its mean that a soft gradient goes along the border.
 const SOFTEST: f32 = 0.2;
+/// Least distance in Oklab from the greys for a background to be of a colour.
+const COLOURED: f32 = 0.06;
 /// Rounds of fitting to what the round before took for background.
 const ROUNDS: usize = 5;
 
@@ -79,6 +81,18 @@ impl Ground {
     /// The same for single pixels, which have more noise than the mean of several.
     pub(crate) fn pixel_tolerance(&self) -> f32 {
         tolerance(self.noise * self.pixels_per_cell as f32)
+    }
+
+    /// The same where the picture may have been enlarged, and its noise with it: by the distances to the background of the pixels along
+    /// the border.
+    pub(crate) fn tolerance_by(&self, border: impl Iterator<Item = f32>) -> f32 {
+        tolerance(middle(border).unwrap_or(self.noise))
+    }
+
+    /// Whether it is of a colour and no grey, which other things often are.
+    pub(crate) fn is_coloured(&self) -> bool {
+        let [_, a, b] = self.mean;
+        a.hypot(b) >= COLOURED
     }
 }
 

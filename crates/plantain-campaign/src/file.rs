@@ -86,7 +86,8 @@ pub struct Format {
     /// What the overlay covers at the sides, in pixels: the subject is kept out of there where the background is plain.
     #[serde(default)]
     pub covered: Covered,
-    /// Whether a plain background becomes transparent.
+    /// Whether a plain background becomes transparent; what shows in holes of the subject does so too where it is of a colour, and not
+    /// where it is white, grey or black, as parts of the subject may be.
     #[serde(default)]
     pub transparent: bool,
     /// Kind of file; by the extension of the output where it is left out. The variable `extension`.

@@ -9,9 +9,9 @@ use crate::light;
 use crate::oklab;
 use crate::reduced;
 
-/// Widest edge, as a part of the picture's longer side: what an enlarged picture may have.
+/// Widest edge, as a part of the picture's shorter side, which limits what stands in it: what an enlarged picture may have.
 const WIDEST_EDGE: f32 = 1.0 / 40.0;
-/// Slope of an edge, in Oklab over the picture's longer side: shading on the subject rises more slowly.
+/// Slope of an edge, in Oklab over the picture's shorter side: shading on the subject rises more slowly.
 const SLOPE: f32 = 2.0;
 /// Part of what the subject typically differs from the background by, up to which a pixel is
 /// background still: rings beside sharp edges, and its darker surroundings.
@@ -20,6 +20,10 @@ const FAINT_PART: f32 = 0.25;
 const FAINT_MOST: f32 = 0.1;
 /// From this many tolerances on a pixel is the subject beyond doubt.
 const DOUBT: f32 = 1.5;
+/// Part of the picture from which on what the subject encloses is a hole, and not a speck on it.
+const HOLE: f32 = 1.0 / 2000.0;
+/// Mean distance of a hole to the background, in tolerances.
+const HOLE_DISTANCE: f32 = 0.5;
 /// Alpha that is taken for noise of the background.
 const FAINT: f32 = 0.01;
 /// Alpha that is taken for noise of the subject.
@@ -28,9 +32,9 @@ const FULL: f32 = 0.99;
 /// What a pixel shows.
 #[derive(Clone, Copy, PartialEq)]
 enum Shown {
-    /// The subject, or a hole in it.
+    /// The subject.
     Subject,
-    /// Background that the border reaches over background.
+    /// Background that the border reaches over background, or a hole in the subject.
     Background,
     /// Perhaps both: it lies where the background rises to the subject.
     Edge,
@@ -54,14 +58,14 @@ pub(super) struct Matte<'a> {
 impl<'a> Matte<'a> {
     /// Looks at every pixel of a picture and its background.
     pub(super) fn of(image: &'a RgbImage, ground: &'a Ground) -> Self {
-        let longer = image.width().max(image.height()) as f32;
+        let shorter = image.width().min(image.height()) as f32;
         let mut matte = Self {
             image,
             ground,
             distances: Vec::new(),
             shown: Vec::new(),
-            widest: (longer * WIDEST_EDGE).ceil() as usize,
-            slope: SLOPE / longer,
+            widest: (shorter * WIDEST_EDGE).ceil() as usize,
+            slope: SLOPE / shorter,
             tolerance: 0.0,
         };
         let pixels = image.as_raw().chunks_exact(3).enumerate();
@@ -73,7 +77,13 @@ impl<'a> Matte<'a> {
             .collect();
         matte.tolerance = matte.tolerance();
         matte.shown = vec![Shown::Subject; matte.distances.len()];
-        let shore = matte.flood();
+        let mut shore = VecDeque::new();
+        matte.flood(matte.border(1).collect(), &mut shore);
+        if ground.is_coloured() {
+            for hole in matte.holes() {
+                matte.flood(vec![hole], &mut shore);
+            }
+        }
         matte.rise(shore);
         matte
     }
@@ -111,7 +121,11 @@ impl<'a> Matte<'a> {
 
     /// The tolerance that suits the background and what stands on it.
     fn tolerance(&self) -> f32 {
-        let least = self.ground.pixel_tolerance();
+        let [width, height] = [self.image.width() as usize, self.image.height() as usize];
+        let border = self.border((width.min(height) / 64).max(1));
+        let least = self
+            .ground
+            .tolerance_by(border.map(|index| self.distances[index]));
         let differing = self.distances.iter().copied();
         let mut differing: Vec<f32> = differing.filter(|&distance| distance > least).collect();
         if differing.is_empty() {
@@ -122,18 +136,46 @@ impl<'a> Matte<'a> {
         least.max((typical * FAINT_PART).min(FAINT_MOST))
     }
 
-    /// Marks the background, from the border inwards, and returns its pixels beside anything else.
-    fn flood(&mut self) -> VecDeque<usize> {
+    /// The pixels that are less than `depth` from a side.
+    fn border(&self, depth: usize) -> impl Iterator<Item = usize> + use<> {
+        let [width, height] = [self.image.width() as usize, self.image.height() as usize];
+        (0..width * height).filter(move |index| {
+            let (x, y) = (index % width, index / width);
+            x.min(y).min(width - 1 - x).min(height - 1 - y) < depth
+        })
+    }
+
+    /// A pixel of each area that shows the background as purely as what the border reaches, and that the subject encloses.
+    fn holes(&self) -> Vec<usize> {
+        let is_open = |index: usize| {
+            self.distances[index] <= self.tolerance && self.shown[index] == Shown::Subject
+        };
+        let width = self.image.width() as usize;
+        let least = HOLE * self.distances.len() as f32;
+        let mut seen = vec![false; self.distances.len()];
+        let mut holes = Vec::new();
+        for start in 0..seen.len() {
+            let (mut open, mut count, mut sum) = (vec![start], 0.0, 0.0);
+            while let Some(index) = open.pop() {
+                if !is_open(index) || std::mem::replace(&mut seen[index], true) {
+                    continue;
+                }
+                count += 1.0;
+                sum += self.distances[index];
+                let beside = self.around(index);
+                open.extend(beside.filter(|other| [1, width].contains(&other.abs_diff(index))));
+            }
+            if count >= least && sum <= HOLE_DISTANCE * self.tolerance * count {
+                holes.push(start);
+            }
+        }
+        holes
+    }
+
+    /// Marks the background that can be reached from `open`, and adds its pixels beside anything else to the `shore`.
+    fn flood(&mut self, mut open: Vec<usize>, shore: &mut VecDeque<usize>) {
         let tolerance = self.tolerance;
         let width = self.image.width() as usize;
-        let last = self.distances.len() - width;
-        let mut open: Vec<usize> = (0..self.distances.len())
-            .filter(|&index| {
-                let side = index % width;
-                index < width || index >= last || side == 0 || side == width - 1
-            })
-            .collect();
-        let mut shore = VecDeque::new();
         while let Some(index) = open.pop() {
             if self.distances[index] > tolerance || self.shown[index] == Shown::Background {
                 continue;
@@ -151,7 +193,6 @@ impl<'a> Matte<'a> {
                 shore.push_back(index);
             }
         }
-        shore
     }
 
     /// Marks the edges: from the shore of the background on, as long as pixels are in doubt or differ

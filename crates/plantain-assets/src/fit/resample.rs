@@ -1,5 +1,7 @@
 //! Resampling in linear light.
 
+use std::ops::Range;
+
 use fast_image_resize::images::TypedImage;
 use fast_image_resize::pixels::U16x3;
 use fast_image_resize::{FilterType, ImageView, ResizeAlg, ResizeOptions, Resizer};
@@ -9,7 +11,7 @@ use super::window::Window;
 use crate::light;
 
 /// The window of a picture in `size`; neither may be without pixels. Lanczos with three lobes where it
-/// grows, without its rings; where it shrinks, Catmull-Rom over as many pixels as become one.
+/// grows, without its rings; where it shrinks, Catmull-Rom over as many pixels as become one, likewise.
 pub(super) fn resample(image: &RgbImage, window: &Window, size: [u32; 2]) -> RgbImage {
     let picture: [u32; 2] = image.dimensions().into();
     if picture == size && *window == Window::whole(picture) {
@@ -35,46 +37,53 @@ pub(super) fn resample(image: &RgbImage, window: &Window, size: [u32; 2]) -> Rgb
         .resize_typed(&light_of(image), &mut resized, &options)
         .expect("a window inside the picture");
     let mut out = picture_of(&resized);
-    if grows {
-        quiet(&mut out, image, window);
-    }
+    quiet(&mut out, image, window);
     out
 }
 
-/// Keeps each pixel of an enlarged window between the four pixels around its place. Lanczos goes beyond
+/// Keeps each pixel of a resized window between those of the picture that it is made of, two by two at least. The filters go beyond
 /// them beside edges, and on a dark background that shows as a black ring.
-fn quiet(enlarged: &mut RgbImage, image: &RgbImage, window: &Window) {
+fn quiet(resized: &mut RgbImage, image: &RgbImage, window: &Window) {
     let [across, down] = [0, 1].map(|axis| {
-        let count = [enlarged.width(), enlarged.height()][axis];
+        let count = [resized.width(), resized.height()][axis];
         let side = [image.width(), image.height()][axis];
-        neighbours(count, side, window.corner[axis], window.size[axis])
+        sources(count, side, window.corner[axis], window.size[axis])
     });
     let stride = image.width() as usize * 3;
-    let rows = enlarged.chunks_exact_mut(across.len() * 3);
-    for (row, pair) in rows.zip(&down) {
-        let [above, below] = pair.map(|y| &image.as_raw()[y * stride..(y + 1) * stride]);
-        for (pixel, [left, right]) in row.chunks_exact_mut(3).zip(&across) {
-            let corners = [(above, left), (above, right), (below, left), (below, right)];
-            let corners = corners.map(|(row, x)| &row[x * 3..x * 3 + 3]);
+    let rows = resized.chunks_exact_mut(across.len() * 3);
+    for (row, lines) in rows.zip(down) {
+        let lines = &image.as_raw()[lines.start * stride..lines.end * stride];
+        for (pixel, columns) in row.chunks_exact_mut(3).zip(&across) {
+            let (mut least, mut most) = ([255; 3], [0; 3]);
+            for line in lines.chunks_exact(stride) {
+                for source in line[columns.start * 3..columns.end * 3].chunks_exact(3) {
+                    for channel in 0..3 {
+                        least[channel] = least[channel].min(source[channel]);
+                        most[channel] = most[channel].max(source[channel]);
+                    }
+                }
+            }
             for (channel, byte) in pixel.iter_mut().enumerate() {
-                let bytes = corners.map(|corner| corner[channel]);
-                let least = bytes.into_iter().fold(255, u8::min);
-                let most = bytes.into_iter().fold(0, u8::max);
-                *byte = (*byte).clamp(least, most);
+                *byte = (*byte).clamp(least[channel], most[channel]);
             }
         }
     }
 }
 
-/// The two pixels of a side of `side` pixels around the centre of each of `count` equal parts of a
-/// window.
-fn neighbours(count: u32, side: u32, corner: f64, size: f64) -> Vec<[usize; 2]> {
-    let last = f64::from(side - 1);
-    let part = size / f64::from(count);
+/// The pixels of a side of `side` pixels that each of `count` equal parts of a window is made of: those that it covers, or the two
+/// around its centre where it covers less.
+fn sources(count: u32, side: u32, corner: f64, size: f64) -> Vec<Range<usize>> {
+    let (side, part) = (f64::from(side), size / f64::from(count));
     (0..count)
         .map(|index| {
-            let place = corner + (f64::from(index) + 0.5) * part - 0.5;
-            [place.floor(), place.floor() + 1.0].map(|pixel| pixel.clamp(0.0, last) as usize)
+            let centre = corner + (f64::from(index) + 0.5) * part;
+            let [begin, end] = if part < 2.0 {
+                let first = (centre - 0.5).floor();
+                [first, first + 2.0]
+            } else {
+                [(centre - part / 2.0).floor(), (centre + part / 2.0).ceil()]
+            };
+            begin.clamp(0.0, side - 1.0) as usize..end.clamp(1.0, side) as usize
         })
         .collect()
 }

@@ -87,14 +87,20 @@ fn noise_leaves_neither_specks_nor_holes() {
 }
 
 #[test]
-fn what_the_subject_encloses_stays() {
-    let mut image = scene(SIZE, DISC, |_, _| GROUND);
-    for y in 105..115 {
-        for x in 85..95 {
-            image.put_pixel(x, y, Rgb(GROUND));
+fn a_hole_shows_the_background_where_that_is_of_a_colour() {
+    let alpha = |ground: [u8; 3], side: u32| {
+        let mut image = scene(SIZE, DISC, |_, _| ground);
+        for y in 110..110 + side {
+            for x in 90..90 + side {
+                image.put_pixel(x, y, Rgb(ground));
+            }
         }
-    }
-    assert_eq!(cut(&image).get_pixel(90, 110).0[3], 255);
+        cut(&image).get_pixel(90 + side / 2, 110 + side / 2).0[3]
+    };
+    assert_eq!(alpha(GROUND, 10), 0);
+    // The white of an eye is no hole, nor is a speck.
+    assert_eq!(alpha([250; 3], 10), 255);
+    assert_eq!(alpha(GROUND, 3), 255);
 }
 
 #[test]

@@ -195,6 +195,25 @@ fn enlarging_keeps_between_the_colours_there_are() {
 }
 
 #[test]
+fn reducing_keeps_between_the_colours_there_are() {
+    let disc = Disc {
+        centre: [256.0, 250.0],
+        radius: 150.0,
+    };
+    let image = plain([512, 512], disc);
+    let small = fit(&image, &measure(&image), [48, 48], Fit::Crop);
+    let [least, most] = [u8::min, u8::max].map(|of| [0, 1, 2].map(|i| of(GROUND[i], SUBJECT[i])));
+    for pixel in small.pixels() {
+        for (channel, byte) in pixel.0.into_iter().enumerate() {
+            assert!(
+                (least[channel]..=most[channel]).contains(&byte),
+                "{pixel:?}"
+            );
+        }
+    }
+}
+
+#[test]
 fn the_same_size_is_the_same_picture() {
     let image = scene([90, 60], OFF_CENTRE, noise(90));
     for way in Fit::ALL {
