@@ -5,6 +5,7 @@ mod error;
 mod fitting;
 mod links;
 mod paint;
+mod pictures;
 mod reading;
 mod texts;
 
@@ -17,6 +18,7 @@ use resvg::usvg::Tree;
 use crate::fonts::Fonts;
 pub use error::OverlayError;
 pub(crate) use paint::over;
+pub(crate) use pictures::Pictures;
 pub(crate) use reading::read;
 
 /// Furthest that the shapes of a drawing and a picture may be apart.
@@ -30,6 +32,11 @@ const SHAPE_TOLERANCE: f32 = 0.01;
 /// have it in `em`.
 pub struct Overlay {
     tree: Tree,
+    pictures: Pictures,
+    /// What it was read from, to be read again with smaller pictures.
+    svg: String,
+    folder: PathBuf,
+    fonts: Fonts,
 }
 
 /// Its size only: the tree holds fonts and pictures.
@@ -48,16 +55,23 @@ impl Overlay {
     /// When the drawing is no SVG, has a document type or asks for too much, a linked picture is not there or not below
     /// `folder`, a text does not fit or leaves the drawing, or no font has a character or a family.
     pub fn new(mut svg: String, folder: &Path, fonts: &Fonts) -> Result<Self, OverlayError> {
-        let tree = loop {
-            let tree = read(&svg, folder, fonts)?;
+        let (tree, pictures) = loop {
+            let pictures = Pictures::default();
+            let tree = read(&svg, folder, fonts, &pictures)?;
             match fitting::shrunk(&svg, &tree)? {
                 Some(smaller) => svg = smaller,
-                None => break tree,
+                None => break (tree, pictures),
             }
         };
         effort::check(&tree)?;
         texts::check(&tree)?;
-        Ok(Self { tree })
+        Ok(Self {
+            tree,
+            pictures,
+            svg,
+            folder: folder.to_path_buf(),
+            fonts: fonts.clone(),
+        })
     }
 
     /// The files below `folder` that a drawing links to, in the order of their names, so that it can be told whether one of
@@ -71,13 +85,18 @@ impl Overlay {
     /// Draws over `onto`, scaled to its size.
     ///
     /// # Errors
-    /// When the shape of the picture differs from that of the drawing by more than one in a hundred.
+    /// When the shape of the picture differs from that of the drawing by more than one in a hundred, or a linked picture is no longer
+    /// what it was.
     pub fn draw(&self, onto: &mut RgbaImage) -> Result<(), OverlayError> {
         let overlay = [self.tree.size().width(), self.tree.size().height()];
         let picture: [u32; 2] = onto.dimensions().into();
         let [across, down] = [0, 1].map(|axis| picture[axis] as f32 / overlay[axis]);
         let alike = (across / down - 1.0).abs() <= SHAPE_TOLERANCE;
-        if !alike || !over(onto, &self.tree, [across, down]) {
+        let reduced = self.pictures.reduced(&self.tree, across.max(down));
+        let reduced = reduced.map(|pictures| read(&self.svg, &self.folder, &self.fonts, &pictures));
+        let reduced = reduced.transpose()?;
+        let tree = reduced.as_ref().unwrap_or(&self.tree);
+        if !alike || !over(onto, tree, [across, down]) {
             return Err(OverlayError::Shape { overlay, picture });
         }
         Ok(())

@@ -11,6 +11,7 @@ use resvg::usvg::{Font, FontFamily, FontResolver, ImageHrefResolver, Options, Tr
 
 use super::error::OverlayError;
 use super::links;
+use super::pictures::Pictures;
 use crate::fonts::{BUNDLED_FAMILY, Fonts};
 
 /// Most elements that a drawing may come to where each `use` counts as what it repeats.
@@ -19,7 +20,12 @@ const ELEMENTS: usize = 100_000;
 const DEPTH: usize = 100;
 
 /// Reads a drawing, its pictures and its fonts.
-pub(crate) fn read(svg: &str, folder: &Path, fonts: &Fonts) -> Result<Tree, OverlayError> {
+pub(crate) fn read(
+    svg: &str,
+    folder: &Path,
+    fonts: &Fonts,
+    pictures: &Pictures,
+) -> Result<Tree, OverlayError> {
     let document = document(svg)?;
     let failure = Failure::default();
     let options = Options {
@@ -30,8 +36,8 @@ pub(crate) fn read(svg: &str, folder: &Path, fonts: &Fonts) -> Result<Tree, Over
             select_fallback: FontResolver::default_fallback_selector(),
         },
         image_href_resolver: ImageHrefResolver {
-            resolve_data: Box::new(|_, data, _| failure.keep(links::embedded(&data))),
-            resolve_string: Box::new(|link, _| failure.keep(links::linked(link, folder))),
+            resolve_data: Box::new(|_, data, _| failure.keep(links::embedded(&data, pictures))),
+            resolve_string: Box::new(|link, _| failure.keep(links::linked(link, folder, pictures))),
         },
         ..Options::default()
     };

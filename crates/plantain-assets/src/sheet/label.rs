@@ -7,7 +7,7 @@ use resvg::usvg::{Node, Tree};
 
 use super::PAPER;
 use crate::fonts::Fonts;
-use crate::overlay;
+use crate::overlay::{self, Pictures};
 
 /// Stands for the rest of a label that is too long.
 const ELLIPSIS: char = '…';
@@ -67,7 +67,7 @@ impl Labels {
             r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}"><text y="{baseline}" font-size="{size}" fill="{ink}">{}</text></svg>"#,
             escaped(label)
         );
-        overlay::read(&svg, Path::new(""), &self.fonts).ok()
+        overlay::read(&svg, Path::new(""), &self.fonts, &Pictures::default()).ok()
     }
 }
 

@@ -1,6 +1,8 @@
 use std::fs;
+use std::io::Cursor;
 use std::path::Path;
 
+use image::{ImageFormat, Rgb, RgbImage, RgbaImage};
 use plantain_assets::{Overlay, OverlayError};
 
 use crate::overlays::{drawn, folder, overlay, overlay_in};
@@ -20,12 +22,53 @@ fn linked_pictures_below_the_folder_are_drawn() {
 }
 
 #[test]
+fn a_picture_drawn_much_smaller_is_the_mean_of_its_pixels() {
+    let folder = folder();
+    let stripes = RgbImage::from_fn(640, 640, |_, y| Rgb([255 * (y / 2 % 2) as u8; 3]));
+    stripes.save(folder.path().join("stripes 1.png")).unwrap();
+    let svg = r#"<image href="stripes%201.png" width="300" height="300"/>"#;
+    let overlay = overlay_in(folder.path(), svg).unwrap();
+    let mut image = RgbaImage::new(60, 30);
+    overlay.draw(&mut image).unwrap();
+    // Drawn at 15x15 pixels, where whole rows were black or white before.
+    for y in 3..12 {
+        let [grey, ..] = image.get_pixel(7, y).0;
+        assert!((120..=220).contains(&grey), "{y}: {grey}");
+    }
+}
+
+#[test]
+fn a_photo_stands_as_its_camera_says() {
+    let folder = folder();
+    // Red above, blue below, and to be turned to the right.
+    let photo = RgbImage::from_fn(64, 64, |_, y| {
+        Rgb(if y < 32 { [255, 0, 0] } else { [0, 0, 255] })
+    });
+    let mut jpeg = Cursor::new(Vec::new());
+    photo.write_to(&mut jpeg, ImageFormat::Jpeg).unwrap();
+    let mut bytes = jpeg.into_inner();
+    let tiff = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0";
+    let mut segment = vec![0xff, 0xe1, 0, tiff.len() as u8 + 2];
+    segment.extend(tiff);
+    bytes.splice(2..2, segment);
+    fs::write(folder.path().join("photo.jpg"), bytes).unwrap();
+    let svg = r#"<image href="photo.jpg" width="600" height="600"/>"#;
+    let overlay = overlay_in(folder.path(), svg).unwrap();
+    let mut image = RgbaImage::new(60, 30);
+    overlay.draw(&mut image).unwrap();
+    let [left, right] = [5, 25].map(|x| image.get_pixel(x, 15).0);
+    assert!(left[2] > 200 && left[0] < 60, "{left:?}");
+    assert!(right[0] > 200 && right[2] < 60, "{right:?}");
+}
+
+#[test]
 fn links_out_of_the_folder_are_refused() {
     let outer = folder();
     let inner = outer.path().join("brand");
     let absolute = outer.path().join("logo.png");
     let mut links = vec![
         "../logo.png".to_string(),
+        "%2e%2e/logo.png".to_string(),
         "./../logo.png".to_string(),
         "x/../../logo.png".to_string(),
         absolute.display().to_string(),
