@@ -21,7 +21,7 @@ pub struct Checks {
     /// Least distance of the subject to the border, as a share of the picture.
     #[schemars(range(min = 0, max = 0.5))]
     pub margin: f64,
-    /// What happens to a picture that looks like one that is already kept of another prompt.
+    /// What happens to a picture that looks like one that is already kept of another prompt, and has about its colours.
     pub duplicates: Duplicates,
     /// How alike they must be: bits of the perceptual hash, of 64, that may differ.
     #[schemars(range(min = 0, max = 32))]

@@ -96,7 +96,7 @@ fn choose<'a>(
     plan: &'a Plan,
     checks: &Checks,
     keep: usize,
-    candidates: &[Candidate<'_>],
+    candidates: &[Candidate<'a>],
     own: &[usize],
     kept: &mut Kept<'a>,
     judgement: &mut Judgement,
@@ -122,7 +122,7 @@ fn choose<'a>(
         }
         let twin = match checks.duplicates {
             Duplicates::Keep => None,
-            Duplicates::Drop => kept.twin(measures.hash, shot, checks.duplicate_distance),
+            Duplicates::Drop => kept.twin(measures, shot, checks.duplicate_distance),
         };
         if let Some((twin, distance)) = twin {
             decision.reason = format!(
@@ -132,7 +132,7 @@ fn choose<'a>(
             continue;
         }
         found += 1;
-        kept.add(measures.hash, shot);
+        kept.add(measures, shot);
         decision.kept = Some(found);
         decision.reason = format!(
             "number {found} of its prompt, with {} points",

@@ -12,6 +12,11 @@ use crate::plan::{Plan, Shot};
 /// Fewest pictures that say what the others' colours are.
 const FEWEST: usize = 3;
 
+/// Least share of a picture's pixels that counts as a part of it.
+const PART: f64 = 0.04;
+/// Distance in Oklab up to which colours of two pictures are about the same.
+const SAME: f64 = 0.08;
+
 /// A colour in Oklab: lightness, green to red, blue to yellow.
 type Oklab = [f64; 3];
 
@@ -74,6 +79,26 @@ fn mean(measures: &Measures) -> Oklab {
         let colour = oklab(swatch.rgb);
         [0, 1, 2].map(|i| sum[i] + colour[i] * swatch.share / total)
     })
+}
+
+/// Whether each colour that a part of either picture has is about one that the other has, too; hashes do not look at colours.
+pub(super) fn share_their_colours(one: &Measures, other: &Measures) -> bool {
+    let colours = |measures: &Measures| -> Vec<(Oklab, f64)> {
+        let palette = measures.palette.iter();
+        palette
+            .map(|swatch| (oklab(swatch.rgb), swatch.share))
+            .collect()
+    };
+    let (one, other) = (colours(one), colours(other));
+    let within = |some: &[(Oklab, f64)], others: &[(Oklab, f64)]| {
+        let mut parts = some.iter().filter(|(_, share)| *share >= PART);
+        parts.all(|(colour, _)| {
+            others
+                .iter()
+                .any(|(near, _)| distance(*colour, *near) <= SAME)
+        })
+    };
+    within(&one, &other) && within(&other, &one)
 }
 
 fn median(colours: &[Oklab]) -> Oklab {

@@ -115,6 +115,11 @@ fn near_duplicates_give_way_to_the_next_best() {
     assert_eq!(judgement.short, [2]);
     let judgement = judged(&Checks::default(), 1, &shots);
     assert!(judgement.short.is_empty());
+    let in_two_colours = [
+        vec![measures(0.9, 0b1, [200, 30, 30])],
+        vec![measures(0.9, 0b1, [30, 30, 200])],
+    ];
+    assert!(judged(&checks, 1, &in_two_colours).short.is_empty());
     let of_one_prompt = [vec![measures(0.9, 0b1, GREY), measures(0.8, 0b1, GREY)]];
     let judgement = judged(&checks, 2, &of_one_prompt);
     assert_eq!(kept(&judgement), [Some(1), Some(2)]);
