@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::luminance::Luminance;
+use super::plane::Plane;
 
 /// Columns of cells, one more than bits of a row.
 const COLUMNS: usize = 9;
@@ -29,7 +29,7 @@ pub struct HashError(String);
 
 impl PerceptualHash {
     /// The hash of a picture; no bits for one without pixels.
-    pub(super) fn of(luminance: &Luminance) -> Self {
+    pub(super) fn of(luminance: &Plane) -> Self {
         let mut bits = 0;
         for row in 0..ROWS {
             let mut cells = [0.0; COLUMNS];

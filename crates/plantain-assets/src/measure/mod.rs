@@ -1,8 +1,8 @@
 //! Cheap, deterministic looks at one picture.
 
 mod hash;
-mod luminance;
 mod palette;
+mod plane;
 mod subject;
 
 use image::RgbImage;
@@ -14,7 +14,7 @@ use crate::light;
 use crate::oklab;
 use crate::reduced::Reduced;
 pub use hash::{HashError, PerceptualHash};
-use luminance::Luminance;
+use plane::Plane;
 pub use subject::Subject;
 
 /// What can be said of a picture without knowing what it shows.
@@ -24,10 +24,10 @@ pub use subject::Subject;
 pub struct Measures {
     /// There is nothing to see: a plain background with nothing on it.
     pub blank: bool,
-    /// The strongest edges of the luminance, 0 to 1, where 1 is a hard edge from black to white. The
+    /// The strongest edges of red, green or blue, 0 to 1, where 1 is a hard edge from black to white. The
     /// unit is a thousandth of all pixels, so that a few stray ones decide nothing.
     pub sharpness: f64,
-    /// From the darkest to the brightest twentieth of the pixels, 0 to 1.
+    /// From the twentieth of the pixels with the least red, green or blue to that with the most, 0 to 1.
     pub contrast: f64,
     /// Up to five dominant colours, the one with the largest share first.
     pub palette: Vec<Swatch>,
@@ -50,7 +50,8 @@ pub struct Swatch {
 
 /// Measures a picture of any size; one without pixels is blank.
 pub fn measure(image: &RgbImage) -> Measures {
-    let luminance = Luminance::of(image);
+    let channels = Plane::channels(image);
+    let most = |of: fn(&Plane) -> f64| channels.iter().map(of).fold(0.0, f64::max);
     let picture = Reduced::of(image);
     let ground = Ground::of_reduced(&picture);
     let found = match &ground {
@@ -59,12 +60,12 @@ pub fn measure(image: &RgbImage) -> Measures {
     };
     Measures {
         blank: found.is_none(),
-        sharpness: rounded(luminance.sharpness()),
-        contrast: rounded(luminance.contrast()),
+        sharpness: rounded(most(Plane::sharpness)),
+        contrast: rounded(most(Plane::contrast)),
         palette: palette::of(image),
         background: ground.map(|ground| Rgb(light::srgb(oklab::to_light(ground.mean)))),
         subject: found.unwrap_or(Subject::WHOLE).rounded(),
-        hash: PerceptualHash::of(&luminance),
+        hash: PerceptualHash::of(&Plane::luminance(image)),
     }
 }
 

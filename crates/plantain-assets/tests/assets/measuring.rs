@@ -160,3 +160,18 @@ fn hashes_and_colours_that_are_none_are_refused() {
         assert!(bad.parse::<plantain_assets::Rgb>().is_err(), "{bad}");
     }
 }
+
+#[test]
+fn colours_that_are_as_light_are_told_apart() {
+    // Orange on green: luminance hardly differs.
+    let image = RgbImage::from_fn(64, 64, |x, _| {
+        Rgb(if x < 32 {
+            [245, 140, 50]
+        } else {
+            [80, 190, 95]
+        })
+    });
+    let measures = measure(&image);
+    assert!(measures.sharpness > 0.5, "{}", measures.sharpness);
+    assert!(measures.contrast > 0.5, "{}", measures.contrast);
+}

@@ -1,4 +1,4 @@
-//! A picture in shades of grey, and what these say.
+//! A picture as one number a pixel, and what these say.
 
 use image::RgbImage;
 
@@ -7,24 +7,32 @@ const HARDEST: f32 = 4.0 * 255.0;
 /// The strongest edges are a thousandth of all pixels.
 const PIXELS_PER_EDGE: usize = 1000;
 
-/// Luminance of each pixel (Rec. 709 weights on the sRGB bytes).
-pub(super) struct Luminance {
+/// A byte for each pixel.
+pub(super) struct Plane {
     width: usize,
     height: usize,
     bytes: Vec<u8>,
 }
 
-impl Luminance {
-    /// The luminance of a picture.
-    pub(super) fn of(image: &RgbImage) -> Self {
-        let weigh = |pixel: &[u8]| {
+impl Plane {
+    /// The luminance of a picture (Rec. 709 weights on the sRGB bytes).
+    pub(super) fn luminance(image: &RgbImage) -> Self {
+        Self::of(image, |pixel| {
             let [r, g, b] = [0, 1, 2].map(|channel| u32::from(pixel[channel]));
             ((54 * r + 183 * g + 19 * b + 128) >> 8) as u8
-        };
+        })
+    }
+
+    /// Red, green and blue.
+    pub(super) fn channels(image: &RgbImage) -> [Self; 3] {
+        [0, 1, 2].map(|channel| Self::of(image, |pixel| pixel[channel]))
+    }
+
+    fn of(image: &RgbImage, byte: impl Fn(&[u8]) -> u8) -> Self {
         Self {
             width: image.width() as usize,
             height: image.height() as usize,
-            bytes: image.as_raw().chunks_exact(3).map(weigh).collect(),
+            bytes: image.as_raw().chunks_exact(3).map(byte).collect(),
         }
     }
 
@@ -109,9 +117,9 @@ mod tests {
     use image::Rgb;
 
     /// Black on the left, white on the right, with `ramp` pixels between.
-    fn edge(ramp: u32) -> Luminance {
+    fn edge(ramp: u32) -> Plane {
         let byte = |x: u32| (255 * x.saturating_sub(31).min(ramp) / ramp) as u8;
-        Luminance::of(&RgbImage::from_fn(64, 64, |x, _| Rgb([byte(x); 3])))
+        Plane::luminance(&RgbImage::from_fn(64, 64, |x, _| Rgb([byte(x); 3])))
     }
 
     #[test]
@@ -127,7 +135,7 @@ mod tests {
             let byte = |y: u32| if y < dark { 0 } else { 128 };
             RgbImage::from_fn(10, 100, |_, y| Rgb([byte(y); 3]))
         };
-        assert_eq!(Luminance::of(&grey(5)).contrast(), 0.0);
-        assert_eq!(Luminance::of(&grey(6)).contrast(), 128.0 / 255.0);
+        assert_eq!(Plane::luminance(&grey(5)).contrast(), 0.0);
+        assert_eq!(Plane::luminance(&grey(6)).contrast(), 128.0 / 255.0);
     }
 }
