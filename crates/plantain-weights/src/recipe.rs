@@ -123,7 +123,8 @@ impl Recipe {
     /// ```
     /// let recipe = plantain_weights::Recipe::recognised("lcm_dreamshaper_v7").unwrap();
     /// assert_eq!(recipe.name, "lcm");
-    /// assert_eq!(Recipe::recognised("tiny-sd-lcm").unwrap().name, "lcm");
+    /// let recipe = plantain_weights::Recipe::recognised("tiny-sd-lcm").unwrap();
+    /// assert_eq!(recipe.name, "lcm");
     /// ```
     pub fn recognised(name: &str) -> Option<&'static Self> {
         // Of a path the last part: folders of training runs are called anything.
