@@ -57,7 +57,7 @@ pub struct MemoryEstimate {
     pub sampling: u64,
     /// The same in the decoder.
     pub decoding: u64,
-    /// What drawing from a picture takes besides: its encoder as `f32`.
+    /// What drawing from a picture takes besides: its encoder as `f32`, with its convolutions transformed.
     pub encoder: u64,
     /// And the largest set of intermediate values in that.
     pub encoding: u64,
@@ -182,6 +182,7 @@ impl Model {
         let parameters: u64 = always.clone().map(|s| s.parameters).sum();
         let convolved: u64 = always.map(|s| self.convolved(s.component)).sum();
         let all: u64 = summary.iter().map(|s| s.parameters).sum();
+        let encoder_convolved = self.convolved(Component::VaeEncoder) as f64;
         let components = &self.manifest().components;
         let pixels = f64::from(width) * f64::from(height);
         let size = [width, height].map(|side| side as usize);
@@ -202,7 +203,8 @@ impl Model {
             sampling: (4.0 * f64::from(batch) * unet) as u64,
             // Pictures are decoded one at a time, and encoded once for all.
             decoding: (4.0 * decoder) as u64,
-            encoder: 4 * (all - parameters),
+            encoder: 4 * (all - parameters)
+                + (4.0 * (TRANSFORMED - 1.0) * encoder_convolved) as u64,
             encoding: (4.0 * encoder) as u64,
         }
     }
@@ -335,6 +337,9 @@ mod tests {
             model.estimated_memory(32, 16, 2).sampling,
             4 * small.sampling
         );
+        assert!(small.encoder > 4 * summary[3].parameters);
+        // 5 maps of 8 channels.
+        assert_eq!(small.encoding, 4 * 5 * 8 * 16 * 16);
         assert_eq!(
             model.estimated_memory(u32::MAX, u32::MAX, u32::MAX).total(),
             u64::MAX

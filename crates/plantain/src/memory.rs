@@ -240,4 +240,18 @@ mod tests {
         assert_eq!(plan.precision, asked);
         assert!(MemoryPlan::new(&model, &request, asked, 1000).is_err());
     }
+
+    #[test]
+    #[cfg(feature = "embedded-model")]
+    fn drawing_from_a_picture_takes_its_encoder_besides() {
+        let model = crate::default_model().unwrap();
+        let needed = |request: Request| {
+            MemoryPlan::new(&model, &request, PrecisionChoice::F32, u64::MAX)
+                .map(|plan| plan.needed)
+        };
+        let request = Request::new("a fox");
+        let picture = request.clone().init_image(crate::RgbImage::new(512, 512));
+        let encoder = model.estimated_memory(512, 512, 1).encoder;
+        assert!(needed(picture).unwrap() >= needed(request).unwrap() + encoder && encoder > 0);
+    }
 }

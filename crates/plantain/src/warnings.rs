@@ -46,6 +46,21 @@ impl Request {
         [guidance, content, size, self.warn_of_sampling(manifest)].concat()
     }
 
+    /// Whether the prompt names anything that the model was taught to draw, beyond the colour of its ground; so does every prompt for a
+    /// model that has no list of it.
+    ///
+    /// ```
+    /// use plantain::Request;
+    ///
+    /// let model = plantain::default_model()?;
+    /// assert!(Request::new("an orange").names_subject(model.manifest()));
+    /// assert!(!Request::new("a unicycle on an orange background").names_subject(model.manifest()));
+    /// # Ok::<(), plantain::Error>(())
+    /// ```
+    pub fn names_subject(&self, manifest: &Manifest) -> bool {
+        names_subject(&self.prompt, manifest)
+    }
+
     fn warn_of_guidance(&self, manifest: &Manifest) -> Vec<String> {
         let trained = manifest.defaults.guidance;
         let guidance = self.guidance.unwrap_or(trained);
@@ -71,7 +86,7 @@ impl Request {
     /// Of what the prompt asks for and is not drawn.
     fn warn_of_content(&self, layout: &Layout, manifest: &Manifest) -> Vec<String> {
         let mut warnings = Vec::new();
-        if !names_subject(&self.prompt, manifest) {
+        if !self.names_subject(manifest) {
             warnings.push(unknown_subject(manifest, &self.prompt));
         }
         let things = self.things(manifest);

@@ -155,17 +155,21 @@ impl<'a> Matte<'a> {
         let mut seen = vec![false; self.distances.len()];
         let mut holes = Vec::new();
         for start in 0..seen.len() {
-            let (mut open, mut count, mut sum) = (vec![start], 0.0, 0.0);
+            if seen[start] || !is_open(start) {
+                continue;
+            }
+            let (mut open, mut count, mut sum) = (vec![start], 0_usize, 0.0_f64);
             while let Some(index) = open.pop() {
                 if !is_open(index) || std::mem::replace(&mut seen[index], true) {
                     continue;
                 }
-                count += 1.0;
-                sum += self.distances[index];
+                count += 1;
+                sum += f64::from(self.distances[index]);
                 let beside = self.around(index);
                 open.extend(beside.filter(|other| [1, width].contains(&other.abs_diff(index))));
             }
-            if count >= least && sum <= HOLE_DISTANCE * self.tolerance * count {
+            let mean = (sum / count as f64) as f32;
+            if count as f32 >= least && mean <= HOLE_DISTANCE * self.tolerance {
                 holes.push(start);
             }
         }

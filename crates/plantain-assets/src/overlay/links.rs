@@ -29,6 +29,18 @@ pub(super) fn targets(drawing: &Document<'_>, folder: &Path) -> Vec<PathBuf> {
     targets.into_iter().collect()
 }
 
+/// Whether a drawing says of each picture how wide and high it is.
+pub(super) fn all_have_sizes(drawing: &Document<'_>) -> bool {
+    let mut pictures = drawing
+        .descendants()
+        .filter(|node| node.tag_name().name() == "image");
+    pictures.all(|picture| {
+        ["width", "height"]
+            .iter()
+            .all(|side| picture.has_attribute(*side))
+    })
+}
+
 /// The path that a link names: an address, in which spaces and others are written as `%20`.
 fn path_of(link: &str) -> Cow<'_, str> {
     percent_decode_str(link).decode_utf8_lossy()
@@ -56,6 +68,12 @@ pub(super) fn linked(
     }
     let path = folder.join(&*path);
     let unreadable = |error: io::Error| picture(&path, &error.to_string());
+    // A campaign that is named without a folder is in this one.
+    let folder = if folder == Path::new("") {
+        Path::new(".")
+    } else {
+        folder
+    };
     let root = folder.canonicalize().map_err(unreadable)?;
     let file = path.canonicalize().map_err(unreadable)?;
     // A symbolic link leads anywhere.

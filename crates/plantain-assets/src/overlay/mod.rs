@@ -92,7 +92,10 @@ impl Overlay {
         let picture: [u32; 2] = onto.dimensions().into();
         let [across, down] = [0, 1].map(|axis| picture[axis] as f32 / overlay[axis]);
         let alike = (across / down - 1.0).abs() <= SHAPE_TOLERANCE;
-        let reduced = self.pictures.reduced(&self.tree, across.max(down));
+        // Others are as large as their files, and would become smaller with them.
+        let sized = links::all_have_sizes(&reading::document(&self.svg)?);
+        let reduced = sized.then(|| self.pictures.reduced(&self.tree, across.max(down)));
+        let reduced = reduced.flatten();
         let reduced = reduced.map(|pictures| read(&self.svg, &self.folder, &self.fonts, &pictures));
         let reduced = reduced.transpose()?;
         let tree = reduced.as_ref().unwrap_or(&self.tree);

@@ -18,6 +18,9 @@ use crate::shrink::shrink;
 /// Longest side of a picture, in pixels.
 const SIDE: u32 = 8192;
 
+/// Least side of a picture that was made smaller, in pixels.
+const LEAST_SIDE: u32 = 16;
+
 /// By what whole number the sides of each picture are divided, by the hash of its file.
 type Factors = HashMap<u64, u32>;
 
@@ -54,7 +57,7 @@ impl Pictures {
         let given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
         // A picture may be drawn in several sizes.
         let mut largest = HashMap::new();
-        each_image(tree.root(), &mut |bytes, drawn| {
+        each_image(tree.root(), true, &mut |bytes, drawn| {
             if let Some(hash) = given.get(&place(bytes)) {
                 let known = largest.entry(*hash).or_insert(0.0_f32);
                 *known = known.max(drawn * scale);
@@ -62,7 +65,6 @@ impl Pictures {
         });
         let factors = largest.into_iter().filter_map(|(hash, drawn)| {
             let factor = (1.0 / drawn).floor();
-            // One that is drawn at next to nothing stays a few pixels large.
             (factor >= 2.0).then_some((hash, factor.min(SIDE as f32) as u32))
         });
         let factors: Factors = factors.collect();
@@ -77,20 +79,26 @@ fn place(bytes: &Arc<Vec<u8>>) -> usize {
     Arc::as_ptr(bytes) as usize
 }
 
-/// Calls `look` with the bytes of every picture of a group, and of patterns and masks in it, and how large its pixels are drawn.
-fn each_image(group: &Group, look: &mut dyn FnMut(&Arc<Vec<u8>>, f32)) {
+/// Calls `look` with the bytes of every picture of a group, and of patterns and masks in it, and how large its pixels are drawn; as large as
+/// can be where that is not `known`, as in patterns, whose transforms lack what they are stretched to.
+fn each_image(group: &Group, known: bool, look: &mut dyn FnMut(&Arc<Vec<u8>>, f32)) {
     for node in group.children() {
         match node {
-            Node::Group(group) => each_image(group, look),
+            Node::Group(group) => each_image(group, known, look),
             Node::Image(image) => {
                 if let ImageKind::PNG(bytes) = image.kind() {
                     let (across, down) = image.abs_transform().get_scale();
-                    look(bytes, across.max(down));
+                    let drawn = if known {
+                        across.max(down)
+                    } else {
+                        f32::INFINITY
+                    };
+                    look(bytes, drawn);
                 }
             }
             _ => {}
         }
-        node.subroots(|root| each_image(root, look));
+        node.subroots(|root| each_image(root, false, look));
     }
 }
 
@@ -115,9 +123,9 @@ fn decoded(bytes: &[u8]) -> Result<(DynamicImage, bool), String> {
     Ok((picture, upright && format == Some(ImageFormat::Png)))
 }
 
-/// A picture as a PNG, its sides divided by a factor, but one pixel at least.
+/// A picture as a PNG, its sides divided by a factor, as far as that leaves them long enough to keep their shape.
 fn encoded(picture: DynamicImage, factor: u32) -> Result<Vec<u8>, String> {
-    let most = picture.width().min(picture.height());
+    let most = picture.width().min(picture.height()) / LEAST_SIDE;
     let pixels = match factor.min(most) {
         0 | 1 => picture.into_rgba8(),
         factor => shrink(&picture.into_rgba8(), factor),

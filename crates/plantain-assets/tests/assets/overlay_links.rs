@@ -38,6 +38,24 @@ fn a_picture_drawn_much_smaller_is_the_mean_of_its_pixels() {
 }
 
 #[test]
+fn pictures_in_patterns_and_of_their_own_size_stay_as_large() {
+    let folder = folder();
+    let halves = RgbImage::from_fn(400, 400, |x, _| Rgb([if x < 200 { 255 } else { 0 }, 0, 0]));
+    halves.save(folder.path().join("halves.png")).unwrap();
+    let in_pattern = r#"<defs><pattern id="p" width="1" height="1" patternContentUnits="objectBoundingBox"><image href="halves.png" width="400" height="400" transform="scale(0.0025)"/></pattern></defs><rect width="600" height="600" fill="url(#p)"/>"#;
+    let of_its_own = r#"<g transform="scale(0.25)"><image href="halves.png"/></g>"#;
+    for (svg, side) in [(in_pattern, 600), (of_its_own, 100)] {
+        let mut image = RgbaImage::new(1200, 600);
+        let overlay = overlay_in(folder.path(), svg).unwrap();
+        overlay.draw(&mut image).unwrap();
+        let at = |x: u32| image.get_pixel(side * x / 10, side / 2).0;
+        assert_eq!([at(1), at(4)], [[255, 0, 0, 255]; 2], "{svg}");
+        assert_eq!([at(6), at(9)], [[0, 0, 0, 255]; 2], "{svg}");
+        assert_eq!(at(11)[3], 0, "{svg}");
+    }
+}
+
+#[test]
 fn a_photo_stands_as_its_camera_says() {
     let folder = folder();
     // Red above, blue below, and to be turned to the right.

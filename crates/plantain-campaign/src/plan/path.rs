@@ -54,7 +54,8 @@ fn problem(path: &str) -> Option<&'static str> {
     if path.starts_with('/') {
         return Some("is not relative to the output folder");
     }
-    if is_reports(&path.to_lowercase()) {
+    let first = path.split('/').next().unwrap_or(path);
+    if is_reports(&first.to_lowercase()) {
         return Some("is the name of a file of the report");
     }
     path.split('/').find_map(|part| {
@@ -80,7 +81,7 @@ fn is_reports(name: &str) -> bool {
     let sheet = name.strip_prefix(CONTACT_SHEET);
     let number = sheet.and_then(|rest| rest.strip_suffix(".png"));
     [MANIFEST, REPORT].contains(&name)
-        || number.is_some_and(|number| number.chars().all(|c| c.is_ascii_digit()))
+        || number.is_some_and(|number| number.parse::<usize>().is_ok())
 }
 
 #[cfg(test)]
@@ -92,6 +93,7 @@ mod tests {
         for good in [
             "a.png",
             "contact-sheet-a.png",
+            "contact-sheet-.png",
             "de/report.html",
             "de/größe 1/a-b_c.png",
             "a..b.png",
@@ -114,6 +116,7 @@ mod tests {
             " a.png",
             "Contact-sheet-12.png",
             "report.html",
+            "report.html/a.png",
         ] {
             assert!(problem(bad).is_some(), "{bad:?}");
         }

@@ -53,6 +53,8 @@ impl Known {
                 self.failures.remove(&record.key);
                 self.pictures.insert(record.key.clone(), record);
             }
+            // Ledgers of several processes are read in no order of time.
+            Entry::Failure(record) if self.pictures.contains_key(&record.key) => drop(record),
             Entry::Failure(record) => {
                 self.failures.insert(record.key.clone(), record);
             }

@@ -257,8 +257,8 @@ fn manifest(root: &Path, components: Components) -> Result<Manifest, ReadError> 
     Ok(manifest)
 }
 
-/// Applies the recipe of a model with a known name, or one that was trained on from such a model; what the files say themselves stays, as
-/// such a name may be that of a model in which it was otherwise.
+/// Applies the recipe of a model with a known name, or one that was trained on from such a model; what the files say of the prediction and the
+/// size stays, as such a name may be that of a model in which it was otherwise.
 fn apply_recipe(manifest: &mut Manifest, root: &Path, stated: &Stated) {
     let names = [Some(manifest.name.clone()), published_name(root)];
     let mut names = names.iter().flatten();

@@ -6,8 +6,9 @@ use std::ops::Range;
 use plantain_weights::Manifest;
 
 use super::reader::{
-    ARTICLES, Reader, SHORT, is_adjective, is_colour, is_colour_word, is_description, is_weighted,
-    number, read, tells_ground, text_of, with_article, words_of,
+    ARTICLES, Reader, SHORT, first_and_last, is_adjective, is_colour, is_colour_word,
+    is_description, is_of_parts, is_weighted, number, read, tells_ground, text_of, with_article,
+    words_of,
 };
 use super::weights::{Piece, parse};
 
@@ -41,7 +42,7 @@ pub(crate) fn names_subject(prompt: &str, manifest: &Manifest) -> bool {
 /// that weigh parts of the prompt do not matter.
 pub(super) fn main_subject(prompt: &str, manifest: &Manifest) -> Option<String> {
     let bare = unweighted(prompt);
-    let words = words_of(&bare);
+    let words = first_and_last(words_of(&bare));
     let subject = Reader::new(&words, manifest).main_subject()?;
     Some(subject.name)
 }
@@ -161,7 +162,8 @@ impl Reader<'_> {
     /// The colour that is told before word `at`, with at most some description between, and a space, if it is one alone.
     fn colour_before(&self, at: usize) -> String {
         let between = self.lowered[..at].iter().rev();
-        let between = between.take_while(|word| is_adjective(word) && !is_colour_word(word));
+        let between = between
+            .take_while(|word| is_adjective(word) && !is_of_parts(word) && !is_colour_word(word));
         let at = at - between.count();
         let told = self.lowered[..at].iter().rev();
         let told = told.take_while(|word| is_colour_word(word)).count();
@@ -208,17 +210,17 @@ impl Reader<'_> {
         (!subjects.is_empty()).then(|| subjects.swap_remove(first.unwrap_or(0)))
     }
 
-    /// Whether a subject that a colour may also mean ("orange") is the colour of what is named at word `at`: there is nothing but
+    /// Whether a subject that a colour may also mean ("orange") is the colour of what is named at word `at`: there is one word of
     /// description between, or a further colour.
     fn is_colour_of(&self, subject: &Subject, at: usize) -> bool {
         let colour = self.lowered[subject.named..subject.end].iter();
         let between = &self.lowered[subject.end..at];
-        let mut pairs = between.iter().zip(between.iter().skip(1));
-        let joined = |(word, next): (&String, &String)| {
-            is_adjective(word) || word != "," && JOINTS.contains(&word.as_str()) && is_colour(next)
+        let described = match between {
+            [one] => is_description(one) && !is_of_parts(one),
+            [and, other] => JOINTS.contains(&and.as_str()) && and != "," && is_colour(other),
+            _ => false,
         };
-        let last = between.last().is_none_or(|last| is_adjective(last));
-        colour.clone().all(|word| is_colour(word)) && last && pairs.all(joined)
+        colour.clone().all(|word| is_colour(word)) && described
     }
 
     /// Whether an article or a number is before word `at`, with at most a short description between.
@@ -305,7 +307,9 @@ mod tests {
                 "a fox, on an orange background",
             ),
             ("an orange fluffy cat sleeping", "an orange cat"),
-            ("an orange smiling cat with a hat", "an orange cat"),
+            ("a red smiling cat with a hat", "a red cat"),
+            ("a blue eyed cat sleeping", "a cat"),
+            ("an orange wearing glasses", "an orange"),
             ("an orange and white cat", "a cat"),
             ("a red fluffy cat sleeping", "a red cat"),
             ("an orange next to a log", "an orange"),

@@ -22,22 +22,34 @@ const NUMBERS: [(&str, usize); 8] = [
     ("nine", 9),
 ];
 /// Numbers of more things than a picture holds.
-const TOO_MANY: [&str; 10] = [
+const TOO_MANY: [&str; 21] = [
     "ten",
     "eleven",
     "twelve",
+    "thirteen",
+    "fourteen",
     "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
     "twenty",
+    "thirty",
+    "forty",
+    "fifty",
     "dozen",
     "dozens",
     "hundred",
     "hundreds",
+    "thousand",
     "thousands",
+    "million",
 ];
 /// Words of which none describes a thing.
-const NO_DESCRIPTIONS: [&str; 17] = [
+const NO_DESCRIPTIONS: [&str; 29] = [
     "a", "an", "the", "and", "or", "of", "with", "in", "on", "at", "by", "for", "from", "to",
-    "that", "which", "who",
+    "that", "which", "who", "near", "behind", "beside", "under", "over", "above", "below",
+    "inside", "into", "onto", "between", "through",
 ];
 const NO_DESCRIPTION_ENDS: &str = "ing";
 
@@ -91,6 +103,8 @@ const LIKE_CONSONANTS: [&str; 9] = [
     "euro", "one", "u-", "ufo", "ui ", "ukulele", "uni", "usb", "use",
 ];
 const LIKE_VOWELS: [&str; 4] = ["heir", "honest", "hour", "x-ray"];
+/// Ends of nouns in the singular that end with an s.
+const SINGULAR_ENDS: [&str; 5] = ["ss", "us", "os", "is", "lens"];
 /// Words behind which a name goes on with what does not tell its number.
 const WITHIN_NAMES: [&str; 6] = ["of", "with", "and", "in", "over", "showing"];
 /// The last word of a style, as in "in cartoon style".
@@ -233,14 +247,23 @@ fn told_around(words: &[String]) -> Option<usize> {
     begins_ground(first).then(|| whole.map(|last| last + 2).or_else(colour))?
 }
 
-/// The first words of a prompt, where there is something to be read out of them for this model.
+/// Words of a prompt, where there is something to be read out of them for this model.
 pub(super) fn read<'a>(prompt: &'a str, manifest: &Manifest) -> Option<Vec<&'a str>> {
     if !manifest.plain_ground || manifest.subjects.is_empty() {
         return None;
     }
-    let mut words = words_of(prompt);
-    words.truncate(READ);
-    Some(words)
+    Some(first_and_last(words_of(prompt)))
+}
+
+/// The words of a prompt that are looked at: of a long one the first, which name its thing, and the last, which often name its ground.
+pub(super) fn first_and_last(mut words: Vec<&str>) -> Vec<&str> {
+    if words.len() > READ {
+        let last = words.split_off(words.len() - READ / 4);
+        words.truncate(READ - READ / 4);
+        words.push(",");
+        words.extend(last);
+    }
+    words
 }
 
 /// Whether parts of a prompt weigh more or less than others, or would if it were read so.
@@ -358,6 +381,11 @@ pub(super) fn is_adjective(word: &str) -> bool {
     word != "," && !NO_DESCRIPTIONS.contains(&word) && !too_many
 }
 
+/// Whether a word tells of parts of what follows, as "headed" does; numbers and colours before it are those of the parts.
+pub(super) fn is_of_parts(word: &str) -> bool {
+    word.ends_with("ed") && !is_colour(word)
+}
+
 /// A noun with its article, by its sound; one in the plural has none.
 pub(super) fn with_article(noun: &str) -> String {
     let lowered = noun.to_lowercase();
@@ -372,7 +400,7 @@ pub(super) fn with_article(noun: &str) -> String {
 
 /// Whether a noun is one in the plural by itself, as "fallen leaves" is, and neither "bunch of grapes" nor "bus".
 fn is_plural(noun: &str) -> bool {
-    let ends_so = noun.ends_with('s') && !["ss", "us"].iter().any(|end| noun.ends_with(end));
+    let ends_so = noun.ends_with('s') && !SINGULAR_ENDS.iter().any(|end| noun.ends_with(end));
     let mut words = noun.split_whitespace();
     ends_so && !words.any(|word| WITHIN_NAMES.contains(&word))
 }

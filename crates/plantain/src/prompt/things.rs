@@ -9,14 +9,10 @@ use plantain_weights::Manifest;
 
 use super::plain::ANY_GROUND;
 use super::reader::{
-    ARTICLES, MOST, ONE, Reader, is_weighted, number, read, tells_ground, text_of, with_article,
+    ARTICLES, MOST, ONE, Reader, is_of_parts, is_weighted, number, read, tells_ground, text_of,
+    with_article,
 };
 use super::styles::{Styled, Untaught, styled};
-
-/// Ends of nouns that are the same in the plural, or have no other form.
-const SAME_IN_PLURAL: [&str; 8] = [
-    "s", "fish", "sheep", "deer", "bison", "squid", "shrimp", "aircraft",
-];
 
 /// What stands between two things; of phrases that begin alike the longer comes first.
 const RELATIONS: [(&[&str], Relation); 18] = [
@@ -183,8 +179,9 @@ impl Reader<'_> {
         let (named, (end, name)) =
             (described..=described + most).find_map(|named| Some((named, self.thing(named)?)))?;
         // "Three headed dragon" is one.
-        let one = self.lowered[named..end].join(" ") == name.to_lowercase() && !is_many(&name);
-        if count.is_some() && named > described && one {
+        let one = self.lowered[named..end].join(" ") == name.to_lowercase();
+        let parts = self.lowered[described..named].last();
+        if count.is_some() && one && parts.is_some_and(|word| is_of_parts(word)) {
             return None;
         }
         Some(Item {
@@ -292,11 +289,6 @@ impl Item {
         let noun: Vec<_> = description.chain([self.name.as_str()]).collect();
         with_article(&noun.join(" "))
     }
-}
-
-/// Whether a noun in this form may be several.
-fn is_many(noun: &str) -> bool {
-    SAME_IN_PLURAL.iter().any(|end| noun.ends_with(end))
 }
 
 #[cfg(test)]
@@ -435,7 +427,7 @@ mod tests {
             &[&[fox, fox, "two hearts, on a white background"]],
         );
         check(
-            "1 fox and 2 red cats",
+            "1 fox and 2 red cat",
             true,
             &[&[
                 fox,

@@ -72,7 +72,7 @@ impl Prepared {
     /// Says how many prompts name nothing that the model was taught to draw.
     fn warn_of_subjects(&self) {
         let (manifest, shots) = (self.model.manifest(), &self.plan.shots);
-        let unknown = |shot: &&Shot| !manifest.names_subject(&shot.prompt);
+        let unknown = |shot: &&Shot| !Request::new(&shot.prompt).names_subject(manifest);
         let mut unknown = shots.iter().filter(unknown);
         if let Some(first) = unknown.next() {
             out::note(format_args!(
