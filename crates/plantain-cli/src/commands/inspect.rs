@@ -41,6 +41,11 @@ pub(crate) fn run(args: &InspectArgs) -> Result<(), Failure> {
     }
     let [width, height] = size;
     let request = Request::new("").size(size);
+    if args.size.is_some() {
+        request
+            .settings(model.manifest())
+            .map_err(plantain::Error::from)?;
+    }
     let plan = MemoryPlan::new(&model, &request, PrecisionChoice::F32, u64::MAX);
     let needed = plan
         .map_err(|error| Failure::new(error.to_string()))?
