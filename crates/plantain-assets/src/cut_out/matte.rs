@@ -24,6 +24,8 @@ const DOUBT: f32 = 1.5;
 const HOLE: f32 = 1.0 / 2000.0;
 /// Mean distance of a hole to the background, in tolerances.
 const HOLE_DISTANCE: f32 = 0.5;
+/// Part of the distance up to which a pixel is the background's by its noise, from which on it shows.
+const SHOWS: f32 = 0.625;
 /// Alpha that is taken for noise of the background.
 const FAINT: f32 = 0.01;
 /// Alpha that is taken for noise of the subject.
@@ -88,6 +90,16 @@ impl<'a> Matte<'a> {
         matte
     }
 
+    /// Whether what is taken for background shows more than half as much as what is kept, as a white bear on white does.
+    pub(super) fn loses_the_subject(&self) -> bool {
+        let shows = SHOWS * self.noise_tolerance();
+        let kept = self.shown.iter().filter(|shown| **shown == Shown::Subject);
+        let pixels = self.shown.iter().zip(&self.distances);
+        let lost =
+            pixels.filter(|(shown, distance)| **shown == Shown::Background && **distance > shows);
+        2 * lost.count() > kept.count()
+    }
+
     /// Colour and alpha of a pixel without the background.
     pub(super) fn pixel(&self, index: usize) -> ([u8; 3], u8) {
         match self.shown[index] {
@@ -119,13 +131,17 @@ impl<'a> Matte<'a> {
             .filter(move |&other| other != index)
     }
 
-    /// The tolerance that suits the background and what stands on it.
-    fn tolerance(&self) -> f32 {
+    /// The tolerance that the background's noise needs.
+    fn noise_tolerance(&self) -> f32 {
         let [width, height] = [self.image.width() as usize, self.image.height() as usize];
         let border = self.border((width.min(height) / 64).max(1));
-        let least = self
-            .ground
-            .tolerance_by(border.map(|index| self.distances[index]));
+        self.ground
+            .tolerance_by(border.map(|index| self.distances[index]))
+    }
+
+    /// The tolerance that suits the background and what stands on it.
+    fn tolerance(&self) -> f32 {
+        let least = self.noise_tolerance();
         let differing = self.distances.iter().copied();
         let mut differing: Vec<f32> = differing.filter(|&distance| distance > least).collect();
         if differing.is_empty() {

@@ -1,5 +1,5 @@
 use image::{Rgb, RgbImage, RgbaImage};
-use plantain_assets::{cut_out, measure};
+use plantain_assets::{CutOutError, cut_out, measure};
 
 use crate::scenes::{Disc, GROUND, SUBJECT, apart, gradient, mixed, noise, scene};
 
@@ -113,7 +113,28 @@ fn a_busy_background_cannot_be_cut_out() {
         }
     };
     let image = scene(SIZE, DISC, check);
-    assert!(cut_out(&image, &measure(&image)).is_none());
+    let cut = cut_out(&image, &measure(&image));
+    assert_eq!(cut, Err(CutOutError::NotPlain));
+}
+
+#[test]
+fn a_subject_that_would_go_with_its_background_is_refused() {
+    let near = GROUND.map(|channel| channel + 10);
+    let image = scene(SIZE, DISC, |x, y| {
+        // Within the disc's place a little lighter, as a white bear is on white.
+        let inside = (f64::from(x) - 40.0).hypot(f64::from(y) - 40.0) < 30.0;
+        if inside { near } else { GROUND }
+    });
+    // The disc is kept, and is larger.
+    assert!(cut_out(&image, &measure(&image)).is_ok());
+    let mut alone = RgbImage::from_pixel(SIZE[0], SIZE[1], Rgb(GROUND));
+    for (x, y, pixel) in alone.enumerate_pixels_mut() {
+        if (60..160).contains(&x) && (60..160).contains(&y) {
+            *pixel = Rgb(if x < 70 { [250; 3] } else { near });
+        }
+    }
+    let cut = cut_out(&alone, &measure(&alone));
+    assert_eq!(cut, Err(CutOutError::TooAlike));
 }
 
 #[test]

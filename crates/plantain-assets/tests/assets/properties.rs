@@ -1,5 +1,5 @@
 use image::RgbImage;
-use plantain_assets::{Fit, Measures, Pixels, cut_out, encode, fit, measure};
+use plantain_assets::{CutOutError, Fit, Measures, Pixels, cut_out, encode, fit, measure};
 use proptest::prelude::*;
 
 /// A picture of any size whose pixels are plain, repeat or are anything.
@@ -28,7 +28,8 @@ proptest! {
         let measures = measure(&image);
         let fitted = fit(&image, &measures, size, way);
         prop_assert_eq!(fitted.dimensions(), size.into());
-        prop_assert_eq!(cut_out(&image, &measures).is_some(), measures.background.is_some());
+        let cut = cut_out(&image, &measures);
+        prop_assert_eq!(cut == Err(CutOutError::NotPlain), measures.background.is_none());
         prop_assert!(encode(Pixels::Rgb(&fitted), plantain_assets::AssetFormat::Png, None, None).is_ok());
     }
 

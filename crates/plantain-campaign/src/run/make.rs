@@ -221,7 +221,6 @@ fn transparent(
     // An edge is found where there are pixels enough to tell it, and then made as small as it is wanted.
     let factor = SIDE_TO_CUT.div_ceil(recipe.size.width.min(recipe.size.height));
     let large = fitted(image, measures, recipe, factor);
-    let cut = cut_out(&large, &measure(&large));
-    let cut = cut.ok_or("its background is not plain, so it cannot become transparent")?;
+    let cut = cut_out(&large, &measure(&large)).map_err(|error| error.to_string())?;
     Ok(shrink(&cut, factor))
 }
