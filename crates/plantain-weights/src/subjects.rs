@@ -12,6 +12,9 @@ const MISSPELLED: f64 = 0.88;
 /// Most words of a text that names are looked for in.
 const MOST_WORDS: usize = 2_000;
 
+/// Words with which a prompt says what is to be left out.
+pub const NEGATIONS: [&str; 3] = ["no", "not", "without"];
+
 /// Ends of nouns that are others in the plural.
 const ENDINGS: [(&str, &str); 10] = [
     ("y", "ies"),
@@ -285,9 +288,7 @@ fn find(
 fn is_negated(before: &[String]) -> bool {
     let before = before.iter().map(String::as_str).rev();
     let mut before = before.skip_while(|word| ["a", "an", "the"].contains(word));
-    before
-        .next()
-        .is_some_and(|word| ["no", "not", "without"].contains(&word))
+    before.next().is_some_and(|word| NEGATIONS.contains(&word))
 }
 
 /// The bytes from the first to the last of some words, one at least, of a text that has its words at these places.

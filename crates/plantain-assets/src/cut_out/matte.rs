@@ -53,7 +53,9 @@ pub(super) struct Matte<'a> {
     widest: usize,
     /// How much more the next pixel of an edge differs from the background.
     slope: f32,
-    /// Distance in Oklab up to which a pixel is background where the border reaches it.
+    /// Distance in Oklab up to which a pixel is the background's by its noise.
+    noise: f32,
+    /// The same where the border reaches it.
     tolerance: f32,
 }
 
@@ -68,6 +70,7 @@ impl<'a> Matte<'a> {
             shown: Vec::new(),
             widest: (shorter * WIDEST_EDGE).ceil() as usize,
             slope: SLOPE / shorter,
+            noise: 0.0,
             tolerance: 0.0,
         };
         let pixels = image.as_raw().chunks_exact(3).enumerate();
@@ -77,6 +80,7 @@ impl<'a> Matte<'a> {
                 oklab::distance(lab, ground.at(matte.position(index)))
             })
             .collect();
+        matte.noise = matte.noise();
         matte.tolerance = matte.tolerance();
         matte.shown = vec![Shown::Subject; matte.distances.len()];
         let mut shore = VecDeque::new();
@@ -92,7 +96,7 @@ impl<'a> Matte<'a> {
 
     /// Whether what is taken for background shows more than half as much as what is kept, as a white bear on white does.
     pub(super) fn loses_the_subject(&self) -> bool {
-        let shows = SHOWS * self.noise_tolerance();
+        let shows = SHOWS * self.noise;
         let kept = self.shown.iter().filter(|shown| **shown == Shown::Subject);
         let pixels = self.shown.iter().zip(&self.distances);
         let lost =
@@ -132,7 +136,7 @@ impl<'a> Matte<'a> {
     }
 
     /// The tolerance that the background's noise needs.
-    fn noise_tolerance(&self) -> f32 {
+    fn noise(&self) -> f32 {
         let [width, height] = [self.image.width() as usize, self.image.height() as usize];
         let border = self.border((width.min(height) / 64).max(1));
         self.ground
@@ -141,7 +145,7 @@ impl<'a> Matte<'a> {
 
     /// The tolerance that suits the background and what stands on it.
     fn tolerance(&self) -> f32 {
-        let least = self.noise_tolerance();
+        let least = self.noise;
         let differing = self.distances.iter().copied();
         let mut differing: Vec<f32> = differing.filter(|&distance| distance > least).collect();
         if differing.is_empty() {

@@ -28,6 +28,8 @@ type Factors = HashMap<u64, u32>;
 #[derive(Default)]
 pub(crate) struct Pictures {
     factors: Factors,
+    /// The pictures by their files' hashes, and whether the file is a PNG that says the same.
+    decoded: Mutex<HashMap<u64, (Arc<DynamicImage>, bool)>>,
     /// The files' hashes, by where the bytes are that the renderer was given.
     given: Mutex<HashMap<usize, u64>>,
 }
@@ -39,11 +41,11 @@ impl Pictures {
         bytes.hash(&mut hasher);
         let hash = hasher.finish();
         let factor = self.factors.get(&hash).copied().unwrap_or(1);
-        let (picture, as_it_is) = decoded(bytes)?;
+        let (picture, as_it_is) = self.decoded(hash, bytes)?;
         let bytes = if as_it_is && factor == 1 {
             bytes.to_vec()
         } else {
-            encoded(picture, factor)?
+            encoded(&picture, factor)?
         };
         let bytes = Arc::new(bytes);
         let mut given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
@@ -68,10 +70,24 @@ impl Pictures {
             (factor >= 2.0).then_some((hash, factor.min(SIDE as f32) as u32))
         });
         let factors: Factors = factors.collect();
+        let decoded = self.decoded.lock().unwrap_or_else(PoisonError::into_inner);
         (!factors.is_empty()).then(|| Self {
             factors,
-            ..Self::default()
+            decoded: Mutex::new(decoded.clone()),
+            given: Mutex::default(),
         })
+    }
+
+    /// The picture in a file with this hash, decoded once.
+    fn decoded(&self, hash: u64, bytes: &[u8]) -> Result<(Arc<DynamicImage>, bool), String> {
+        let mut known = self.decoded.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(picture) = known.get(&hash) {
+            return Ok(picture.clone());
+        }
+        let (picture, as_it_is) = decoded(bytes)?;
+        let picture = (Arc::new(picture), as_it_is);
+        known.insert(hash, picture.clone());
+        Ok(picture)
     }
 }
 
@@ -124,11 +140,11 @@ fn decoded(bytes: &[u8]) -> Result<(DynamicImage, bool), String> {
 }
 
 /// A picture as a PNG, its sides divided by a factor, as far as that leaves them long enough to keep their shape.
-fn encoded(picture: DynamicImage, factor: u32) -> Result<Vec<u8>, String> {
+fn encoded(picture: &DynamicImage, factor: u32) -> Result<Vec<u8>, String> {
     let most = picture.width().min(picture.height()) / LEAST_SIDE;
     let pixels = match factor.min(most) {
-        0 | 1 => picture.into_rgba8(),
-        factor => shrink(&picture.into_rgba8(), factor),
+        0 | 1 => picture.to_rgba8(),
+        factor => shrink(&picture.to_rgba8(), factor),
     };
     let mut bytes = Vec::new();
     let encoder =

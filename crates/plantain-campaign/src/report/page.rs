@@ -61,7 +61,6 @@ pub(super) fn page(
 ) -> Result<String, CampaignError> {
     let mut environment = Environment::new();
     environment.set_auto_escape_callback(|_| AutoEscape::Html);
-    environment.add_filter("address", address);
     let added = environment.add_template("report", TEMPLATE);
     let template = added.and_then(|()| environment.get_template("report"));
     let cards = lines.iter().zip(thumbnails);
@@ -107,22 +106,6 @@ fn card<'a>(run: Run<'_>, line: &'a Line, image: String) -> Card<'a> {
         rows: joined(rows),
         colours: palette.map(|swatch| swatch.rgb.to_string()).collect(),
     }
-}
-
-/// The path of a file as an address relative to the page.
-fn address(path: &str) -> String {
-    let mut address = String::new();
-    for byte in path.bytes() {
-        match byte {
-            b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'-' | b'.' | b'_' | b'/' => {
-                address.push(char::from(byte));
-            }
-            _ => {
-                let _ = write!(address, "%{byte:02X}");
-            }
-        }
-    }
-    address
 }
 
 /// A picture as the address of a small JPEG.

@@ -213,14 +213,14 @@ impl Reader<'_> {
     /// Whether a subject that a colour may also mean ("orange") is the colour of what is named at word `at`: there is one word of
     /// description between, or a further colour.
     fn is_colour_of(&self, subject: &Subject, at: usize) -> bool {
-        let colour = self.lowered[subject.named..subject.end].iter();
+        let mut name = self.lowered[subject.named..subject.end].iter();
         let between = &self.lowered[subject.end..at];
         let described = match between {
             [one] => is_description(one) && !is_of_parts(one),
             [and, other] => JOINTS.contains(&and.as_str()) && and != "," && is_colour(other),
             _ => false,
         };
-        colour.clone().all(|word| is_colour(word)) && described
+        described && name.all(|word| is_colour(word))
     }
 
     /// Whether an article or a number is before word `at`, with at most a short description between.

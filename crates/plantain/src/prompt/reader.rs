@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use plantain_weights::Manifest;
+use plantain_weights::{Manifest, NEGATIONS};
 
 /// Most things of a picture.
 pub(super) const MOST: usize = 9;
@@ -71,7 +71,6 @@ const PICTURES: [&str; 13] = [
 ];
 /// What grounds are called, and what begins to tell of one.
 const GROUNDS: [&str; 2] = ["background", "backdrop"];
-const GROUND: &str = "ground";
 const BEFORE_GROUND: [&str; 4] = ["on", "against", "in", "with"];
 /// What begins to tell of one that is a colour alone, as in "on teal", and colours.
 const BEFORE_COLOUR: [&str; 2] = ["on", "against"];
@@ -109,8 +108,6 @@ const SINGULAR_ENDS: [&str; 5] = ["ss", "us", "os", "is", "lens"];
 const WITHIN_NAMES: [&str; 6] = ["of", "with", "and", "in", "over", "showing"];
 /// The last word of a style, as in "in cartoon style".
 const STYLE: &str = "style";
-/// Words with which something is left out.
-const NEGATIONS: [&str; 3] = ["no", "not", "without"];
 
 /// Most words between commas that are taken for a style.
 pub(super) const SHORT: usize = 3;
@@ -303,12 +300,12 @@ pub(super) fn tells_ground(text: &str) -> bool {
     })
 }
 
-/// Whether the word at `at` is what a ground is called; [`GROUND`] alone is what things lie on.
+/// Whether the word at `at` is what a ground is called; "ground" alone is what things lie on.
 fn is_ground_at(words: &[String], at: usize) -> bool {
     let word = words[at].as_str();
     let before = at.checked_sub(1).map(|before| words[before].as_str());
     let coloured = before.is_some_and(|word| COLOURS.contains(&word) || SHADES.contains(&word));
-    GROUNDS.contains(&word) || word == GROUND && coloured
+    GROUNDS.contains(&word) || word == "ground" && coloured
 }
 
 fn begins_ground(word: impl AsRef<str>) -> bool {
@@ -317,15 +314,14 @@ fn begins_ground(word: impl AsRef<str>) -> bool {
 
 /// Whether words are what a ground is called behind its colour: "teal background".
 fn is_coloured_ground(words: &[String]) -> bool {
-    let Some((last, colour)) = words.split_last() else {
-        return false;
-    };
-    let article = colour
+    let article = words
         .first()
         .is_some_and(|first| ARTICLES.contains(&first.as_str()));
-    let colour = &colour[usize::from(article)..];
-    let named = GROUNDS.contains(&last.as_str()) || last == GROUND;
-    named && !colour.is_empty() && colour.iter().all(|word| is_colour_word(word))
+    let words = &words[usize::from(article)..];
+    let Some((_, colour @ [_, ..])) = words.split_last() else {
+        return false;
+    };
+    is_ground_at(words, colour.len()) && colour.iter().all(|word| is_colour_word(word))
 }
 
 /// How many words tell of a ground by its colour alone, as "on light blue" does.
