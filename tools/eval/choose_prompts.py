@@ -15,7 +15,9 @@ from tools.data.captions import typical
 from tools.data.compose import Parts
 from tools.data.scenes import LANDSCAPES, MIXES, Planner
 from tools.data.splits import LATER_STYLES
-from tools.eval.prompt_files import FOLDER, LATER_SETS, PRESETS, RECOLOURED_SETS, SYNONYMS, Prompt, write_prompts
+from tools.eval.prompt_files import (
+    FOLDER, LATER_SETS, NOT_SHOWN, PRESETS, RECOLOURED_SETS, SHOWN, SYNONYMS, Prompt, write_prompts,
+)
 
 PLAIN = ("plain",)
 DRAWN_FOR_EACH = 25
@@ -32,8 +34,8 @@ RECIPES = {
     "recolour": ("single", "seen", PLAIN),
     "own colour": ("single", "own colour", PLAIN),
     SYNONYMS: ("single", "seen", PLAIN),
-    "later seen": ("single", "seen", PLAIN),
-    "later style": ("single", "later style", PLAIN),
+    **{f"{style} {SHOWN}": ("single", "seen", PLAIN) for style in LATER_STYLES},
+    **{f"{style} {NOT_SHOWN}": ("single", "later style", PLAIN) for style in LATER_STYLES},
     "scene": ("single", "seen", LANDSCAPES),
 }
 
@@ -51,9 +53,11 @@ def fits(name, scene):
 def styles_of(name, preset):
     """The styles that a set asks for. Where later ones have sets of their own, the others stay what they were."""
     styles = preset.trained.styles
+    if name in LATER_SETS:
+        return [LATER_SETS[name]]
     if not set(LATER_SETS) & set(preset.sets):
         return styles
-    return [style for style in styles if (style in LATER_STYLES) == (name in LATER_SETS)]
+    return [style for style in styles if style not in LATER_STYLES]
 
 
 def scenes_of(name, things, available, preset, count, seed):

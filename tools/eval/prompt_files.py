@@ -4,6 +4,7 @@ from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 
 from tools.data.scenes import Backdrop, Figure, Scene
+from tools.data.splits import LATER_STYLES
 from tools.train.presets import PRESETS as TRAINING_PRESETS
 
 FOLDER = Path(__file__).with_name("prompts")
@@ -14,8 +15,9 @@ SINGLE_SETS = ("seen", "style", "colour", "triple")
 # Sets of single things that are asked for in a colour, at times the one that their drawing has anyway; of the second training shows no drawing
 # that was given that colour.
 RECOLOURED_SETS = ("recolour", "own colour")
-# Of styles that the model learned later: things that it was shown in them, and things that it was not.
-LATER_SETS = ("later seen", "later style")
+# Of each style that the model learned later: things that it was shown in it, and things that it was not.
+SHOWN, NOT_SHOWN = "shown", "not shown"
+LATER_SETS = {f"{style} {kind}": style for style in LATER_STYLES for kind in (SHOWN, NOT_SHOWN)}
 # Things called by another of their names than the first.
 SYNONYMS = "synonym"
 ALL_SETS = ("seen", "style", "colour", "pair", "seen pair", "count", "recolour", "scene")

@@ -52,8 +52,11 @@ class Templates:
     def differences(self, lab, ground, positions, own_colour=None):
         """How far the drawings at some positions, in another colour if one is named, laid on a ground of one colour (0..1), are from a
         small crop [n]."""
+        return colour_difference(lab, self.on_ground(positions, ground, own_colour))
+
+    def on_ground(self, positions, ground, own_colour=None):
+        """Lab of the drawings at some positions, laid on a ground of one colour [n, 3, 16, 16]."""
         chosen = self.pictures[positions]
         if own_colour:
             chosen = recolour(chosen, rgb([own_colour], chosen.device).expand(len(chosen), -1))
-        laid = chosen[:, :3] + (1 - chosen[:, 3:]) * ground[:, None, None]
-        return colour_difference(lab, to_lab(laid * 2 - 1))
+        return to_lab((chosen[:, :3] + (1 - chosen[:, 3:]) * ground[:, None, None]) * 2 - 1)

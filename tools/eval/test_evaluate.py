@@ -13,16 +13,17 @@ from PIL import Image, ImageDraw
 from tools.data.compose import Painter, Parts
 from tools.data.scenes import Backdrop, Figure, Scene
 from tools.data.vocabulary import Thing
-from tools.eval.choose_prompts import choose
+from tools.eval.choose_prompts import choose, styles_of
 from tools.eval.contact_sheet import lay_out, lay_out_small, thumbnails
 from tools.eval.features import Extractor
 from tools.eval.judge import Judge
 from tools.eval.measure import accuracies
-from tools.eval.prompt_files import SYNONYMS, Preset, Prompt, from_line, read_free_prompts, to_line
+from tools.eval.prompt_files import PRESETS, SYNONYMS, Preset, Prompt, from_line, read_free_prompts, to_line
 from tools.eval.references import References
 from tools.eval.regions import subject_boxes
 from tools.eval.retrieval import CaptionIndex
 from tools.eval.rows import Ceiling, Model, draw_all, model_row, replaced
+from tools.eval.style_distances import distances
 from tools.eval.templates import small_crops
 
 SIDE = 96
@@ -176,6 +177,19 @@ class Evaluation(unittest.TestCase):
         self.assertEqual(prompts, choose("seen", THINGS, self.available, preset))
         self.assertEqual({prompt.things[0].code for prompt in prompts}, set(SHAPES))
         self.assertTrue(all(prompt.scene.backdrop.kind == "plain" for prompt in prompts))
+
+    def test_later_styles_have_sets_of_their_own(self):
+        wide = PRESETS["wide"]
+        self.assertEqual(styles_of("soft not shown", wide), ["soft"])
+        self.assertEqual(styles_of("seen", wide), ["3d", "flat", "cartoon", "glyph", "ui", "flatui"])
+        self.assertIn("gradient", styles_of("seen", PRESETS["cpu"]))
+
+    def test_styles_are_as_far_apart_as_their_drawings(self):
+        parts = self.painter.parts
+        found = distances("3d", ("3d", "flat", "cartoon"), parts)
+        self.assertEqual(set(found), {"3d", "flat"})
+        self.assertEqual(found["3d"].tolist(), [0] * len(SHAPES))
+        self.assertGreater(found["flat"].min(), 3)
 
     def test_sheet_has_room_for_all(self):
         sheet = lay_out(torch.zeros(9, 3, 64, 64), ["a caption"] * 9)

@@ -104,7 +104,7 @@ MOSTLY_SQUARE = {(1, 1): 0.84, (3, 2): 0.04, (2, 3): 0.04, (16, 9): 0.04, (9, 16
 EMOJI_STYLES = ("3d", "flat", "gradient", "cartoon", "minimal", "soft")
 
 WIDE_PRESET = Preset(
-    name="wide", codes=WIDE, styles=("3d", "flat", "cartoon", "glyph", "ui", "flatui", "gradient"), mix="plain",
+    name="wide", codes=WIDE, styles=("3d", "flat", "cartoon", "glyph", "ui", "flatui", "gradient", "soft"), mix="plain",
     aspects=SQUARE, side=256, latent_channels=12, pictures=24_000, captions_each=8, vocabulary=4200, text_width=192, text_layers=3,
     teacher=None, batch=96, peak_rate=6e-4,
     ae_crop=256, ae_batch=4, pairs=0, sentences=12_000, student_parameters=None,
