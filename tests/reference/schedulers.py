@@ -106,9 +106,15 @@ def cases():
             yield "euler-a", name, config, many, {}
 
     yield "ddim", "clip", {**TRAILING, "clip_sample": True, "clip_sample_range": 1.0}, many, {}
+    karras = {"use_karras_sigmas": True}
+    for name, config in {"leading": SD15, "trailing": TRAILING, "zero-snr": ZERO_SNR}.items():
+        yield "euler", f"karras-{name}", {**config, **karras}, many, {}
+        yield "dpmpp-2m", f"karras-{name}", {**config, **karras}, every, {}
     sigma_min = {**TRAILING, "final_sigmas_type": "sigma_min"}
     yield "euler", "sigma-min", sigma_min, few, {}
     yield "dpmpp-2m", "sigma-min", sigma_min, every, {}
+    yield "euler", "karras-sigma-min", {**sigma_min, **karras}, few, {}
+    yield "dpmpp-2m", "karras-sigma-min", {**sigma_min, **karras}, every, {}
     yield "dpmpp-2m", "sigma-min-full-order", {**sigma_min, "lower_order_final": False}, every, {}
     yield "dpmpp-2m", "euler-at-final", {**sigma_min, "euler_at_final": True}, every, {}
     for shift in (1.0, 3.0):
@@ -140,6 +146,9 @@ def run(sampler, config, steps, step_arguments, noise, step_noise):
         scheduler.set_timesteps(sigmas=np.linspace(1.0, 1 / steps, steps))
     else:
         scheduler.set_timesteps(steps)
+    if config.get("use_karras_sigmas"):
+        # Several sigmas may stand at the first timestep: by itself it would begin at the second.
+        scheduler.set_begin_index(0)
     init_noise_sigma = float(getattr(scheduler, "init_noise_sigma", 1.0))
     sample = noise * init_noise_sigma
     module = SCHEDULERS[sampler][0]

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::SamplingError;
 
@@ -174,6 +174,13 @@ pub struct ScheduleConfig {
     pub clip_sample: bool,
     /// The largest magnitude kept by `clip_sample`.
     pub clip_sample_range: f64,
+    /// `euler` and `dpmpp-2m`: whether the noise levels between the first and the last are spaced
+    /// evenly in their seventh roots (arXiv:2206.00364, eq. 5) and not as the timesteps are.
+    #[serde(
+        deserialize_with = "null_as_false",
+        skip_serializing_if = "std::ops::Not::not"
+    )]
+    pub use_karras_sigmas: bool,
     /// `lcm` and `tcd`: number of timesteps the model was distilled on.
     pub original_inference_steps: usize,
     /// `lcm`: factor on the timestep in the boundary conditions.
@@ -213,6 +220,7 @@ impl Default for ScheduleConfig {
             set_alpha_to_one: true,
             clip_sample: false,
             clip_sample_range: 1.0,
+            use_karras_sigmas: false,
             original_inference_steps: 50,
             timestep_scaling: 10.0,
             final_sigmas_type: FinalSigmas::Zero,
@@ -302,7 +310,7 @@ impl ScheduleConfig {
 /// use plantain_sampling::{RefusedOptions, ScheduleConfig};
 ///
 /// let refused = RefusedOptions {
-///     use_karras_sigmas: Some(true),
+///     thresholding: Some(true),
 ///     ..RefusedOptions::default()
 /// };
 /// let config = ScheduleConfig { refused, ..ScheduleConfig::default() };
@@ -311,9 +319,6 @@ impl ScheduleConfig {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct RefusedOptions {
-    /// Karras sigmas: `false`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub use_karras_sigmas: Option<bool>,
     /// Exponential sigmas: `false`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub use_exponential_sigmas: Option<bool>,
@@ -362,7 +367,7 @@ pub struct RefusedOptions {
 }
 
 impl RefusedOptions {
-    /// Those that are left where a model brings the noise schedule and another sampler its own method: no solver, and no spacing of sigmas.
+    /// Those that are left where a model brings the noise schedule and another sampler its own method: no solver, and no spacing of sigmas that is not implemented.
     ///
     /// ```
     /// use plantain_sampling::RefusedOptions;
@@ -378,7 +383,6 @@ impl RefusedOptions {
     #[must_use]
     pub fn without_method(self) -> Self {
         Self {
-            use_karras_sigmas: None,
             use_exponential_sigmas: None,
             use_beta_sigmas: None,
             use_lu_lambdas: None,
@@ -392,7 +396,6 @@ impl RefusedOptions {
     }
 
     fn validate(&self) -> Result<(), SamplingError> {
-        off("use_karras_sigmas", self.use_karras_sigmas)?;
         off("use_exponential_sigmas", self.use_exponential_sigmas)?;
         off("use_beta_sigmas", self.use_beta_sigmas)?;
         off("use_lu_lambdas", self.use_lu_lambdas)?;
@@ -427,6 +430,10 @@ impl RefusedOptions {
             v == "discrete"
         })
     }
+}
+
+fn null_as_false<'de, D: Deserializer<'de>>(value: D) -> Result<bool, D::Error> {
+    Option::deserialize(value).map(Option::unwrap_or_default)
 }
 
 fn off(key: &'static str, value: Option<bool>) -> Result<(), SamplingError> {

@@ -233,7 +233,9 @@ impl Sampler {
             SamplerKind::Dpmpp2m => samplers::dpmpp::plan(config, steps)?,
             SamplerKind::FlowEuler => samplers::flow::plan(config, steps),
         };
-        check_falling(&plan.timesteps)?;
+        if !config.use_karras_sigmas {
+            check_falling(&plan.timesteps)?;
+        }
         Ok(Self {
             kind,
             plan,
@@ -301,7 +303,8 @@ impl Sampler {
         self.plan.steps.len()
     }
 
-    /// The timestep given to the network at every step, strictly falling.
+    /// The timestep given to the network at every step, strictly falling but for Karras sigmas
+    /// in `dpmpp-2m`, several of which may stand at one.
     ///
     /// ```
     /// # use plantain_sampling::{Sampler, SamplerKind, SamplerOptions, ScheduleConfig};

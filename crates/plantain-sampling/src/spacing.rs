@@ -66,6 +66,37 @@ pub(crate) fn distilled(
         .collect())
 }
 
+/// Noise levels from `max` down to `min`, evenly spaced in their seventh roots.
+///
+/// Source: Karras et al., arXiv:2206.00364, eq. 5; diffusers
+/// `schedulers/scheduling_euler_discrete.py`, `_convert_to_karras`.
+pub(crate) fn karras(max: f64, min: f64, steps: usize) -> Vec<f64> {
+    const RHO: f64 = 7.0;
+    let (first, last) = (max.powf(RHO.recip()), min.powf(RHO.recip()));
+    let share = |i: usize| i as f64 / (steps - 1).max(1) as f64;
+    (0..steps)
+        .map(|i| (first + share(i) * (last - first)).powf(RHO))
+        .collect()
+}
+
+/// Where `sigma` stands in the rising `table`, by logarithms between whole timesteps.
+///
+/// Source: diffusers `schedulers/scheduling_euler_discrete.py`, `_sigma_to_t`.
+pub(crate) fn timestep_of(sigma: f64, table: &[f32]) -> f64 {
+    let above = table.partition_point(|&value| f64::from(value) <= sigma);
+    let high = above.clamp(1, (table.len() - 1).max(1));
+    let low = high - 1;
+    let log = |index: usize| f64::from(table[index.min(table.len() - 1)]).ln();
+    let share = (sigma.ln() - log(low)) / (log(high) - log(low));
+    // A table of one timestep has no distance.
+    low as f64
+        + if share.is_nan() {
+            0.0
+        } else {
+            share.clamp(0.0, 1.0)
+        }
+}
+
 /// Rounds half to even, as numpy does.
 pub(crate) fn rounded(timesteps: Vec<f64>) -> Vec<f64> {
     timesteps.into_iter().map(f64::round_ties_even).collect()

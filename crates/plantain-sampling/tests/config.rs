@@ -106,7 +106,6 @@ fn names_are_the_same_everywhere() {
 #[test]
 fn refuses_options_that_would_change_the_mathematics() {
     let refused = [
-        r#"{"use_karras_sigmas": true}"#,
         r#"{"use_exponential_sigmas": true}"#,
         r#"{"use_beta_sigmas": true}"#,
         r#"{"use_lu_lambdas": true}"#,

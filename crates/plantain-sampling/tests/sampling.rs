@@ -73,6 +73,28 @@ fn check_run(sampler: &Sampler, steps: usize) {
 
 /// A model that knows the image reaches it with every sampler and step count.
 #[test]
+fn karras_sigmas_fall_for_every_step_count() {
+    for kind in [SamplerKind::Euler, SamplerKind::Dpmpp2m] {
+        for (timesteps, counts) in [(1000, 1..=1000), (2, 1..=2), (1, 1..=1)] {
+            let config = ScheduleConfig {
+                use_karras_sigmas: true,
+                num_train_timesteps: timesteps,
+                ..config(PredictionType::Epsilon)
+            };
+            for steps in counts {
+                let sampler = Sampler::new(kind, &config, steps, SamplerOptions::default())
+                    .unwrap_or_else(|error| panic!("{kind}, {steps} of {timesteps}: {error}"));
+                let sigmas = sampler.sigmas();
+                assert!(sigmas.is_sorted_by(|a, b| a > b), "{kind}, {steps}");
+                let mut visited = sampler.timesteps().iter();
+                assert!(visited.all(|&t| (0.0..timesteps as f32).contains(&t)));
+                assert!(sampler.timesteps().is_sorted_by(|a, b| a >= b));
+            }
+        }
+    }
+}
+
+#[test]
 fn a_perfect_model_is_sampled_exactly() {
     let image: Vec<f32> = (0..16).map(|i| (i as f32 - 7.5) / 5.0).collect();
     for kind in SamplerKind::ALL

@@ -77,7 +77,11 @@ fn schedulers_become_samplers() {
     ] {
         fs::write(&path, config).unwrap();
         let model = Model::open(folder.path()).unwrap();
-        assert_eq!(model.manifest().sampler.kind, kind);
+        let sampler = &model.manifest().sampler;
+        assert_eq!(sampler.kind, kind);
+        // But for how noise levels are spaced.
+        let karras = config.contains("use_karras_sigmas");
+        assert_eq!(sampler.schedule.use_karras_sigmas, karras);
     }
     fs::write(&path, r#"{"_class_name": "ScoreSdeVeScheduler"}"#).unwrap();
     let error = Model::open(folder.path()).unwrap_err().to_string();

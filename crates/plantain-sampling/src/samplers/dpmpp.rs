@@ -15,12 +15,13 @@ const LOWER_ORDER_BELOW: usize = 15;
 /// `schedulers/scheduling_dpmsolver_multistep.py` with `solver_order` 2, which
 /// ignores `clip_sample` as this does.
 pub(crate) fn plan(config: &ScheduleConfig, steps: usize) -> Result<Plan, SamplingError> {
-    let timesteps = spacing::spaced_without_end(config, steps);
-    let indices = spacing::indices(&timesteps, config.num_train_timesteps)?;
     let schedule = NoiseSchedule::new(config)?;
-    let table = schedule.sigmas();
-    let visited = indices.iter().map(|&timestep| table[timestep]);
-    let sigmas: Vec<f32> = visited.chain([final_sigma(config, &schedule)]).collect();
+    let (timesteps, mut sigmas) = if config.use_karras_sigmas {
+        karras(&schedule, steps)
+    } else {
+        visited(config, &schedule, steps)?
+    };
+    sigmas.push(final_sigma(config, &schedule));
     let plans = (0..steps).map(|i| {
         let second_order = i > 0 && !(i + 1 == steps && first_order_end(config, steps));
         let before = second_order.then(|| Level::of_ratio(sigmas[i - 1]));
@@ -33,11 +34,38 @@ pub(crate) fn plan(config: &ScheduleConfig, steps: usize) -> Result<Plan, Sampli
     });
     Ok(Plan {
         steps: plans.collect::<Result<_, _>>()?,
-        timesteps: as_timesteps(&indices),
+        timesteps,
         sigmas,
         init_noise_sigma: 1.0,
         scale_input: false,
     })
+}
+
+fn visited(
+    config: &ScheduleConfig,
+    schedule: &NoiseSchedule,
+    steps: usize,
+) -> Result<(Vec<f32>, Vec<f32>), SamplingError> {
+    let timesteps = spacing::spaced_without_end(config, steps);
+    let indices = spacing::indices(&timesteps, config.num_train_timesteps)?;
+    let table = schedule.sigmas();
+    let sigmas = indices.iter().map(|&timestep| table[timestep]).collect();
+    Ok((as_timesteps(&indices), sigmas))
+}
+
+/// Between all there is of the schedule, however timesteps are spaced. The network gets whole
+/// timesteps, and near the end one of them may stand for several sigmas. diffusers rounds down with
+/// `squaredcos_cap_v2`, so that its first timestep is the last or the one before as float32 has it.
+fn karras(schedule: &NoiseSchedule, steps: usize) -> (Vec<f32>, Vec<f32>) {
+    let table = schedule.sigmas();
+    let (max, min) = (f64::from(table[table.len() - 1]), f64::from(table[0]));
+    let levels = spacing::karras(max, min, steps).into_iter();
+    levels
+        .map(|sigma| {
+            let timestep = spacing::timestep_of(sigma, &table).round_ties_even();
+            (timestep as f32, sigma as f32)
+        })
+        .unzip()
 }
 
 fn first_order_end(config: &ScheduleConfig, steps: usize) -> bool {

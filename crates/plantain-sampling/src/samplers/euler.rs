@@ -13,7 +13,13 @@ use crate::{
 pub(crate) fn plan(config: &ScheduleConfig, steps: usize) -> Result<Plan, SamplingError> {
     let schedule = NoiseSchedule::new(config)?;
     let end = final_sigma(config, &schedule);
-    spaced_plan(config, &schedule, steps, end, |from, to| {
+    let (timesteps, sigmas) = visited(config, &schedule, steps)?;
+    let (timesteps, sigmas) = if config.use_karras_sigmas {
+        karras(&schedule, &sigmas)
+    } else {
+        (timesteps, sigmas)
+    };
+    plan_of(config, timesteps, sigmas, end, |from, to| {
         let slope = slope(SamplerKind::Euler, config.prediction(), from)?;
         Ok(step_plan(slope, from, to - from, 0.0))
     })
@@ -26,7 +32,8 @@ pub(crate) fn plan(config: &ScheduleConfig, steps: usize) -> Result<Plan, Sampli
 /// `schedulers/scheduling_euler_ancestral_discrete.py`.
 pub(crate) fn ancestral_plan(config: &ScheduleConfig, steps: usize) -> Result<Plan, SamplingError> {
     let schedule = NoiseSchedule::new(config)?;
-    spaced_plan(config, &schedule, steps, 0.0, |from, to| {
+    let (timesteps, sigmas) = visited(config, &schedule, steps)?;
+    plan_of(config, timesteps, sigmas, 0.0, |from, to| {
         let slope = slope(SamplerKind::EulerA, config.prediction(), from)?;
         // sigma_down^2 = to^2 - sigma_up^2 cancels to this exactly.
         let sigma_down = to * to / from;
@@ -43,13 +50,12 @@ pub(super) fn final_sigma(config: &ScheduleConfig, schedule: &NoiseSchedule) -> 
     }
 }
 
-fn spaced_plan(
+/// The timesteps as they are spaced, and the sigmas at them.
+fn visited(
     config: &ScheduleConfig,
     schedule: &NoiseSchedule,
     steps: usize,
-    end: f32,
-    step: impl Fn(f64, f64) -> Result<StepPlan, SamplingError>,
-) -> Result<Plan, SamplingError> {
+) -> Result<(Vec<f32>, Vec<f32>), SamplingError> {
     let timesteps = spacing::spaced(config, steps);
     spacing::check_range(&timesteps, config.num_train_timesteps)?;
     let timesteps: Vec<f32> = timesteps
@@ -57,10 +63,32 @@ fn spaced_plan(
         .map(|timestep| timestep as f32)
         .collect();
     let table = schedule.sigmas();
-    let visited = timesteps
+    let sigmas = timesteps
         .iter()
-        .map(|&timestep| interpolate(&table, timestep));
-    let sigmas: Vec<f32> = visited.chain([end]).collect();
+        .map(|&timestep| interpolate(&table, timestep))
+        .collect();
+    Ok((timesteps, sigmas))
+}
+
+/// As many steps between the first and the last of `sigmas`, and the timesteps that they stand at.
+fn karras(schedule: &NoiseSchedule, sigmas: &[f32]) -> (Vec<f32>, Vec<f32>) {
+    let steps = sigmas.len();
+    let (max, min) = (f64::from(sigmas[0]), f64::from(sigmas[steps - 1]));
+    let table = schedule.sigmas();
+    let levels = spacing::karras(max, min, steps).into_iter();
+    levels
+        .map(|sigma| (spacing::timestep_of(sigma, &table) as f32, sigma as f32))
+        .unzip()
+}
+
+fn plan_of(
+    config: &ScheduleConfig,
+    timesteps: Vec<f32>,
+    mut sigmas: Vec<f32>,
+    end: f32,
+    step: impl Fn(f64, f64) -> Result<StepPlan, SamplingError>,
+) -> Result<Plan, SamplingError> {
+    sigmas.push(end);
     let plans = sigmas
         .windows(2)
         .map(|pair| step(f64::from(pair[0]), f64::from(pair[1])));
