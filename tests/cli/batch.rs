@@ -198,14 +198,19 @@ fn shards_are_joined() {
         .run(&["batch", "campaign.toml", "--out", "whole"])
         .succeeded();
     for part in ["3/4", "1/4", "4/4", "2/4"] {
-        let told = place.run(&["batch", "campaign.toml", "--out", "out", "--shard", part]);
-        assert!(told.succeeded().stdout.contains("pictures drawn"), "{part}");
+        let told = place.run(&["batch", "campaign.toml", "--out", "my out", "--shard", part]);
+        let told = told.succeeded();
+        assert!(told.stdout.contains("pictures drawn"), "{part}");
+        assert!(
+            told.says(r#"merge campaign.toml --out "my out""#),
+            "{told:?}"
+        );
     }
     place
-        .run(&["batch", "merge", "campaign.toml", "--out", "out"])
+        .run(&["batch", "merge", "campaign.toml", "--out", "my out"])
         .succeeded();
     let expected = result(&place.path("whole"));
-    assert_same(&result(&place.path("out")), &expected, "of four shards");
+    assert_same(&result(&place.path("my out")), &expected, "of four shards");
 }
 
 #[test]

@@ -230,13 +230,14 @@ size = "512x512"
     place.write("campaign.toml", campaign);
     place.write(
         "rows.csv",
-        "what\nfox\nfox that eats cake\npiggy bank\ncartoon piggy bank\n",
+        "what\nfox\nfox that eats cake\npiggy bank\ncartoon piggy bank\n\"fox, cartoon, 3d render\"\n",
     );
     let args = ["batch", "campaign.toml", "--out", "out", "--dry-run"];
     let planned = place.run(&args).succeeded();
     for told in [
-        "1 of 4 prompts say more than a thing",
-        "1 of 4 prompts are drawn in another style",
+        "1 of 5 prompts say more than a thing",
+        "1 of 5 prompts are drawn in another style",
+        "1 of 5 prompts ask for two styles at once, such as `a fox, cartoon, 3d render`",
         "drawn as `a fox, 3d render, on a white background`",
     ] {
         assert!(planned.says(told), "{planned:?}");

@@ -98,9 +98,7 @@ impl Request {
             ));
         }
         warnings.extend(self.untaught_styles(manifest));
-        if things.is_none() {
-            warnings.extend(self.warn_of_two_styles(manifest));
-        }
+        warnings.extend(self.two_styles(manifest));
         let left_out = things.map(|things| things.left_out);
         let left_out = left_out.filter(|words| !words.is_empty());
         let drawn = match self.reduced_prompt(manifest) {
@@ -116,7 +114,21 @@ impl Request {
         warnings
     }
 
-    fn warn_of_two_styles(&self, manifest: &Manifest) -> Option<String> {
+    /// Which two styles the prompt names for one thing, where the model was taught one at a time: a sentence for the user, and among
+    /// the [warnings](Self::warnings).
+    ///
+    /// ```
+    /// use plantain::Request;
+    ///
+    /// let model = plantain::default_model()?;
+    /// let told = Request::new("a red fox, cartoon, 3d render").two_styles(model.manifest());
+    /// assert!(told.is_some_and(|told| told.contains("two styles")));
+    /// # Ok::<(), plantain::Error>(())
+    /// ```
+    pub fn two_styles(&self, manifest: &Manifest) -> Option<String> {
+        if self.things(manifest).is_some() {
+            return None;
+        }
         let subject = manifest.named_subject(&self.prompt).unwrap_or_default();
         let mut styles = manifest.styles_of("");
         let (place, one) = manifest.find_style(&self.prompt, subject, &styles)?;

@@ -65,6 +65,7 @@ impl Prepared {
             prepared.warn_of_subjects();
             prepared.warn_of_reductions();
             prepared.warn_of_styles();
+            prepared.warn_of_two_styles();
         }
         Ok(prepared)
     }
@@ -107,6 +108,19 @@ impl Prepared {
             out::note(format_args!(
                 "warning: {} of {} prompts are drawn in another style than they name, such as `{prompt}`: {told}",
                 untaught.len(),
+                self.plan.shots.len()
+            ));
+        }
+    }
+
+    /// Says how many prompts name two styles for one thing.
+    fn warn_of_two_styles(&self) {
+        let manifest = self.model.manifest();
+        let doubled = self.told(|request| request.two_styles(manifest));
+        if let Some((prompt, told)) = doubled.first() {
+            out::note(format_args!(
+                "warning: {} of {} prompts ask for two styles at once, such as `{prompt}`: {told}",
+                doubled.len(),
                 self.plan.shots.len()
             ));
         }
@@ -202,18 +216,28 @@ fn whole_or_shard(campaign: &Path, args: &BatchArgs) -> Result<ExitCode, Failure
     if shard.is_part() && !args.render.quiet {
         out::note(format_args!(
             "shard {shard} is done; when all are: plantain batch merge {} --out {}{}",
-            campaign.display(),
-            args.render.out.display(),
+            argument(campaign),
+            argument(&args.render.out),
             args.render
                 .model
                 .as_ref()
                 .map_or(String::new(), |model| format!(
                     " --model {}",
-                    model.display()
+                    argument(model)
                 ))
         ));
     }
     report(&args.render, shard, &outcome)
+}
+
+/// The path as it is typed on a command line.
+fn argument(path: &Path) -> String {
+    let path = path.display().to_string();
+    if path.contains(char::is_whitespace) {
+        format!("\"{path}\"")
+    } else {
+        path
+    }
 }
 
 fn join(args: &MergeArgs) -> Result<ExitCode, Failure> {
