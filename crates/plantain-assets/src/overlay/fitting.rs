@@ -29,7 +29,8 @@ struct Bounded<'a> {
 pub(super) fn shrunk(svg: &str, tree: &Tree) -> Result<Option<String>, OverlayError> {
     let texts = drawn(tree.root());
     let mut edits = Vec::new();
-    for node in document(svg)?.descendants() {
+    let document = document(svg)?;
+    for node in document.descendants() {
         let Some(bounded) = bounded(node)? else {
             continue;
         };
@@ -77,9 +78,20 @@ fn bounded<'a>(node: Node<'a, '_>) -> Result<Option<Bounded<'a>>, OverlayError> 
         text: node.descendants().filter_map(|node| node.text()).collect(),
         lacks,
     };
+    if node.tag_name().name() != "text" {
+        return Err(lacks("is no text element"));
+    }
+    let apart = |node: Node<'_, '_>| matches!(node.tag_name().name(), "defs" | "symbol");
+    if node.ancestors().any(apart) {
+        return Err(lacks("is drawn by a use element, not where it stands"));
+    }
     let max_width =
         positive(node, "data-max-width").ok_or_else(|| lacks("that is no positive number"))?;
     let id = node.attribute("id").ok_or_else(|| lacks("lacks an id"))?;
+    let named = |other: &Node<'_, '_>| other.attribute("id") == Some(id);
+    if node.document().descendants().filter(named).count() > 1 {
+        return Err(lacks("shares its id with another element"));
+    }
     let size = positive(node, "font-size")
         .ok_or_else(|| lacks("lacks a font-size that is a plain number"))?;
     let least = match node.attribute("data-min-size") {

@@ -59,7 +59,18 @@ pub(super) fn document(svg: &str) -> Result<Document<'_>, OverlayError> {
         return Err(unreadable(&"its outermost element is not svg"));
     }
     bounded(&document)?;
+    if document.descendants().any(is_foreign) {
+        return Err(unreadable(
+            &"what is in its foreignObject would not be drawn; texts and shapes of SVG would",
+        ));
+    }
     Ok(document)
+}
+
+/// Whether an element holds another language than SVG, with nothing beside it to be drawn instead.
+fn is_foreign(node: Node<'_, '_>) -> bool {
+    let replaced = |node: Node<'_, '_>| node.tag_name().name() == "switch";
+    node.tag_name().name() == "foreignObject" && !node.ancestors().any(replaced)
 }
 
 /// Refuses drawings that repeat themselves without bound.

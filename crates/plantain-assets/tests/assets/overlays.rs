@@ -164,6 +164,10 @@ fn a_text_to_be_fitted_needs_what_fitting_needs() {
         r#"<text id="t" y="99" font-size="2em" data-max-width="9">x</text>"#,
         r#"<text id="t" y="99" font-size="9" data-max-width="wide">x</text>"#,
         r#"<text id="t" y="99" font-size="9" data-max-width="9" data-min-size="-1">x</text>"#,
+        r#"<text y="99"><tspan id="t" font-size="9" data-max-width="9">x</tspan></text>"#,
+        r#"<g id="t" font-size="9" data-max-width="9"><text y="99">x</text></g>"#,
+        r##"<defs><text id="t" y="99" font-size="9" data-max-width="9">x</text></defs><use href="#t"/>"##,
+        r#"<text id="t" y="99" font-size="9" data-max-width="9">x</text><text id="t" y="99">x</text>"#,
     ];
     for body in bad {
         let error = overlay(body).unwrap_err();
@@ -173,6 +177,17 @@ fn a_text_to_be_fitted_needs_what_fitting_needs() {
         );
     }
     assert!(overlay(r#"<text id="t" font-size="9" data-max-width="9">   </text>"#).is_ok());
+}
+
+#[test]
+fn other_languages_than_svg_are_refused_where_nothing_stands_for_them() {
+    let foreign = r#"<foreignObject width="9" height="9"><p>x</p></foreignObject>"#;
+    let error = overlay(foreign).unwrap_err().to_string();
+    assert!(error.contains("foreignObject"), "{error}");
+    overlay(&format!(
+        r#"<switch>{foreign}<rect width="9" height="9"/></switch>"#
+    ))
+    .unwrap();
 }
 
 #[test]
