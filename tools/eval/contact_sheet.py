@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 from tools.data.vocabulary import STYLES
 from tools.eval.features import BATCH, fit_side
 from tools.eval.measure import FIRST_SEED
-from tools.eval.prompt_files import FOLDER, LATER_SETS, PRESETS, SINGLE_SETS, read_free_prompts, read_prompts
+from tools.eval.prompt_files import FOLDER, LATER_SETS, NOT_SHOWN, PRESETS, SINGLE_SETS, read_free_prompts, read_prompts
 from tools.eval.rows import model_row
 
 COLUMNS = 8
@@ -68,8 +68,8 @@ def file_name(prompt_set):
 
 
 def captions_by_sheet(prompts, count):
-    """{name of a sheet: its captions}: the first of each style, from all sets of single things in turn."""
-    sheets, in_styles = {}, (*SINGLE_SETS, *LATER_SETS)
+    """{name of a sheet: its captions}: the first of each style, from all sets of things that it was taught in turn."""
+    sheets, in_styles = {}, (*SINGLE_SETS, *(name for name in LATER_SETS if not name.endswith(NOT_SHOWN)))
     for style in STYLES:
         of_sets = [[p.text for p in prompts if p.set == name and p.scene.style == style] for name in in_styles]
         captions = [texts[i] for i in range(count) for texts in of_sets if i < len(texts)]

@@ -11,6 +11,7 @@ import torch
 from diffusers import AutoencoderTiny, FlowMatchEulerDiscreteScheduler
 
 from tools.data.sources import SOURCES
+from tools.data.splits import LATER_STYLES, held_out_style
 from tools.data.vocabulary import STYLES
 from tools.train.common import common_arguments, pack_folder
 from tools.train.networks import Generator, autoencoder_of
@@ -43,12 +44,17 @@ def licence(preset):
     return " AND ".join(sorted({source.licence for source in SOURCES if source.style in styles}))
 
 
-def styles_of_things(preset, pack):
-    """For each thing of plain pictures, which of the preset's styles the pack has it in, those kept from training too."""
+def styles_of_things(preset, pack, untaught):
+    """For each thing of plain pictures, which of the preset's styles it was taught in; if `untaught`, those kept from training too."""
     if preset.mix != "plain":
         return []
     drawn = {(row["concept"], row["style"]) for row in json.loads((pack / "parts.json").read_text())["parts"]}
-    styles = [[number for number, style in enumerate(preset.styles) if (thing.code, style) in drawn] for thing in preset.things()]
+    kept = LATER_STYLES if "later style" in preset.held_out and not untaught else ()
+
+    def is_taught(thing, style):
+        return (thing.code, style) in drawn and not (style in kept and held_out_style(thing, style))
+
+    styles = [[number for number, style in enumerate(preset.styles) if is_taught(thing, style)] for thing in preset.things()]
     if not all(styles):
         raise SystemExit(f"{pack} lacks drawings of things that {preset.name} knows")
     return styles
@@ -65,7 +71,7 @@ def forget_origin(path):
     write_json(path, config)
 
 
-def write_model(work, stage, preset, pack, folder, notices, with_refiner):
+def write_model(work, stage, preset, pack, folder, notices, with_refiner, untaught):
     """All parts of the model into an empty folder."""
     generator = Generator.saved(work / stage, torch.device("cpu")).requires_grad_(False)
     sampling = json.loads((work / stage / "sampling.json").read_text())
@@ -89,7 +95,7 @@ def write_model(work, stage, preset, pack, folder, notices, with_refiner):
         "description": description(preset),
         "subjects": [list(thing.names) for thing in preset.things()],
         "styles": [STYLES[style] for style in preset.styles] if preset.mix == "plain" else [],
-        "subject_styles": styles_of_things(preset, pack),
+        "subject_styles": styles_of_things(preset, pack, untaught),
         "license": licence(preset),
         "notices": "LICENSES.md",
         "sampler": "flow-euler",
@@ -118,13 +124,14 @@ def main():
     parser.add_argument("--out", type=Path, help="folder to write (default: WORK/export)")
     parser.add_argument("--notices", type=Path, default=Path("weights/LICENSES.md"))
     parser.add_argument("--no-refiner", action="store_true")
+    parser.add_argument("--untaught", action="store_true", help="let things be asked for in styles that they were kept out of, to measure how they are drawn")
     args = parser.parse_args()
     target = args.out or args.work / "export"
     building = target.with_name(target.name + ".new")
     shutil.rmtree(building, ignore_errors=True)
     building.mkdir(parents=True)
     with_refiner = not args.no_refiner and (args.work / "refiner").exists()
-    write_model(args.work, args.stage, PRESETS[args.preset], pack_folder(args), building, args.notices, with_refiner)
+    write_model(args.work, args.stage, PRESETS[args.preset], pack_folder(args), building, args.notices, with_refiner, args.untaught)
     for file in building.rglob("*.safetensors"):
         file.chmod(0o644)
     replace_folder(building, target)
