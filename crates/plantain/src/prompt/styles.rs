@@ -21,18 +21,19 @@ pub(crate) struct Untaught {
     subject: String,
     asked: String,
     taught: Vec<String>,
+    drawn: String,
 }
 
 impl Untaught {
     /// The same for people.
     pub(crate) fn sentence(&self, manifest: &Manifest) -> String {
-        let drawn = self.taught.first().map_or("", String::as_str);
         format!(
-            "`{}` was taught `{}` as {} and not as {}; drawn as {drawn}",
+            "`{}` was taught `{}` as {} and not as {}; drawn as {}",
             manifest.name,
             self.subject,
             self.taught.join(" and "),
             self.asked,
+            self.drawn,
         )
     }
 }
@@ -70,22 +71,34 @@ fn in_taught_style(
     let Some(first) = taught.first().filter(|_| !empty) else {
         return styled;
     };
-    if named(&styled.prompt).is_some() {
+    let mut others = manifest.styles_of("");
+    others.retain(|style| !taught.contains(style));
+    let untaught = |asked: &str, drawn: &str| Untaught {
+        subject: subject.to_string(),
+        asked: asked.to_string(),
+        taught: taught.iter().map(ToString::to_string).collect(),
+        drawn: drawn.to_string(),
+    };
+    if let Some((place, style)) = named(&styled.prompt) {
+        // A "soft cartoon" names another style than "cartoon".
+        let longer = manifest.find_style(&styled.prompt, subject, &others);
+        let longer =
+            longer.filter(|(other, _)| other.start <= place.start && place.end <= other.end);
+        if let Some((place, asked)) = longer {
+            styled.untaught = Some(untaught(asked, style));
+            styled.prompt = replaced(&styled.prompt, place, style);
+        }
         return styled;
     }
     let said = named(whole).map(|(_, style)| style);
     let style = said.unwrap_or(first);
-    let mut others = manifest.styles_of("");
-    others.retain(|style| !taught.contains(style));
     // Were the name of one a part of the new one, there would be no end.
     for _ in 0..=others.len() {
         let other = manifest.find_style(&styled.prompt, subject, &others);
         let Some((place, asked)) = other else { break };
-        styled.untaught.get_or_insert_with(|| Untaught {
-            subject: subject.to_string(),
-            asked: asked.to_string(),
-            taught: taught.iter().map(ToString::to_string).collect(),
-        });
+        styled
+            .untaught
+            .get_or_insert_with(|| untaught(asked, style));
         styled.prompt = replaced(&styled.prompt, place, style);
     }
     if styled.untaught.is_none() && (any || said.is_some()) {
@@ -131,6 +144,7 @@ mod tests {
             names(&["cartoon", "cartoon drawing", "cartoon illustration"]),
             names(&["app icon", "gradient app icon"]),
             names(&["ui icon", "flat ui icon", "simple ui icon"]),
+            names(&["soft cartoon", "blob cartoon"]),
         ];
         let icons = ["pie chart", "safe", "file", "library"];
         let other = ["book", "flat shoe"];
@@ -139,9 +153,13 @@ mod tests {
         manifest
             .subjects
             .extend(subjects.map(|name| names(&[name])));
-        manifest
-            .subject_styles
-            .extend([vec![3], vec![3], vec![4], vec![4], vec![0, 1, 2, 3, 4]]);
+        manifest.subject_styles.extend([
+            vec![3],
+            vec![3],
+            vec![4],
+            vec![4],
+            vec![0, 1, 2, 3, 4, 5],
+        ]);
         manifest
     }
 
@@ -215,6 +233,23 @@ mod tests {
                 "a house, flat ui icon, on a white background",
             ),
             (
+                "a house, soft cartoon",
+                "a house, soft cartoon, on a white background",
+            ),
+            (
+                "a soft cartoon of a fox",
+                "a cartoon of a fox, on a white background",
+            ),
+            ("a blob cartoon fox", "a cartoon fox, on a white background"),
+            (
+                "a soft cartoon fox that jumps over it",
+                "a fox, cartoon, on a white background",
+            ),
+            (
+                "a fox, flat ui icon",
+                "a fox, flat illustration, on a white background",
+            ),
+            (
                 "a cartoon fox that jumps over it",
                 "a fox, cartoon, on a white background",
             ),
@@ -282,6 +317,11 @@ mod tests {
             manifest.name
         );
         assert!(told("a pie chart, cartoon").contains(&expected));
+        let soft = format!(
+            "`{}` was taught `fox` as 3d render and flat illustration and cartoon and not as soft cartoon; drawn as cartoon",
+            manifest.name
+        );
+        assert_eq!(told("a fox, soft cartoon"), [soft]);
         let both = |prompt: &str| {
             let told = told(prompt);
             told.iter().filter(|it| it.contains("two styles")).count()
