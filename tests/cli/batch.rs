@@ -201,10 +201,7 @@ fn shards_are_joined() {
         let told = place.run(&["batch", "campaign.toml", "--out", "my out", "--shard", part]);
         let told = told.succeeded();
         assert!(told.stdout.contains("pictures drawn"), "{part}");
-        assert!(
-            told.says(r#"merge campaign.toml --out "my out""#),
-            "{told:?}"
-        );
+        assert!(told.says("merge campaign.toml --out 'my out'"), "{told:?}");
     }
     place
         .run(&["batch", "merge", "campaign.toml", "--out", "my out"])

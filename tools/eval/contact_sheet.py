@@ -69,13 +69,14 @@ def file_name(prompt_set):
 
 def captions_by_sheet(prompts, count):
     """{name of a sheet: its captions}: the first of each style, from all sets of things that it was taught in turn."""
-    sheets, in_styles = {}, (*SINGLE_SETS, *(name for name in LATER_SETS if not name.endswith(NOT_SHOWN)))
+    later = [name for name in LATER_SETS if not name.endswith(NOT_SHOWN)]
+    sheets, in_styles = {}, (*SINGLE_SETS, *later)
     for style in STYLES:
         of_sets = [[p.text for p in prompts if p.set == name and p.scene.style == style] for name in in_styles]
         captions = [texts[i] for i in range(count) for texts in of_sets if i < len(texts)]
         if captions:
             sheets[style] = captions[:count]
-    for name in sorted({prompt.set for prompt in prompts} - set(in_styles)):
+    for name in sorted({prompt.set for prompt in prompts} - {*in_styles, *LATER_SETS}):
         sheets[file_name(name)] = [p.text for p in prompts if p.set == name][:count]
     return sheets
 

@@ -271,10 +271,22 @@ impl ScheduleConfig {
     /// ```
     pub fn validate(&self) -> Result<(), SamplingError> {
         self.refused.validate()?;
+        self.validate_karras()?;
         self.validate_betas()?;
         positive("clip_sample_range", self.clip_sample_range)?;
         positive("timestep_scaling", self.timestep_scaling)?;
         positive("shift", self.shift)
+    }
+
+    fn validate_karras(&self) -> Result<(), SamplingError> {
+        if !self.use_karras_sigmas {
+            return Ok(());
+        }
+        if self.prediction() == PredictionType::FlowPrediction {
+            return off("use_karras_sigmas", Some(true));
+        }
+        accept("sigma_min", self.refused.sigma_min.as_ref(), |_| false)?;
+        accept("sigma_max", self.refused.sigma_max.as_ref(), |_| false)
     }
 
     fn validate_betas(&self) -> Result<(), SamplingError> {
@@ -319,6 +331,12 @@ impl ScheduleConfig {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct RefusedOptions {
+    /// The least of Karras sigmas, where there are any: `null`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sigma_min: Option<f64>,
+    /// The greatest of them, likewise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sigma_max: Option<f64>,
     /// Exponential sigmas: `false`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub use_exponential_sigmas: Option<bool>,

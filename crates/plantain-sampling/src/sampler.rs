@@ -233,7 +233,7 @@ impl Sampler {
             SamplerKind::Dpmpp2m => samplers::dpmpp::plan(config, steps)?,
             SamplerKind::FlowEuler => samplers::flow::plan(config, steps),
         };
-        if !config.use_karras_sigmas {
+        if !(config.use_karras_sigmas && kind == SamplerKind::Dpmpp2m) {
             check_falling(&plan.timesteps)?;
         }
         Ok(Self {

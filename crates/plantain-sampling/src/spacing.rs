@@ -66,23 +66,30 @@ pub(crate) fn distilled(
         .collect())
 }
 
-/// Noise levels from `max` down to `min`, evenly spaced in their seventh roots.
+/// Noise levels from `max` down to `min`, evenly spaced in their seventh roots, each with the timestep at
+/// which it stands in the rising `table` before it.
 ///
 /// Source: Karras et al., arXiv:2206.00364, eq. 5; diffusers
 /// `schedulers/scheduling_euler_discrete.py`, `_convert_to_karras`.
-pub(crate) fn karras(max: f64, min: f64, steps: usize) -> Vec<f64> {
+pub(crate) fn karras(
+    [max, min]: [f32; 2],
+    steps: usize,
+    table: &[f32],
+) -> impl Iterator<Item = (f64, f32)> {
     const RHO: f64 = 7.0;
-    let (first, last) = (max.powf(RHO.recip()), min.powf(RHO.recip()));
-    let share = |i: usize| i as f64 / (steps - 1).max(1) as f64;
-    (0..steps)
-        .map(|i| (first + share(i) * (last - first)).powf(RHO))
-        .collect()
+    let root = |sigma: f32| f64::from(sigma).powf(RHO.recip());
+    let (first, last) = (root(max), root(min));
+    let share = move |i: usize| i as f64 / (steps - 1).max(1) as f64;
+    (0..steps).map(move |i| {
+        let sigma = (first + share(i) * (last - first)).powf(RHO);
+        (timestep_of(sigma, table), sigma as f32)
+    })
 }
 
 /// Where `sigma` stands in the rising `table`, by logarithms between whole timesteps.
 ///
 /// Source: diffusers `schedulers/scheduling_euler_discrete.py`, `_sigma_to_t`.
-pub(crate) fn timestep_of(sigma: f64, table: &[f32]) -> f64 {
+fn timestep_of(sigma: f64, table: &[f32]) -> f64 {
     let above = table.partition_point(|&value| f64::from(value) <= sigma);
     let high = above.clamp(1, (table.len() - 1).max(1));
     let low = high - 1;

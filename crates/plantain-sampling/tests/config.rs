@@ -106,6 +106,9 @@ fn names_are_the_same_everywhere() {
 #[test]
 fn refuses_options_that_would_change_the_mathematics() {
     let refused = [
+        r#"{"use_karras_sigmas": true, "prediction_type": "flow_prediction"}"#,
+        r#"{"sigma_min": 0.002, "use_karras_sigmas": true}"#,
+        r#"{"sigma_max": 80.0, "use_karras_sigmas": true}"#,
         r#"{"use_exponential_sigmas": true}"#,
         r#"{"use_beta_sigmas": true}"#,
         r#"{"use_lu_lambdas": true}"#,
@@ -135,7 +138,7 @@ fn refuses_options_that_would_change_the_mathematics() {
 
 #[test]
 fn accepts_those_options_where_they_change_nothing() {
-    let harmless = r#"{"use_karras_sigmas": null, "thresholding": false, "solver_order": 2,
+    let harmless = r#"{"use_karras_sigmas": null, "sigma_min": 0.002, "thresholding": false, "solver_order": 2,
         "algorithm_type": "dpmsolver++", "solver_type": "midpoint", "shift_terminal": null,
         "variance_type": "fixed_small", "interpolation_type": "linear"}"#;
     assert_eq!(parse(harmless).validate(), Ok(()));

@@ -71,7 +71,6 @@ fn check_run(sampler: &Sampler, steps: usize) {
     assert!(sigmas[steps] == 0.0 || sampler.kind() == SamplerKind::Tcd);
 }
 
-/// A model that knows the image reaches it with every sampler and step count.
 #[test]
 fn karras_sigmas_fall_for_every_step_count() {
     for kind in [SamplerKind::Euler, SamplerKind::Dpmpp2m] {
@@ -94,6 +93,7 @@ fn karras_sigmas_fall_for_every_step_count() {
     }
 }
 
+/// A model that knows the image reaches it with every sampler and step count.
 #[test]
 fn a_perfect_model_is_sampled_exactly() {
     let image: Vec<f32> = (0..16).map(|i| (i as f32 - 7.5) / 5.0).collect();

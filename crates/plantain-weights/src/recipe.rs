@@ -154,7 +154,10 @@ impl Recipe {
         manifest.sampler.kind = self.sampler;
         let schedule = &mut manifest.sampler.schedule;
         schedule.prediction_type = self.prediction_type.or(schedule.prediction_type);
-        schedule.timestep_spacing = self.timestep_spacing.unwrap_or(schedule.timestep_spacing);
+        if let Some(spacing) = self.timestep_spacing {
+            schedule.timestep_spacing = spacing;
+            schedule.use_karras_sigmas = false;
+        }
         if let Some(steps) = self.original_inference_steps {
             schedule.original_inference_steps = steps;
         }

@@ -63,7 +63,7 @@ pub use error::{Error, RequestError};
 pub use gpu::{Adapter, AdapterKind, adapters};
 pub use image::{GrayImage, RgbImage};
 pub use memory::{MemoryPlan, OutOfMemory, available_memory};
-pub use metadata::{PNG_KEYWORD, Parameters, ParseError};
+pub use metadata::{PNG_KEYWORD, Parameters, ParseError, shell_quoted};
 pub use observer::{Event, Observer, Unobserved};
 pub use open::{OpenError, open_mask, open_picture};
 pub use picture::{

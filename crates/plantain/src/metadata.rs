@@ -194,10 +194,10 @@ impl Parameters {
         // Such a prompt would be taken for an option.
         let hyphen = self.prompt.starts_with('-');
         if !hyphen {
-            let _ = write!(line, " {}", quote(&self.prompt));
+            let _ = write!(line, " {}", shell_quoted(&self.prompt));
         }
         if !self.negative_prompt.is_empty() {
-            let _ = write!(line, " --negative={}", quote(&self.negative_prompt));
+            let _ = write!(line, " --negative={}", shell_quoted(&self.negative_prompt));
         }
         let _ = write!(
             line,
@@ -220,7 +220,7 @@ impl Parameters {
             line.push_str(" --tiled");
         }
         for Addition { kind, value } in &self.additions {
-            let _ = write!(line, " --{}={}", kind.name(), quote(value));
+            let _ = write!(line, " --{}={}", kind.name(), shell_quoted(value));
         }
         // On a CPU, which has no half precision, the same model is drawn in another one.
         let precision = self
@@ -232,7 +232,11 @@ impl Parameters {
         if hyphen {
             // A hyphen alone would be standard input.
             let space = if self.prompt == "-" { " " } else { "" };
-            let _ = write!(line, " -- {}", quote(&format!("{}{space}", self.prompt)));
+            let _ = write!(
+                line,
+                " -- {}",
+                shell_quoted(&format!("{}{space}", self.prompt))
+            );
         }
         let _ = write!(line, "  # model: {}", comment(&self.model));
         if let Some(init) = &settings.init {
@@ -303,8 +307,13 @@ fn comment(name: &str) -> String {
         .collect()
 }
 
-/// In single quotes, each single quote inside written as `'\''`.
-fn quote(text: &str) -> String {
+/// A text as shells take it for one argument: in single quotes, each single quote inside written as `'\''`.
+///
+/// ```
+/// assert_eq!(plantain::shell_quoted("it's red"), r"'it'\''s red'");
+/// ```
+#[must_use]
+pub fn shell_quoted(text: &str) -> String {
     // Terminals act on other control characters when they are pasted.
     let text = text.replace(|c: char| c.is_control() && c != '\n' && c != '\t', " ");
     format!("'{}'", text.replace('\'', r"'\''"))

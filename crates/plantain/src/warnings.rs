@@ -130,12 +130,15 @@ impl Request {
             return None;
         }
         let subject = manifest.named_subject(&self.prompt).unwrap_or_default();
-        let mut styles = manifest.styles_of("");
-        let (place, one) = manifest.find_style(&self.prompt, subject, &styles)?;
+        let styles = manifest.styles_of("");
+        let (_, one) = manifest.find_style(&self.prompt, subject, &styles)?;
         let mut rest = self.prompt.clone();
-        rest.replace_range(place, ",");
-        styles.retain(|style| *style != one);
-        let (_, other) = manifest.find_style(&rest, subject, &styles)?;
+        let other = loop {
+            match manifest.find_style(&rest, subject, &styles)? {
+                (place, style) if style == one => rest.replace_range(place, ","),
+                (_, other) => break other,
+            }
+        };
         Some(format!(
             "the prompt names two styles, {one} and {other}; `{}` was taught one at a time",
             manifest.name

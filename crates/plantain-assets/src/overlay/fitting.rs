@@ -1,5 +1,6 @@
 //! Setting texts smaller until they fit.
 
+use std::collections::HashMap;
 use std::ops::Range;
 
 use resvg::usvg::roxmltree::Node;
@@ -30,8 +31,15 @@ pub(super) fn shrunk(svg: &str, tree: &Tree) -> Result<Option<String>, OverlayEr
     let texts = drawn(tree.root());
     let mut edits = Vec::new();
     let document = document(svg)?;
+    let mut named = HashMap::new();
+    for id in document
+        .descendants()
+        .filter_map(|node| node.attribute("id"))
+    {
+        *named.entry(id).or_insert(0) += 1;
+    }
     for node in document.descendants() {
-        let Some(bounded) = bounded(node)? else {
+        let Some(bounded) = bounded(node, &named)? else {
             continue;
         };
         // What has nothing to draw is not in the tree.
@@ -69,27 +77,43 @@ fn smaller(bounded: &Bounded<'_>, text: &Text) -> Result<Option<f32>, OverlayErr
     Ok(Some((bounded.size * factor).max(bounded.least)))
 }
 
-/// What an element says about its greatest width, if it says anything.
-fn bounded<'a>(node: Node<'a, '_>) -> Result<Option<Bounded<'a>>, OverlayError> {
+/// Whether what is in an element is drawn elsewhere or not at all, so that nothing of the drawing has its ids.
+fn is_apart(node: Node<'_, '_>) -> bool {
+    let name = node.tag_name().name();
+    matches!(
+        name,
+        "defs" | "symbol" | "mask" | "pattern" | "clipPath" | "marker"
+    )
+}
+
+/// What an element says about its greatest width, if it says anything. `named` counts the elements of each id.
+fn bounded<'a>(
+    node: Node<'a, '_>,
+    named: &HashMap<&str, usize>,
+) -> Result<Option<Bounded<'a>>, OverlayError> {
     if !node.has_attribute("data-max-width") {
         return Ok(None);
     }
     let lacks = |lacks| OverlayError::Unfittable {
-        text: node.descendants().filter_map(|node| node.text()).collect(),
+        text: node
+            .descendants()
+            .filter(Node::is_text)
+            .filter_map(|node| node.text())
+            .collect(),
         lacks,
     };
     if node.tag_name().name() != "text" {
         return Err(lacks("is no text element"));
     }
-    let apart = |node: Node<'_, '_>| matches!(node.tag_name().name(), "defs" | "symbol");
-    if node.ancestors().any(apart) {
-        return Err(lacks("is drawn by a use element, not where it stands"));
+    if node.ancestors().any(is_apart) {
+        return Err(lacks(
+            "stands in defs or the like and not in the drawing, where it could be measured",
+        ));
     }
     let max_width =
         positive(node, "data-max-width").ok_or_else(|| lacks("that is no positive number"))?;
     let id = node.attribute("id").ok_or_else(|| lacks("lacks an id"))?;
-    let named = |other: &Node<'_, '_>| other.attribute("id") == Some(id);
-    if node.document().descendants().filter(named).count() > 1 {
+    if named.get(id).is_some_and(|count| *count > 1) {
         return Err(lacks("shares its id with another element"));
     }
     let size = positive(node, "font-size")

@@ -69,8 +69,13 @@ pub(super) fn document(svg: &str) -> Result<Document<'_>, OverlayError> {
 
 /// Whether an element holds another language than SVG, with nothing beside it to be drawn instead.
 fn is_foreign(node: Node<'_, '_>) -> bool {
-    let replaced = |node: Node<'_, '_>| node.tag_name().name() == "switch";
-    node.tag_name().name() == "foreignObject" && !node.ancestors().any(replaced)
+    let foreign = |node: &Node<'_, '_>| node.tag_name().name() == "foreignObject";
+    let switch = node.parent().filter(|it| it.tag_name().name() == "switch");
+    let replaced = switch.is_some_and(|switch| {
+        let mut choices = switch.children().filter(Node::is_element);
+        choices.any(|choice| !foreign(&choice))
+    });
+    foreign(&node) && !replaced
 }
 
 /// Refuses drawings that repeat themselves without bound.

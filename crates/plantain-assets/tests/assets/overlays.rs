@@ -167,6 +167,7 @@ fn a_text_to_be_fitted_needs_what_fitting_needs() {
         r#"<text y="99"><tspan id="t" font-size="9" data-max-width="9">x</tspan></text>"#,
         r#"<g id="t" font-size="9" data-max-width="9"><text y="99">x</text></g>"#,
         r##"<defs><text id="t" y="99" font-size="9" data-max-width="9">x</text></defs><use href="#t"/>"##,
+        r#"<mask><text id="t" y="99" font-size="9" data-max-width="9">x</text></mask>"#,
         r#"<text id="t" y="99" font-size="9" data-max-width="9">x</text><text id="t" y="99">x</text>"#,
     ];
     for body in bad {
@@ -182,8 +183,10 @@ fn a_text_to_be_fitted_needs_what_fitting_needs() {
 #[test]
 fn other_languages_than_svg_are_refused_where_nothing_stands_for_them() {
     let foreign = r#"<foreignObject width="9" height="9"><p>x</p></foreignObject>"#;
-    let error = overlay(foreign).unwrap_err().to_string();
-    assert!(error.contains("foreignObject"), "{error}");
+    for alone in [foreign, &format!("<switch>{foreign}</switch>")] {
+        let error = overlay(alone).unwrap_err().to_string();
+        assert!(error.contains("foreignObject"), "{error}");
+    }
     overlay(&format!(
         r#"<switch>{foreign}<rect width="9" height="9"/></switch>"#
     ))

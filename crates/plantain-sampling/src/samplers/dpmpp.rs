@@ -54,17 +54,13 @@ fn visited(
 }
 
 /// Between all there is of the schedule, however timesteps are spaced. The network gets whole
-/// timesteps, and near the end one of them may stand for several sigmas. diffusers rounds down with
-/// `squaredcos_cap_v2`, so that its first timestep is the last or the one before as float32 has it.
+/// timesteps, and near the end one of them may stand for several sigmas. diffusers cuts them off
+/// instead of rounding with `squaredcos_cap_v2`, which puts many of them one lower.
 fn karras(schedule: &NoiseSchedule, steps: usize) -> (Vec<f32>, Vec<f32>) {
     let table = schedule.sigmas();
-    let (max, min) = (f64::from(table[table.len() - 1]), f64::from(table[0]));
-    let levels = spacing::karras(max, min, steps).into_iter();
-    levels
-        .map(|sigma| {
-            let timestep = spacing::timestep_of(sigma, &table).round_ties_even();
-            (timestep as f32, sigma as f32)
-        })
+    let ends = [table[table.len() - 1], table[0]];
+    spacing::karras(ends, steps, &table)
+        .map(|(timestep, sigma)| (timestep.round_ties_even() as f32, sigma))
         .unzip()
 }
 

@@ -13,12 +13,14 @@ use crate::{
 pub(crate) fn plan(config: &ScheduleConfig, steps: usize) -> Result<Plan, SamplingError> {
     let schedule = NoiseSchedule::new(config)?;
     let end = final_sigma(config, &schedule);
-    let (timesteps, sigmas) = visited(config, &schedule, steps)?;
-    let (timesteps, sigmas) = if config.use_karras_sigmas {
-        karras(&schedule, &sigmas)
-    } else {
-        (timesteps, sigmas)
-    };
+    let (mut timesteps, mut sigmas) = visited(config, &schedule, steps)?;
+    if config.use_karras_sigmas {
+        // As many, between the same ends.
+        let ends = [sigmas[0], sigmas[steps - 1]];
+        (timesteps, sigmas) = spacing::karras(ends, steps, &schedule.sigmas())
+            .map(|(timestep, sigma)| (timestep as f32, sigma))
+            .unzip();
+    }
     plan_of(config, timesteps, sigmas, end, |from, to| {
         let slope = slope(SamplerKind::Euler, config.prediction(), from)?;
         Ok(step_plan(slope, from, to - from, 0.0))
@@ -68,17 +70,6 @@ fn visited(
         .map(|&timestep| interpolate(&table, timestep))
         .collect();
     Ok((timesteps, sigmas))
-}
-
-/// As many steps between the first and the last of `sigmas`, and the timesteps that they stand at.
-fn karras(schedule: &NoiseSchedule, sigmas: &[f32]) -> (Vec<f32>, Vec<f32>) {
-    let steps = sigmas.len();
-    let (max, min) = (f64::from(sigmas[0]), f64::from(sigmas[steps - 1]));
-    let table = schedule.sigmas();
-    let levels = spacing::karras(max, min, steps).into_iter();
-    levels
-        .map(|sigma| (spacing::timestep_of(sigma, &table) as f32, sigma as f32))
-        .unzip()
 }
 
 fn plan_of(

@@ -62,49 +62,71 @@ fn in_taught_style(
     manifest: &Manifest,
 ) -> Styled {
     let taught = manifest.styles_of(subject);
-    let named = |text: &str| manifest.find_style(text, subject, &taught);
-    let mut styled = Styled {
-        prompt: drawn,
-        untaught: None,
-    };
-    let empty = !styled.prompt.contains(char::is_alphanumeric);
+    let empty = !drawn.contains(char::is_alphanumeric);
     let Some(first) = taught.first().filter(|_| !empty) else {
-        return styled;
+        return Styled {
+            prompt: drawn,
+            untaught: None,
+        };
     };
     let mut others = manifest.styles_of("");
     others.retain(|style| !taught.contains(style));
-    let untaught = |asked: &str, drawn: &str| Untaught {
+    let named = |text: &str| manifest.find_style(text, subject, &taught);
+    let untaught = |asked: &str, style: &str| Untaught {
         subject: subject.to_string(),
         asked: asked.to_string(),
         taught: taught.iter().map(ToString::to_string).collect(),
-        drawn: drawn.to_string(),
+        drawn: style.to_string(),
     };
-    if let Some((place, style)) = named(&styled.prompt) {
-        // A "soft cartoon" names another style than "cartoon".
-        let longer = manifest.find_style(&styled.prompt, subject, &others);
-        let longer =
-            longer.filter(|(other, _)| other.start <= place.start && place.end <= other.end);
-        if let Some((place, asked)) = longer {
-            styled.untaught = Some(untaught(asked, style));
-            styled.prompt = replaced(&styled.prompt, place, style);
-        }
-        return styled;
+    let shortened = |text: &str| shortened(text, subject, [&others, &taught], manifest);
+    let (mut prompt, longer) = shortened(&drawn);
+    if named(&prompt).is_some() {
+        let untaught = longer.map(|(asked, style)| untaught(asked, style));
+        return Styled { prompt, untaught };
     }
-    let said = named(whole).map(|(_, style)| style);
+    let (whole, longer) = shortened(whole);
+    let said = named(&whole).map(|(_, style)| style);
     let style = said.unwrap_or(first);
+    let mut asked = longer.map(|(asked, _)| asked);
+    let mut replaces = false;
     // Were the name of one a part of the new one, there would be no end.
     for _ in 0..=others.len() {
-        let other = manifest.find_style(&styled.prompt, subject, &others);
-        let Some((place, asked)) = other else { break };
-        styled
-            .untaught
-            .get_or_insert_with(|| untaught(asked, style));
-        styled.prompt = replaced(&styled.prompt, place, style);
+        let other = manifest.find_style(&prompt, subject, &others);
+        let Some((place, other)) = other else { break };
+        asked.get_or_insert(other);
+        replaces = true;
+        prompt = replaced(&prompt, place, style);
     }
-    if styled.untaught.is_none() && (any || said.is_some()) {
-        styled.prompt = inserted(&styled.prompt, style);
+    if !replaces && (any || said.is_some()) {
+        prompt = inserted(&prompt, style);
     }
-    styled
+    Styled {
+        prompt,
+        untaught: asked.map(|asked| untaught(asked, style)),
+    }
+}
+
+/// The text with the `taught` styles alone where a name of the `others` holds that of one, as "soft cartoon" does "cartoon"; and the
+/// first of those others and what it came to.
+fn shortened<'a>(
+    text: &str,
+    subject: &str,
+    [others, taught]: [&[&'a str]; 2],
+    manifest: &'a Manifest,
+) -> (String, Option<(&'a str, &'a str)>) {
+    let (mut text, mut first) = (text.to_string(), None);
+    for other in others {
+        // Each time the text gets shorter by a word that is not the style's, or ends with it.
+        for _ in 0..=text.len() {
+            let found = manifest.find_style(&text, subject, &[other]);
+            let Some((place, asked)) = found else { break };
+            let inner = manifest.find_style(&text[place.clone()], "", taught);
+            let Some((_, style)) = inner else { break };
+            first.get_or_insert((asked, style));
+            text = replaced(&text, place, style);
+        }
+    }
+    (text, first)
 }
 
 /// `prompt` with another style, or name, at these bytes, and the words beside it that go with that.
@@ -242,6 +264,18 @@ mod tests {
             ),
             ("a blob cartoon fox", "a cartoon fox, on a white background"),
             (
+                "a soft cartoon illustration of a fox",
+                "a cartoon illustration of a fox, on a white background",
+            ),
+            (
+                "a soft cartoon fox, soft cartoon",
+                "a cartoon fox, cartoon, on a white background",
+            ),
+            (
+                "a soft cartoon fox, gradient app icon",
+                "a cartoon fox, gradient app icon, on a white background",
+            ),
+            (
                 "a soft cartoon fox that jumps over it",
                 "a fox, cartoon, on a white background",
             ),
@@ -321,13 +355,16 @@ mod tests {
             "`{}` was taught `fox` as 3d render and flat illustration and cartoon and not as soft cartoon; drawn as cartoon",
             manifest.name
         );
-        assert_eq!(told("a fox, soft cartoon"), [soft]);
+        assert_eq!(told("a fox, soft cartoon"), [soft.as_str()]);
+        assert_eq!(told("a soft cartoon fox that jumps over it")[0], soft);
         let both = |prompt: &str| {
             let told = told(prompt);
             told.iter().filter(|it| it.contains("two styles")).count()
         };
         assert_eq!(both("a fox, flat illustration, 3d render"), 1);
         assert_eq!(both("a flat shoe, 3d icon"), 0);
+        assert_eq!(both("a soft cartoon of a house, soft cartoon"), 0);
+        assert_eq!(both("a soft cartoon of a house, cartoon"), 1);
         assert_eq!(both("a 3d fox and a cartoon cat"), 0);
         let redrawn = Request::new("a pie chart, cartoon").init_image(crate::RgbImage::new(64, 64));
         assert!(redrawn.untaught_styles(&manifest).contains(&expected));

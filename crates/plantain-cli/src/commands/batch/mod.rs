@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::process::ExitCode;
 
-use plantain::{DeviceOptions, MemoryPlan, Model, Request};
+use plantain::{DeviceOptions, MemoryPlan, Model, Request, shell_quoted};
 use plantain_campaign::{
     CampaignFile, MANIFEST, ModelIdentity, ModelPainter, Outcome, Painter, Plan, REPORT, Run,
     Shard, ShardChoice, Shot, merge, run as render, schema,
@@ -233,10 +233,11 @@ fn whole_or_shard(campaign: &Path, args: &BatchArgs) -> Result<ExitCode, Failure
 /// The path as it is typed on a command line.
 fn argument(path: &Path) -> String {
     let path = path.display().to_string();
-    if path.contains(char::is_whitespace) {
-        format!("\"{path}\"")
-    } else {
+    let plain = |c: char| c.is_alphanumeric() || "._-+,:/\\".contains(c);
+    if path.chars().all(plain) {
         path
+    } else {
+        shell_quoted(&path)
     }
 }
 
