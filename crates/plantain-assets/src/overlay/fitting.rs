@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use resvg::usvg::roxmltree::Node;
+use resvg::usvg::roxmltree::{Document, Node};
 use resvg::usvg::{Text, Tree};
 
 use super::error::OverlayError;
@@ -31,13 +31,7 @@ pub(super) fn shrunk(svg: &str, tree: &Tree) -> Result<Option<String>, OverlayEr
     let texts = drawn(tree.root());
     let mut edits = Vec::new();
     let document = document(svg)?;
-    let mut named = HashMap::new();
-    for id in document
-        .descendants()
-        .filter_map(|node| node.attribute("id"))
-    {
-        *named.entry(id).or_insert(0) += 1;
-    }
+    let named = ids(&document);
     for node in document.descendants() {
         let Some(bounded) = bounded(node, &named)? else {
             continue;
@@ -56,6 +50,16 @@ pub(super) fn shrunk(svg: &str, tree: &Tree) -> Result<Option<String>, OverlayEr
         smaller.replace_range(at, &size);
     }
     Ok(changed.then_some(smaller))
+}
+
+/// How many elements have each id.
+fn ids<'a>(document: &'a Document<'_>) -> HashMap<&'a str, usize> {
+    let elements = document.descendants();
+    let mut ids = HashMap::new();
+    for id in elements.filter_map(|node| node.attribute("id")) {
+        *ids.entry(id).or_default() += 1;
+    }
+    ids
 }
 
 /// The size to try next for a text, or nothing where it fits.

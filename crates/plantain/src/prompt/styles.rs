@@ -116,7 +116,7 @@ fn shortened<'a>(
 ) -> (String, Option<(&'a str, &'a str)>) {
     let (mut text, mut first) = (text.to_string(), None);
     for other in others {
-        // Each time the text gets shorter by a word that is not the style's, or ends with it.
+        // Bounded, because the new name may make one of the others with the words before it: a "soft soft cartoon".
         for _ in 0..=text.len() {
             let found = manifest.find_style(&text, subject, &[other]);
             let Some((place, asked)) = found else { break };
