@@ -98,7 +98,9 @@ impl Request {
             ));
         }
         warnings.extend(self.untaught_styles(manifest));
-        warnings.extend(self.two_styles(manifest));
+        if things.is_none() {
+            warnings.extend(self.warn_of_two_styles(manifest));
+        }
         let left_out = things.map(|things| things.left_out);
         let left_out = left_out.filter(|words| !words.is_empty());
         let drawn = match self.reduced_prompt(manifest) {
@@ -126,9 +128,11 @@ impl Request {
     /// # Ok::<(), plantain::Error>(())
     /// ```
     pub fn two_styles(&self, manifest: &Manifest) -> Option<String> {
-        if self.things(manifest).is_some() {
-            return None;
-        }
+        let single = self.things(manifest).is_none();
+        single.then(|| self.warn_of_two_styles(manifest)).flatten()
+    }
+
+    fn warn_of_two_styles(&self, manifest: &Manifest) -> Option<String> {
         let subject = manifest.named_subject(&self.prompt).unwrap_or_default();
         let styles = manifest.styles_of("");
         let (_, one) = manifest.find_style(&self.prompt, subject, &styles)?;

@@ -59,7 +59,7 @@ pub(super) fn document(svg: &str) -> Result<Document<'_>, OverlayError> {
         return Err(unreadable(&"its outermost element is not svg"));
     }
     bounded(&document)?;
-    if document.descendants().any(is_foreign) {
+    if document.descendants().any(loses_content) {
         return Err(unreadable(
             &"what is in its foreignObject would not be drawn; texts and shapes of SVG would",
         ));
@@ -67,15 +67,14 @@ pub(super) fn document(svg: &str) -> Result<Document<'_>, OverlayError> {
     Ok(document)
 }
 
-/// Whether an element holds another language than SVG, with nothing beside it to be drawn instead.
-fn is_foreign(node: Node<'_, '_>) -> bool {
-    let foreign = |node: &Node<'_, '_>| node.tag_name().name() == "foreignObject";
-    let switch = node.parent().filter(|it| it.tag_name().name() == "switch");
-    let replaced = switch.is_some_and(|switch| {
-        let mut choices = switch.children().filter(Node::is_element);
-        choices.any(|choice| !foreign(&choice))
-    });
-    foreign(&node) && !replaced
+/// Whether an element holds another language than SVG, or only that to choose from.
+fn loses_content(node: Node<'_, '_>) -> bool {
+    let is = |node: Node<'_, '_>, name| node.tag_name().name() == name;
+    let mut choices = node.children().filter(Node::is_element).peekable();
+    if is(node, "switch") {
+        return choices.peek().is_some() && choices.all(|choice| is(choice, "foreignObject"));
+    }
+    is(node, "foreignObject") && !node.parent().is_some_and(|parent| is(parent, "switch"))
 }
 
 /// Refuses drawings that repeat themselves without bound.

@@ -65,7 +65,6 @@ impl Prepared {
             prepared.warn_of_subjects();
             prepared.warn_of_reductions();
             prepared.warn_of_styles();
-            prepared.warn_of_two_styles();
         }
         Ok(prepared)
     }
@@ -100,27 +99,24 @@ impl Prepared {
         }
     }
 
-    /// Says how many prompts name a style that their things were not taught in.
+    /// Says how many prompts name a style that their things were not taught in, or two for one thing.
     fn warn_of_styles(&self) {
         let manifest = self.model.manifest();
-        let untaught = self.told(|request| request.untaught_styles(manifest).into_iter().next());
-        if let Some((prompt, told)) = untaught.first() {
-            out::note(format_args!(
-                "warning: {} of {} prompts are drawn in another style than they name, such as `{prompt}`: {told}",
-                untaught.len(),
-                self.plan.shots.len()
-            ));
-        }
+        self.warn("are drawn in another style than they name", |request| {
+            request.untaught_styles(manifest).into_iter().next()
+        });
+        self.warn("ask for two styles at once", |request| {
+            request.two_styles(manifest)
+        });
     }
 
-    /// Says how many prompts name two styles for one thing.
-    fn warn_of_two_styles(&self) {
-        let manifest = self.model.manifest();
-        let doubled = self.told(|request| request.two_styles(manifest));
-        if let Some((prompt, told)) = doubled.first() {
+    /// Says of how many prompts something is to be told, and it of the first.
+    fn warn(&self, what: &str, tell: impl Fn(&Request) -> Option<String>) {
+        let told_of = self.told(tell);
+        if let Some((prompt, told)) = told_of.first() {
             out::note(format_args!(
-                "warning: {} of {} prompts ask for two styles at once, such as `{prompt}`: {told}",
-                doubled.len(),
+                "warning: {} of {} prompts {what}, such as `{prompt}`: {told}",
+                told_of.len(),
                 self.plan.shots.len()
             ));
         }
