@@ -9,6 +9,8 @@ use crate::request::{Request, embeds_guidance};
 
 /// How many times its own steps a model may take before they are too many.
 const MANY_STEPS: usize = 4;
+/// How many times a prompt may name a style before another one is no longer looked for.
+const SAME_STYLE_TIMES: usize = 16;
 
 impl Request {
     /// Whether a run of this request keeps out what the negative prompt says: only with classifier-free guidance.
@@ -137,12 +139,14 @@ impl Request {
         let styles = manifest.styles_of("");
         let (_, one) = manifest.find_style(&self.prompt, subject, &styles)?;
         let mut rest = self.prompt.clone();
-        let other = loop {
-            match manifest.find_style(&rest, subject, &styles)? {
-                (place, style) if style == one => rest.replace_range(place, ","),
-                (_, other) => break other,
+        let other = (0..SAME_STYLE_TIMES).find_map(|_| {
+            let (place, style) = manifest.find_style(&rest, subject, &styles)?;
+            if style != one {
+                return Some(style);
             }
-        };
+            rest.replace_range(place, ",");
+            None
+        })?;
         Some(format!(
             "the prompt names two styles, {one} and {other}; `{}` was taught one at a time",
             manifest.name

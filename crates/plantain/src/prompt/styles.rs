@@ -7,6 +7,10 @@ use plantain_weights::Manifest;
 use super::plain::{inserted, main_subject};
 use super::reader::with_article;
 
+/// How many times a style that was not taught is mended in a prompt, each time in all its words. The new name may also make the other
+/// one again with the words before it, as of a "soft soft cartoon".
+const SAME_STYLE_TIMES: usize = 16;
+
 /// A prompt with the style that it is drawn in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Styled {
@@ -116,8 +120,7 @@ fn shortened<'a>(
 ) -> (String, Option<(&'a str, &'a str)>) {
     let (mut text, mut first) = (text.to_string(), None);
     for other in others {
-        // Bounded, because the new name may make one of the others with the words before it: a "soft soft cartoon".
-        for _ in 0..=text.len() {
+        for _ in 0..SAME_STYLE_TIMES {
             let found = manifest.find_style(&text, subject, &[other]);
             let Some((place, asked)) = found else { break };
             let inner = manifest.find_style(&text[place.clone()], "", taught);
