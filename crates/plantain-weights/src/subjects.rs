@@ -1,13 +1,21 @@
 //! What a model was taught to draw, and whether a prompt asks for any of it.
 
+use std::cmp::Reverse;
 use std::ops::Range;
 
 use plantain_nn::ConfigError;
 
 use crate::manifest::Manifest;
 
-/// How alike two words have to be for one to be a misspelling of the other (Jaro and Winkler's measure).
-const MISSPELLED: f64 = 0.88;
+/// Bytes of a word that is long enough to tell a thing.
+const LEAST_TELLING: usize = 3;
+
+/// Most words of a prompt that may tell one.
+const MOST_TELLING: usize = 16;
+
+/// Bytes of a name in which a letter may be wrong, and of one in which two may: shorter ones differ from other words as little.
+const SHORT: usize = 5;
+const LONG: usize = 7;
 
 /// Most words of a text that names are looked for in.
 const MOST_WORDS: usize = 2_000;
@@ -228,29 +236,57 @@ impl Manifest {
         Some(bytes_of(&found, &places))
     }
 
-    /// The name of a subject that a word of `prompt` may be a misspelling of.
+    /// The name of a subject that `prompt`, which names none, may mean: one of two words, one of which is in it, best the second, or else
+    /// one that a word of it may be a misspelling of. The longest words of the prompt come first, and of these the last.
     ///
     /// ```
     /// # use std::path::Path;
     /// # use plantain_weights::Model;
     /// # let model = Model::open(Path::new("../../tests/fixtures/weights/turbo"))?;
     /// let mut manifest = model.manifest().clone();
-    /// manifest.subjects = vec![vec!["bicycle".into(), "bike".into()]];
-    /// assert_eq!(manifest.misspelled_subject("a bycicle"), Some("bicycle"));
-    /// assert_eq!(manifest.misspelled_subject("a violin"), None);
+    /// manifest.subjects = ["bicycle", "lamp post", "oil lamp", "ant"].map(|name| vec![name.into()]).to_vec();
+    /// assert_eq!(manifest.likely_subject("a bycicle"), Some("bicycle"));
+    /// assert_eq!(manifest.likely_subject("big lamps"), Some("oil lamp"));
+    /// assert_eq!(manifest.likely_subject("a post"), Some("lamp post"));
+    /// assert_eq!(manifest.likely_subject("an office"), None);
     /// # Ok::<(), plantain_weights::ReadError>(())
     /// ```
-    pub fn misspelled_subject(&self, prompt: &str) -> Option<&str> {
-        let prompt = words(prompt);
-        let names = self.subjects.iter().flatten();
-        let likeness = |name: &str| {
-            let alike = prompt.iter().map(|word| strsim::jaro_winkler(word, name));
-            alike.fold(0.0, f64::max)
+    pub fn likely_subject(&self, prompt: &str) -> Option<&str> {
+        let mut asked = words(prompt);
+        asked.retain(|word| word.len() >= LEAST_TELLING);
+        asked.reverse();
+        asked.sort_by_key(|word| Reverse(word.len()));
+        asked.truncate(MOST_TELLING);
+        let names = || self.subjects.iter().flatten().map(String::as_str);
+        let pairs: Vec<_> = names()
+            .filter_map(|name| Some((name, pair(name)?)))
+            .collect();
+        let with = |word: &String, place: usize| {
+            let mut pairs = pairs.iter();
+            let found = pairs.find(|(_, pair)| is_noun(word, &pair[place]));
+            found.map(|(name, _)| *name)
         };
-        let best = names.max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
-        best.map(String::as_str)
-            .filter(|name| likeness(name) >= MISSPELLED)
+        let held = asked
+            .iter()
+            .find_map(|word| with(word, 1).or_else(|| with(word, 0)));
+        let spelled = |word: &String| names().find(|name| is_misspelled(word, name));
+        held.or_else(|| asked.iter().find_map(spelled))
     }
+}
+
+/// The words of a name that has two.
+fn pair(name: &str) -> Option<[String; 2]> {
+    words(name).try_into().ok()
+}
+
+/// Whether a word may be a misspelling of a name.
+fn is_misspelled(word: &str, name: &str) -> bool {
+    let wrong = match name.len() {
+        ..SHORT => return false,
+        SHORT..LONG => 1,
+        LONG.. => 2,
+    };
+    name.len().abs_diff(word.len()) <= wrong && strsim::osa_distance(word, name) <= wrong
 }
 
 /// The words of a text in lower case.

@@ -232,7 +232,7 @@ fn is_general(sampler: SamplerKind) -> bool {
 /// That a prompt names nothing that the model was taught to draw.
 fn unknown_subject(manifest: &Manifest, prompt: &str) -> String {
     let (name, taught) = (&manifest.name, manifest.subjects.len());
-    let meant = manifest.misspelled_subject(prompt);
+    let meant = manifest.likely_subject(prompt);
     let meant = meant.map_or(String::new(), |meant| format!("; did you mean `{meant}`?"));
     format!(
         "`{name}` was taught to draw {taught} things, and the prompt names none of them, so expect another thing than it asks for (`plantain inspect` lists them){meant}"

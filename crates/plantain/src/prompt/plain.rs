@@ -6,7 +6,7 @@ use std::ops::Range;
 use plantain_weights::Manifest;
 
 use super::reader::{
-    ARTICLES, Reader, SHORT, first_and_last, is_adjective, is_colour, is_colour_word,
+    ARTICLES, DOING, Reader, SHORT, first_and_last, is_adjective, is_colour, is_colour_word,
     is_description, is_of_parts, is_weighted, number, read, tells_ground, text_of, with_article,
     words_of,
 };
@@ -17,6 +17,11 @@ pub(super) const ANY_GROUND: &str = "on a white background";
 
 /// What stands between two colours of one thing.
 const JOINTS: [&str; 4] = ["and", "or", "&", ","];
+/// What begins to tell more of the thing before it ("fox in the snow").
+const MORE_OF_IT: [&str; 15] = [
+    "in", "on", "at", "with", "that", "which", "who", "near", "behind", "beside", "under", "over",
+    "above", "below", "inside",
+];
 /// Colours of two names.
 const DOUBLE_NAMES: [&str; 2] = ["navy blue", "lime green"];
 
@@ -38,8 +43,8 @@ pub(crate) fn names_subject(prompt: &str, manifest: &Manifest) -> bool {
         || named.is_some_and(|name| !colour(name) || main_subject(prompt, manifest).is_some())
 }
 
-/// What the subject of `prompt` is called in the list of subjects: the first that has an article or a number, else the first. Brackets
-/// that weigh parts of the prompt do not matter.
+/// What the subject of `prompt` is called in the list of subjects: the first that has an article or a number, or of which more is told
+/// ("fox in the snow"), else the first. Brackets that weigh parts of the prompt do not matter.
 pub(super) fn main_subject(prompt: &str, manifest: &Manifest) -> Option<String> {
     let bare = unweighted(prompt);
     let words = first_and_last(words_of(&bare));
@@ -180,8 +185,8 @@ impl Reader<'_> {
         }
     }
 
-    /// The first subject that has an article or a number, else the first. Of subjects one after the other it is the last, which the others
-    /// describe. What tells of the ground is none.
+    /// The first subject that has an article or a number, or of which more is told, else the first. Of subjects one after the other it is
+    /// the last, which the others describe. What tells of the ground is none.
     fn main_subject(&self) -> Option<Subject> {
         let mut subjects: Vec<Subject> = Vec::new();
         let mut at = 0;
@@ -206,7 +211,7 @@ impl Reader<'_> {
         }
         let first = subjects
             .iter()
-            .position(|subject| self.is_determined(subject.start));
+            .position(|subject| self.is_determined(subject.start) || self.goes_on(subject.end));
         (!subjects.is_empty()).then(|| subjects.swap_remove(first.unwrap_or(0)))
     }
 
@@ -221,6 +226,16 @@ impl Reader<'_> {
             _ => false,
         };
         described && name.all(|word| is_colour(word))
+    }
+
+    /// Whether more of what is named before word `at` is told there.
+    fn goes_on(&self, at: usize) -> bool {
+        let word = self.lowered.get(at).map(String::as_str);
+        // "Wood carving of a fox" is no wood that does something.
+        let called = self.lowered.get(at + 1).is_some_and(|next| next == "of");
+        let does =
+            |word: &str| word.ends_with(DOING) && !called && self.subject(at, |_| true).is_none();
+        word.is_some_and(|word| MORE_OF_IT.contains(&word) || does(word))
     }
 
     /// Whether an article or a number is before word `at`, with at most a short description between.
@@ -243,6 +258,10 @@ mod tests {
         for (prompt, expected) in [
             ("an angry robot waving hello", "a robot"),
             ("red fox in autumn leaves", "a red fox"),
+            ("fox in the crown", "a fox"),
+            ("angry dog wearing a crown", "a dog"),
+            ("cat poster with a fox", "a fox"),
+            ("dog carving of a fox", "a fox"),
             (
                 "a cat wearing a crown, 3d render, on a pink background",
                 "a cat, 3d render, on a pink background",

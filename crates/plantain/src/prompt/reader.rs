@@ -51,7 +51,8 @@ const NO_DESCRIPTIONS: [&str; 29] = [
     "that", "which", "who", "near", "behind", "beside", "under", "over", "above", "below",
     "inside", "into", "onto", "between", "through",
 ];
-const NO_DESCRIPTION_ENDS: &str = "ing";
+/// The end of words for what a thing does, which describe none either.
+pub(super) const DOING: &str = "ing";
 
 /// What pictures are called, before "of" and what they show.
 const PICTURES: [&str; 13] = [
@@ -367,7 +368,7 @@ pub(super) fn number(word: &str) -> Option<usize> {
 }
 
 pub(super) fn is_description(word: &str) -> bool {
-    is_adjective(word) && !word.ends_with(NO_DESCRIPTION_ENDS)
+    is_adjective(word) && !word.ends_with(DOING)
 }
 
 /// Whether a word may stand between a colour and what has it: what things do, too ("a red smiling cat").
