@@ -12,7 +12,7 @@ from diffusers import AutoencoderTiny, FlowMatchEulerDiscreteScheduler
 
 from tools.data.sources import SOURCES
 from tools.data.splits import LATER_STYLES, held_out_style
-from tools.data.vocabulary import STYLES
+from tools.data.vocabulary import ALSO_CALLED, STYLES
 from tools.train.common import common_arguments, pack_folder
 from tools.train.networks import Generator, autoencoder_of
 from tools.train.presets import PRESETS
@@ -94,7 +94,7 @@ def write_model(work, stage, preset, pack, folder, notices, with_refiner, untaug
         "name": NAME,
         "description": description(preset),
         "subjects": [list(thing.names) for thing in preset.things()],
-        "styles": [STYLES[style] for style in preset.styles] if preset.mix == "plain" else [],
+        "styles": [STYLES[style] + ALSO_CALLED.get(style, []) for style in preset.styles] if preset.mix == "plain" else [],
         "subject_styles": styles_of_things(preset, pack, untaught),
         "license": licence(preset),
         "notices": "LICENSES.md",

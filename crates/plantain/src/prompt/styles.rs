@@ -44,16 +44,24 @@ impl Untaught {
 
 /// `drawn`, which is what is drawn of the `whole` prompt, in a style that its subject was taught in: one that it names, or else one that
 /// the whole prompt names. Otherwise in the first: if it names another style, or if it names none and `any` style is to be added. A model
-/// of single things is told of them by the names that training told most often.
+/// of single things is told of them and of styles by the names that training told most often.
 pub(crate) fn styled(whole: &str, drawn: String, any: bool, manifest: &Manifest) -> Styled {
     let subject = main_subject(&drawn, manifest).unwrap_or_default();
     let mut styled = in_taught_style(whole, drawn, any, &subject, manifest);
+    if !manifest.plain_ground {
+        return styled;
+    }
     let usual = manifest.usual_name(&subject);
-    if manifest.plain_ground
-        && usual != subject
+    if usual != subject
         && let Some(place) = manifest.find_name(&styled.prompt, &subject)
     {
         styled.prompt = replaced(&styled.prompt, place, usual);
+    }
+    let style = manifest.find_style(&styled.prompt, usual, &manifest.styles_of(usual));
+    if let Some((place, style)) = style
+        && !styled.prompt[place.clone()].eq_ignore_ascii_case(style)
+    {
+        styled.prompt = replaced(&styled.prompt, place, style);
     }
     styled
 }
@@ -243,7 +251,7 @@ mod tests {
             ),
             (
                 "a flat app icon of a fox",
-                "a flat app icon of a fox, on a white background",
+                "a flat illustration app icon of a fox, on a white background",
             ),
             (
                 "a flat shoe, cartoon",
@@ -254,8 +262,13 @@ mod tests {
                 "a flat shoe, 3d render, on a white background",
             ),
             (
+                "a flat Vector of a fox",
+                "a fox, flat illustration, on a white background",
+            ),
+            ("a fox, 3d", "a fox, 3d render, on a white background"),
+            (
                 "a house, flat ui icon",
-                "a house, flat ui icon, on a white background",
+                "a house, ui icon, on a white background",
             ),
             (
                 "a house, soft cartoon",
@@ -268,7 +281,7 @@ mod tests {
             ("a blob cartoon fox", "a cartoon fox, on a white background"),
             (
                 "a soft cartoon illustration of a fox",
-                "a cartoon illustration of a fox, on a white background",
+                "a cartoon of a fox, on a white background",
             ),
             (
                 "a soft cartoon fox, soft cartoon",
