@@ -6,9 +6,9 @@ use std::ops::Range;
 use plantain_weights::Manifest;
 
 use super::reader::{
-    ARTICLES, DOING, Reader, SHORT, first_and_last, is_adjective, is_colour, is_colour_word,
-    is_description, is_of_parts, is_weighted, number, read, tells_ground, text_of, with_article,
-    words_of,
+    ARTICLES, DOING, PICTURES, Reader, SHORT, first_and_last, is_adjective, is_colour,
+    is_colour_word, is_description, is_of_parts, is_weighted, number, read, tells_ground, text_of,
+    with_article, words_of,
 };
 use super::weights::{Piece, parse};
 
@@ -18,10 +18,12 @@ pub(super) const ANY_GROUND: &str = "on a white background";
 /// What stands between two colours of one thing.
 const JOINTS: [&str; 4] = ["and", "or", "&", ","];
 /// What begins to tell more of the thing before it ("fox in the snow").
-const MORE_OF_IT: [&str; 15] = [
-    "in", "on", "at", "with", "that", "which", "who", "near", "behind", "beside", "under", "over",
-    "above", "below", "inside",
+const MORE_OF_IT: [&str; 16] = [
+    "in", "on", "at", "with", "for", "that", "which", "who", "near", "behind", "beside", "under",
+    "over", "above", "below", "inside",
 ];
+/// What pictures of the thing before are called, besides what all pictures are.
+const CALLED: [&str; 3] = ["logo", "symbol", "sticker"];
 /// Colours of two names.
 const DOUBLE_NAMES: [&str; 2] = ["navy blue", "lime green"];
 
@@ -228,14 +230,16 @@ impl Reader<'_> {
         described && name.all(|word| is_colour(word))
     }
 
-    /// Whether more of what is named before word `at` is told there.
+    /// Whether more of what is named before word `at` is told there, or it is called a picture of that ("fox logo").
     fn goes_on(&self, at: usize) -> bool {
-        let word = self.lowered.get(at).map(String::as_str);
+        let Some(word) = self.lowered.get(at).map(String::as_str) else {
+            return false;
+        };
+        let mut telling = MORE_OF_IT.iter().chain(&CALLED).chain(&PICTURES);
         // "Wood carving of a fox" is no wood that does something.
         let called = self.lowered.get(at + 1).is_some_and(|next| next == "of");
-        let does =
-            |word: &str| word.ends_with(DOING) && !called && self.subject(at, |_| true).is_none();
-        word.is_some_and(|word| MORE_OF_IT.contains(&word) || does(word))
+        let does = word.ends_with(DOING) && !called && self.subject(at, |_| true).is_none();
+        does || telling.any(|known| *known == word)
     }
 
     /// Whether an article or a number is before word `at`, with at most a short description between.
@@ -261,6 +265,8 @@ mod tests {
             ("fox in the crown", "a fox"),
             ("angry dog wearing a crown", "a dog"),
             ("cat poster with a fox", "a fox"),
+            ("cat logo for a dog", "a cat"),
+            ("rocket icon with a fox", "a rocket"),
             ("dog carving of a fox", "a fox"),
             (
                 "a cat wearing a crown, 3d render, on a pink background",

@@ -55,7 +55,7 @@ const NO_DESCRIPTIONS: [&str; 29] = [
 pub(super) const DOING: &str = "ing";
 
 /// What pictures are called, before "of" and what they show.
-const PICTURES: [&str; 13] = [
+pub(super) const PICTURES: [&str; 13] = [
     "picture",
     "image",
     "photo",
