@@ -133,7 +133,7 @@ impl Layout {
         if things[0].dims() == shape {
             return things[0].clone();
         }
-        let grounds: Vec<_> = things.iter().map(rim).collect();
+        let grounds: Vec<_> = things.iter().map(|thing| rim(thing, scale)).collect();
         let ground = Tensor::cat(grounds.clone(), 3).mean_dim(3);
         let opaque = opacity([height, width], scale, &ground);
         let mut whole = ground.clone().expand(shape);
@@ -218,18 +218,25 @@ fn opacity([height, width]: [usize; 2], scale: usize, like: &Tensor<4>) -> Tenso
     opacity.cast(like.dtype())
 }
 
-/// The mean of a latent's outermost positions, `[batch, channels, 1, 1]`.
-fn rim(latent: &Tensor<4>) -> Tensor<4> {
+/// The mean of what is so many positions inside a latent, `[batch, channels, 1, 1]`: the innermost of those that a sampled position at the
+/// rim became, because the outermost tell of the edge of the picture.
+fn rim(latent: &Tensor<4>, scale: usize) -> Tensor<4> {
     let [batch, channels, height, width] = latent.dims();
+    let depth = scale - 1;
+    let [rows, columns] = [height, width].map(|length| length - 2 * depth);
+    let inner = latent
+        .clone()
+        .narrow(2, depth, rows)
+        .narrow(3, depth, columns);
     let edge = |dim: usize, at: usize| {
-        let edge = latent.clone().narrow(dim, at, 1);
-        edge.reshape([batch, channels, height * width / latent.dims()[dim]])
+        let edge = inner.clone().narrow(dim, at, 1);
+        edge.reshape([batch, channels, rows * columns / inner.dims()[dim]])
     };
     let rim = vec![
         edge(2, 0),
-        edge(2, height - 1),
+        edge(2, rows - 1),
         edge(3, 0),
-        edge(3, width - 1),
+        edge(3, columns - 1),
     ];
     let mean = Tensor::cat(rim, 2).mean_dim(2);
     mean.reshape([batch, channels, 1, 1])
@@ -329,6 +336,26 @@ mod tests {
         // In the third row, two positions right of a corner at twice two; faded by what is next to the rim at half the size.
         assert_eq!(there, Some(2 * 12 + 4 + 2));
         assert_eq!(whole[30], 1.0 + 8.0 * FADING[1]);
+    }
+
+    #[test]
+    fn what_tells_of_the_edge_of_a_picture_is_no_ground() {
+        let layout = Layout {
+            prompts: vec![String::new()],
+            whole: [9, 9],
+            sampled: [3, 3],
+            corners: vec![[3, 3]],
+        };
+        let outermost = |at: usize| [0, 5].contains(&(at / 6)) || [0, 5].contains(&(at % 6));
+        let values: Vec<f32> = (0..36)
+            .map(|at| if outermost(at) { 7.0 } else { 1.0 })
+            .collect();
+        let thing = Tensor::<4>::from_data(TensorData::new(values, [1, 1, 6, 6]), &Device::flex());
+        let whole = layout.place(std::slice::from_ref(&thing));
+        let whole = whole.into_data().try_into_vec::<f32>().unwrap();
+        // The outermost is at the edge of the whole.
+        assert_eq!(whole[9], 7.0);
+        assert_eq!(whole[4 * 18 + 4], 1.0);
     }
 
     #[test]
