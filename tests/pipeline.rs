@@ -209,6 +209,28 @@ fn the_last_preview_resembles_the_picture() {
     assert!(error < 40.0, "{error:.1} grey levels");
 }
 
+/// Where the grounds of several things meet, and in corners, where the decoder sees less.
+#[test]
+#[cfg(feature = "embedded-model")]
+fn a_plain_ground_is_even() {
+    let pipeline = Pipeline::load(ModelSource::BuiltIn, OPTIONS).unwrap();
+    let request = Request::new("a cat and a dog, 3d render, on a white background").seed(1);
+    let picture = draw(&pipeline, &request).remove(0).image;
+    let ground = *picture.get_pixel(256, 40);
+    let off = |pixel: &image::Rgb<u8>| {
+        let apart = pixel.0.iter().zip(ground.0);
+        apart.map(|(a, b)| a.abs_diff(b)).max().unwrap()
+    };
+    let near: Vec<_> = picture.pixels().map(off).filter(|off| *off <= 12).collect();
+    let mean = near.iter().map(|off| f64::from(*off)).sum::<f64>() / near.len() as f64;
+    println!("off by {mean:.2} grey levels on average");
+    assert!(near.len() > 512 * 512 / 2 && mean < 2.5, "{mean:.2}");
+    for corner in [(0, 0), (511, 0), (0, 511), (511, 511)] {
+        let off = off(picture.get_pixel(corner.0, corner.1));
+        assert!(off < 9, "{corner:?}: {off}");
+    }
+}
+
 #[test]
 fn a_run_is_cancelled_from_another_thread() {
     let pipeline = turbo();

@@ -277,6 +277,9 @@ impl Pipeline {
                 let decoded = self.decode(latent, settings.tiled, observer)?;
                 let parameters = self.parameters(request, &settings, *seed);
                 let mut picture = Picture::new(decoded, parameters)?;
+                if self.manifest().plain_ground {
+                    picture = picture.with_plain_corners();
+                }
                 if picture.size() != size {
                     picture.image = match &image {
                         // As it was given to the encoder.
