@@ -12,6 +12,8 @@ KID_SUBSET_SIZE = 100
 STRONG_EDGES = 0.05
 FLAT_RANGE = 0.03
 SPECKLE = 0.02
+# How many pixels apart specks of two pictures still are the same detail.
+SPECK_REACH = 2
 GREY = (0.299, 0.587, 0.114)
 
 
@@ -78,8 +80,8 @@ def edge_sharpness(pictures, side):
     return strongest.mean(1)
 
 
-def speckle(pictures, side):
-    """Share of the pixels in flat regions that stick out from the median of their 3 x 3 neighbourhood [n].
+def specks(pictures, side):
+    """Which pixels in flat regions stick out from the median of their 3 x 3 neighbourhood, and which are in such regions [n, 1, side, side].
 
     A region is flat where the medians in a 5 x 5 window hardly differ.
     """
@@ -89,4 +91,17 @@ def speckle(pictures, side):
     spread = F.max_pool2d(middle, 5, 1, 2) + F.max_pool2d(-middle, 5, 1, 2)
     flat = spread < FLAT_RANGE
     sticks_out = (windows[:, 4:5] - middle).abs() > SPECKLE
-    return (sticks_out & flat).sum((1, 2, 3)) / flat.sum((1, 2, 3)).clamp(min=1)
+    return sticks_out & flat, flat
+
+
+def speckle(pictures, side):
+    """Share of the pixels in flat regions that are specks [n]."""
+    found, flat = specks(pictures, side)
+    return found.sum((1, 2, 3)) / flat.sum((1, 2, 3)).clamp(min=1)
+
+
+def stray_speckle(pictures, wanted, side):
+    """Share of the pixels in flat regions that are specks where the wanted pictures have none near [n]."""
+    found, flat = specks(pictures, side)
+    near = F.max_pool2d(specks(wanted, side)[0].float(), 2 * SPECK_REACH + 1, 1, SPECK_REACH) > 0
+    return (found & ~near).sum((1, 2, 3)) / flat.sum((1, 2, 3)).clamp(min=1)

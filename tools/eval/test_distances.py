@@ -4,7 +4,7 @@ import unittest
 import torch
 
 from tools.eval.distances import (
-    edge_sharpness, frechet_distance, kernel_distance, mean_pairwise_distance, nearest_distances, speckle,
+    edge_sharpness, frechet_distance, kernel_distance, mean_pairwise_distance, nearest_distances, speckle, stray_speckle,
 )
 from tools.eval.report import interval, share
 
@@ -49,6 +49,14 @@ class Distances(unittest.TestCase):
         picture[:, :, 10, 10] += 0.2
         picture[:, :, 50, 20] += 0.2
         self.assertAlmostEqual(speckle(picture, SIDE).item() * SIDE * SIDE, 2, delta=0.6)
+
+    def test_specks_are_stray_where_the_wanted_picture_has_none(self):
+        shown, wanted = step_edge(0.3).clone(), step_edge(0.3).clone()
+        for y, x in (10, 10), (50, 20):
+            shown[:, :, y, x] += 0.2
+        self.assertEqual(stray_speckle(shown, shown, SIDE).item(), 0)
+        wanted[:, :, 11, 12] += 0.2
+        self.assertAlmostEqual(stray_speckle(shown, wanted, SIDE).item() * SIDE * SIDE, 1, delta=0.3)
 
 
 class Report(unittest.TestCase):
