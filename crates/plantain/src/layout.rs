@@ -222,7 +222,7 @@ fn opacity([height, width]: [usize; 2], scale: usize, like: &Tensor<4>) -> Tenso
 /// rim became, because the outermost tell of the edge of the picture.
 fn rim(latent: &Tensor<4>, scale: usize) -> Tensor<4> {
     let [batch, channels, height, width] = latent.dims();
-    let depth = scale - 1;
+    let depth = (scale - 1).min((height.min(width) - 1) / 2);
     let [rows, columns] = [height, width].map(|length| length - 2 * depth);
     let inner = latent
         .clone()
