@@ -6,7 +6,7 @@ use std::ops::Range;
 use plantain_weights::Manifest;
 
 use super::reader::{
-    ARTICLES, DOING, PICTURES, Reader, SHORT, first_and_last, is_adjective, is_colour,
+    ARTICLES, DOING, Reader, SHORT, calls_picture, first_and_last, is_adjective, is_colour,
     is_colour_word, is_description, is_of_parts, is_weighted, number, read, tells_ground, text_of,
     with_article, words_of,
 };
@@ -22,8 +22,6 @@ const MORE_OF_IT: [&str; 16] = [
     "in", "on", "at", "with", "for", "that", "which", "who", "near", "behind", "beside", "under",
     "over", "above", "below", "inside",
 ];
-/// What pictures of the thing before are called, besides what all pictures are.
-const CALLED: [&str; 3] = ["logo", "symbol", "sticker"];
 /// Colours of two names.
 const DOUBLE_NAMES: [&str; 2] = ["navy blue", "lime green"];
 
@@ -235,11 +233,10 @@ impl Reader<'_> {
         let Some(word) = self.lowered.get(at).map(String::as_str) else {
             return false;
         };
-        let mut telling = MORE_OF_IT.iter().chain(&CALLED).chain(&PICTURES);
         // "Wood carving of a fox" is no wood that does something.
         let called = self.lowered.get(at + 1).is_some_and(|next| next == "of");
         let does = word.ends_with(DOING) && !called && self.subject(at, |_| true).is_none();
-        does || telling.any(|known| *known == word)
+        does || calls_picture(word) || MORE_OF_IT.contains(&word)
     }
 
     /// Whether an article or a number is before word `at`, with at most a short description between.

@@ -55,7 +55,7 @@ const NO_DESCRIPTIONS: [&str; 29] = [
 pub(super) const DOING: &str = "ing";
 
 /// What pictures are called, before "of" and what they show.
-pub(super) const PICTURES: [&str; 13] = [
+const PICTURES: [&str; 13] = [
     "picture",
     "image",
     "photo",
@@ -70,6 +70,8 @@ pub(super) const PICTURES: [&str; 13] = [
     "icon",
     "emoji",
 ];
+/// What pictures of a thing are called behind it, besides.
+const CALLED: [&str; 3] = ["logo", "symbol", "sticker"];
 /// What grounds are called, and what begins to tell of one.
 const GROUNDS: [&str; 2] = ["background", "backdrop"];
 const BEFORE_GROUND: [&str; 4] = ["on", "against", "in", "with"];
@@ -381,6 +383,14 @@ pub(super) fn is_adjective(word: &str) -> bool {
 /// Whether a word tells of parts of what follows, as "headed" does; numbers and colours before it are those of the parts.
 pub(super) fn is_of_parts(word: &str) -> bool {
     word.ends_with("ed") && !is_colour(word)
+}
+
+/// Whether a word behind a thing, or several, calls them a picture or pictures ("fox logo").
+pub(super) fn calls_picture(word: &str) -> bool {
+    let one = word.strip_suffix('s').unwrap_or(word);
+    [word, one]
+        .iter()
+        .any(|word| PICTURES.contains(word) || CALLED.contains(word))
 }
 
 /// A noun with its article, by its sound; one in the plural has none.

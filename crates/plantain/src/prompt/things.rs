@@ -9,8 +9,8 @@ use plantain_weights::Manifest;
 
 use super::plain::ANY_GROUND;
 use super::reader::{
-    ARTICLES, MOST, ONE, Reader, is_of_parts, is_weighted, number, read, tells_ground, text_of,
-    with_article,
+    ARTICLES, MOST, ONE, Reader, calls_picture, is_of_parts, is_weighted, number, read,
+    tells_ground, text_of, with_article,
 };
 use super::styles::{Styled, Untaught, styled};
 
@@ -34,6 +34,14 @@ const RELATIONS: [(&[&str], Relation); 18] = [
     (&["and"], Relation::Beside),
     (&["plus"], Relation::Beside),
     (&[","], Relation::Comma),
+];
+
+/// What may be said of a whole list behind it, which is drawn so anyway, besides that these are icons.
+const CLOSINGS: [&[&str]; 4] = [
+    &["in", "a", "row"],
+    &["in", "a", "line"],
+    &["side", "by", "side"],
+    &["together"],
 ];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -200,7 +208,18 @@ impl Reader<'_> {
     }
 
     fn may_end(&self, at: usize) -> bool {
+        let at = at + self.closing(at);
         at == self.words.len() || self.relation(at).is_some() || self.is_ground(at)
+    }
+
+    /// How many words from word `at` on are said of the list before.
+    fn closing(&self, at: usize) -> usize {
+        let rest = self.lowered.get(at..).unwrap_or_default();
+        let told = CLOSINGS
+            .iter()
+            .find(|words| rest.len() >= words.len() && words.iter().zip(rest).all(|(a, b)| a == b));
+        let pictures = || rest.first().is_some_and(|word| calls_picture(word));
+        told.map_or_else(|| usize::from(pictures()), |words| words.len())
     }
 
     /// The relation that is told at word `at`, and in how many words.
@@ -268,6 +287,7 @@ impl List {
     /// What is said of all things, after a comma, and what is left out.
     fn around(&self, reader: &Reader<'_>) -> (String, String) {
         let end = self.items[self.items.len() - 1].words.end;
+        let end = end + reader.closing(end);
         let (before, left_before) = reader.kept(0..self.lead.start);
         let (behind, left_behind) = reader.kept(end..reader.words.len());
         let said = [before, behind].concat();
@@ -324,6 +344,12 @@ mod tests {
             "a red fox next to the rocket, on a teal background",
             "a red fox plus the rocket, on a teal background.",
             "a red fox and the rocket; on a teal background",
+        ] {
+            check(prompt, true, &[&on_teal]);
+        }
+        for prompt in [
+            "a red fox and the rocket side by side on a teal background",
+            "a red fox and the rocket icons, on a teal background",
         ] {
             check(prompt, true, &[&on_teal]);
         }
