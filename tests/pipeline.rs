@@ -225,6 +225,13 @@ fn a_plain_ground_is_even() {
     let mean = near.iter().map(|off| f64::from(*off)).sum::<f64>() / near.len() as f64;
     println!("off by {mean:.2} grey levels on average");
     assert!(near.len() > 512 * 512 / 2 && mean < 2.5, "{mean:.2}");
+    // The things are sampled into squares of half the side, in the middle.
+    let rows = picture.enumerate_rows();
+    let outside = rows.filter(|(y, _)| !(120..392).contains(y));
+    let furthest = outside
+        .flat_map(|(_, row)| row.map(|(.., pixel)| off(pixel)))
+        .max();
+    assert!(furthest < Some(9), "{furthest:?}");
     for corner in [(0, 0), (511, 0), (0, 511), (511, 511)] {
         let off = off(picture.get_pixel(corner.0, corner.1));
         assert!(off < 9, "{corner:?}: {off}");

@@ -119,7 +119,7 @@ impl Layout {
     }
 
     /// The whole latent, of things as they were sampled or as the refiner enlarged them, with a thing at each corner and, where they
-    /// leave room, the mean of their rims around them: a plain ground goes on, and ends as theirs do. Grounds of several things are brought
+    /// leave room, the mean of what is just inside their rims around them: a plain ground goes on, and ends as theirs do. Grounds of several things are brought
     /// to that mean, and each thing's fades into it at its rim.
     pub(crate) fn place(&self, things: &[Tensor<4>]) -> Tensor<4> {
         let [batch, channels, height, width] = things[0].dims();

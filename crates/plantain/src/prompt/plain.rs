@@ -22,6 +22,16 @@ const MORE_OF_IT: [&str; 16] = [
     "in", "on", "at", "with", "for", "that", "which", "who", "near", "behind", "beside", "under",
     "over", "above", "below", "inside",
 ];
+/// What tells where the thing behind it is, and the one that is meant with it.
+const PLACES: [&str; 10] = [
+    "in", "on", "at", "near", "behind", "beside", "under", "over", "above", "below",
+];
+/// What holds or gathers what is named behind its "of", which is meant.
+const CONTAINERS: [&str; 12] = [
+    "box", "bag", "bowl", "cup", "mug", "bin", "cart", "list", "rain", "sea", "ocean", "world",
+];
+/// Nouns that end as what a thing does.
+const NOTHING_DONE: [&str; 5] = ["wedding", "morning", "evening", "spring", "string"];
 /// Colours of two names.
 const DOUBLE_NAMES: [&str; 2] = ["navy blue", "lime green"];
 
@@ -35,12 +45,17 @@ pub(crate) fn plainly(prompt: &str, manifest: &Manifest) -> Option<String> {
     Reader::new(&words, manifest).plain()
 }
 
-/// Whether `prompt` names one of the subjects, or the model has no list of them; what tells of the ground alone is none ("orange").
+/// Whether `prompt` names one of the subjects, or the model has no list of them; what tells of the ground alone is none ("orange"), nor
+/// is what tells of a style ("hand drawn").
 pub(crate) fn names_subject(prompt: &str, manifest: &Manifest) -> bool {
     let named = manifest.named_subject(prompt);
-    let colour = |name: &str| name.split(' ').all(is_colour);
+    let styles = || manifest.styles.iter().flatten();
+    let tells_else = |name: &str| {
+        let colour = name.split(' ').all(is_colour);
+        colour || styles().any(|style| style.split(' ').any(|word| word.eq_ignore_ascii_case(name)))
+    };
     manifest.subjects.is_empty()
-        || named.is_some_and(|name| !colour(name) || main_subject(prompt, manifest).is_some())
+        || named.is_some_and(|name| !tells_else(name) || main_subject(prompt, manifest).is_some())
 }
 
 /// What the subject of `prompt` is called in the list of subjects: the first that has an article or a number, or of which more is told
@@ -129,14 +144,18 @@ impl Reader<'_> {
         (plain.to_lowercase() != text_of(self.words).to_lowercase()).then_some(plain)
     }
 
-    /// Whether each part between commas is a thing with its description and ground, a ground alone, or a style.
+    /// Whether each part between commas is a ground alone, or a style, and one a thing with its description and ground.
     fn is_plain(&self) -> bool {
-        let mut from = 0;
+        let (mut from, mut things) = (0, 0);
         self.lowered.split(|word| word == ",").all(|part| {
             let to = from + part.len();
             let other = || self.manifest.named_subject(&part.join(" ")).is_none();
             let short = self.is_short(from..to) && other();
-            let plain = part.is_empty() || short || self.is_ground(from) || self.is_thing(from, to);
+            let mut plain = part.is_empty() || short || self.is_ground(from);
+            if !plain && self.is_thing(from, to) {
+                things += 1;
+                plain = things == 1;
+            }
             from = to + 1;
             plain
         })
@@ -185,8 +204,9 @@ impl Reader<'_> {
         }
     }
 
-    /// The first subject that has an article or a number, or of which more is told, else the first. Of subjects one after the other it is
-    /// the last, which the others describe. What tells of the ground is none.
+    /// The first subject that has an article or a number, or of which more is told, and tells no place, else the first that tells none,
+    /// else the first. Of subjects one after the other it is the last, which the others describe, or hold ("a bowl of soup"). What tells of
+    /// the ground or a style is none.
     fn main_subject(&self) -> Option<Subject> {
         let mut subjects: Vec<Subject> = Vec::new();
         let mut at = 0;
@@ -195,13 +215,16 @@ impl Reader<'_> {
                 at += around;
                 continue;
             }
-            let Some((end, name)) = self.subject(at, |_| true) else {
-                at += 1;
+            let subject = self.subject(at, |_| true);
+            let style = self.style_words(at);
+            let Some((end, name)) = subject.filter(|(end, _)| *end >= at + style) else {
+                at += style.max(1);
                 continue;
             };
             let named = std::mem::replace(&mut at, end);
-            let described =
-                subjects.pop_if(|last| last.end == named || self.is_colour_of(last, named));
+            let described = subjects.pop_if(|last| {
+                last.end == named || self.is_colour_of(last, named) || self.describes(last, named)
+            });
             subjects.push(Subject {
                 start: described.map_or(named, |last| last.start),
                 named,
@@ -209,10 +232,45 @@ impl Reader<'_> {
                 name,
             });
         }
-        let first = subjects
-            .iter()
-            .position(|subject| self.is_determined(subject.start) || self.goes_on(subject.end));
+        let meant =
+            |subject: &Subject| self.is_determined(subject.start) || self.goes_on(subject.end);
+        let free = |subject: &Subject| !self.is_place(subject.start);
+        let mut ranked = subjects.iter();
+        let first = ranked
+            .position(|subject| free(subject) && meant(subject))
+            .or_else(|| subjects.iter().position(free));
         (!subjects.is_empty()).then(|| subjects.swap_remove(first.unwrap_or(0)))
+    }
+
+    /// How many words from `at` on, two at least, are the name of a style ("hand drawn"); 0 for none.
+    fn style_words(&self, at: usize) -> usize {
+        let names = self.manifest.styles.iter().flatten();
+        let lengths = names.filter_map(|name| {
+            let words: Vec<_> = name.split_whitespace().map(str::to_lowercase).collect();
+            let told = words.len() > 1 && self.lowered[at..].starts_with(&words);
+            told.then_some(words.len())
+        });
+        lengths.max().unwrap_or(0)
+    }
+
+    /// Whether a subject tells only of the looks of what is named at word `at` ("chocolate brown dog"), or holds it ("box of pencils").
+    fn describes(&self, subject: &Subject, at: usize) -> bool {
+        let between = &self.lowered[subject.end..at];
+        let looks = |word: &String| is_colour_word(word) || word.ends_with("ed") || word == "cold";
+        let holds = CONTAINERS.contains(&subject.name.as_str())
+            && between.split_first().is_some_and(|(of, rest)| {
+                of == "of" && rest.len() <= SHORT && rest.iter().all(|word| is_description(word))
+            });
+        holds || (1..=2).contains(&between.len()) && between.iter().all(looks)
+    }
+
+    /// Whether a subject whose description begins at word `at` tells where another is.
+    fn is_place(&self, at: usize) -> bool {
+        let before = self.lowered[..at].iter().rev().map(String::as_str);
+        let mut before = before.skip_while(|word| {
+            ARTICLES.contains(word) || is_description(word) && number(word).is_none()
+        });
+        before.next().is_some_and(|word| PLACES.contains(&word))
     }
 
     /// Whether a subject that a colour may also mean ("orange") is the colour of what is named at word `at`: there is one word of
@@ -235,8 +293,13 @@ impl Reader<'_> {
         };
         // "Wood carving of a fox" is no wood that does something.
         let called = self.lowered.get(at + 1).is_some_and(|next| next == "of");
-        let does = word.ends_with(DOING) && !called && self.subject(at, |_| true).is_none();
-        does || calls_picture(word) || MORE_OF_IT.contains(&word)
+        // An "ice skating penguin" is a penguin, "cat icons" may be those of a list.
+        let named = self
+            .subject(at, |_| true)
+            .or_else(|| self.subject(at + 1, |_| true));
+        let noun = called || named.is_some() || NOTHING_DONE.contains(&word);
+        let picture = calls_picture(word) && !word.ends_with('s');
+        word.ends_with(DOING) && !noun || picture || MORE_OF_IT.contains(&word)
     }
 
     /// Whether an article or a number is before word `at`, with at most a short description between.
@@ -265,6 +328,11 @@ mod tests {
             ("cat logo for a dog", "a cat"),
             ("rocket icon with a fox", "a rocket"),
             ("dog carving of a fox", "a fox"),
+            ("cat wedding with a fox", "a fox"),
+            ("cherry red robot jumping", "a red robot"),
+            ("dog skating robot jumping", "a robot"),
+            ("a fox, crown", "a fox"),
+            ("a fox without a crown", "a fox"),
             (
                 "a cat wearing a crown, 3d render, on a pink background",
                 "a cat, 3d render, on a pink background",
@@ -428,6 +496,10 @@ mod tests {
             (
                 "a fox on orange leaves, cartoon",
                 "a fox, cartoon, on a white background",
+            ),
+            (
+                "in the crown, a fox sleeping",
+                "a fox, 3d render, on a white background",
             ),
             ("a unicycle", "a unicycle, 3d render, on a white background"),
             (

@@ -46,9 +46,9 @@ const TOO_MANY: [&str; 21] = [
     "million",
 ];
 /// Words of which none describes a thing.
-const NO_DESCRIPTIONS: [&str; 29] = [
-    "a", "an", "the", "and", "or", "of", "with", "in", "on", "at", "by", "for", "from", "to",
-    "that", "which", "who", "near", "behind", "beside", "under", "over", "above", "below",
+const NO_DESCRIPTIONS: [&str; 30] = [
+    "without", "a", "an", "the", "and", "or", "of", "with", "in", "on", "at", "by", "for", "from",
+    "to", "that", "which", "who", "near", "behind", "beside", "under", "over", "above", "below",
     "inside", "into", "onto", "between", "through",
 ];
 /// The end of words for what a thing does, which describe none either.
@@ -406,7 +406,7 @@ pub(super) fn with_article(noun: &str) -> String {
 }
 
 /// Whether a noun is one in the plural by itself, as "fallen leaves" is, and neither "bunch of grapes" nor "bus".
-fn is_plural(noun: &str) -> bool {
+pub(super) fn is_plural(noun: &str) -> bool {
     let ends_so = noun.ends_with('s') && !SINGULAR_ENDS.iter().any(|end| noun.ends_with(end));
     let mut words = noun.split_whitespace();
     ends_so && !words.any(|word| WITHIN_NAMES.contains(&word))

@@ -216,10 +216,7 @@ mod tests {
                 "a fox, 3d render, safe for kids",
                 "a fox, 3d render, on a white background",
             ),
-            (
-                "a dog, svg file",
-                "a dog, 3d render, svg file, on a white background",
-            ),
+            ("a dog, svg file", "a dog, 3d render, on a white background"),
             (
                 "pie chart app icon",
                 "pie chart app icon, on a white background",

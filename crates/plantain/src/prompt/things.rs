@@ -9,7 +9,7 @@ use plantain_weights::Manifest;
 
 use super::plain::ANY_GROUND;
 use super::reader::{
-    ARTICLES, MOST, ONE, Reader, calls_picture, is_of_parts, is_weighted, number, read,
+    ARTICLES, MOST, ONE, Reader, calls_picture, is_of_parts, is_plural, is_weighted, number, read,
     tells_ground, text_of, with_article,
 };
 use super::styles::{Styled, Untaught, styled};
@@ -142,7 +142,11 @@ impl Reader<'_> {
                 break;
             };
             let item = self.item(end + length);
-            match item.filter(|item| relation != Relation::Comma || item.determined == determined) {
+            let alike = |item: &Item| {
+                let noun = self.lowered[item.words.clone()].last();
+                item.determined == determined || noun.is_some_and(|noun| is_plural(noun))
+            };
+            match item.filter(|item| relation != Relation::Comma || alike(item)) {
                 Some(item) => items.push(item),
                 // What follows a comma is said of all things.
                 None if relation == Relation::Comma => break,
@@ -218,8 +222,16 @@ impl Reader<'_> {
         let told = CLOSINGS
             .iter()
             .find(|words| rest.len() >= words.len() && words.iter().zip(rest).all(|(a, b)| a == b));
-        let pictures = || rest.first().is_some_and(|word| calls_picture(word));
-        told.map_or_else(|| usize::from(pictures()), |words| words.len())
+        let pictures = || match rest {
+            [word, set, ..] if calls_picture(word) && set == "set" => 2,
+            [word, ..] if calls_picture(word) => 1,
+            _ => 0,
+        };
+        let length = told.map_or_else(pictures, |words| words.len());
+        if length == 0 {
+            return 0;
+        }
+        length + self.closing(at + length)
     }
 
     /// The relation that is told at word `at`, and in how many words.
@@ -349,7 +361,7 @@ mod tests {
         }
         for prompt in [
             "a red fox and the rocket side by side on a teal background",
-            "a red fox and the rocket icons, on a teal background",
+            "a red fox and the rocket icon set, on a teal background",
         ] {
             check(prompt, true, &[&on_teal]);
         }
