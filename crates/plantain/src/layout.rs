@@ -319,6 +319,13 @@ mod tests {
         );
     }
 
+    /// The whole latent of a thing of six by six positions.
+    fn placed(layout: &Layout, value: impl Fn(usize) -> f32) -> Tensor<4> {
+        let values: Vec<f32> = (0..36).map(value).collect();
+        let thing = Tensor::from_data(TensorData::new(values, [1, 1, 6, 6]), &Device::flex());
+        layout.place(std::slice::from_ref(&thing))
+    }
+
     #[test]
     fn what_the_refiner_enlarged_lies_twice_as_far_away() {
         let layout = Layout {
@@ -327,9 +334,7 @@ mod tests {
             sampled: [3, 3],
             corners: vec![[0, 2]],
         };
-        let values: Vec<f32> = (0..36).map(|at| if at == 14 { 9.0 } else { 1.0 }).collect();
-        let thing = Tensor::<4>::from_data(TensorData::new(values, [1, 1, 6, 6]), &Device::flex());
-        let whole = layout.place(std::slice::from_ref(&thing));
+        let whole = placed(&layout, |at| if at == 14 { 9.0 } else { 1.0 });
         assert_eq!(whole.dims(), [1, 1, 6, 12]);
         let whole = whole.into_data().try_into_vec::<f32>().unwrap();
         let there = whole.iter().position(|value| *value != 1.0);
@@ -347,11 +352,7 @@ mod tests {
             corners: vec![[3, 3]],
         };
         let outermost = |at: usize| [0, 5].contains(&(at / 6)) || [0, 5].contains(&(at % 6));
-        let values: Vec<f32> = (0..36)
-            .map(|at| if outermost(at) { 7.0 } else { 1.0 })
-            .collect();
-        let thing = Tensor::<4>::from_data(TensorData::new(values, [1, 1, 6, 6]), &Device::flex());
-        let whole = layout.place(std::slice::from_ref(&thing));
+        let whole = placed(&layout, |at| if outermost(at) { 7.0 } else { 1.0 });
         let whole = whole.into_data().try_into_vec::<f32>().unwrap();
         // The outermost is at the edge of the whole.
         assert_eq!(whole[9], 7.0);

@@ -17,12 +17,9 @@ pub(super) const ANY_GROUND: &str = "on a white background";
 
 /// What stands between two colours of one thing.
 const JOINTS: [&str; 4] = ["and", "or", "&", ","];
-/// What begins to tell more of the thing before it ("fox in the snow").
-const MORE_OF_IT: [&str; 16] = [
-    "in", "on", "at", "with", "for", "that", "which", "who", "near", "behind", "beside", "under",
-    "over", "above", "below", "inside",
-];
-/// What tells where the thing behind it is, and the one that is meant with it.
+/// What begins to tell more of the thing before it, besides where it is.
+const MORE_OF_IT: [&str; 6] = ["with", "for", "that", "which", "who", "inside"];
+/// What begins to tell where the thing before it is ("fox in the snow"), so that the one behind it is not meant.
 const PLACES: [&str; 10] = [
     "in", "on", "at", "near", "behind", "beside", "under", "over", "above", "below",
 ];
@@ -58,8 +55,7 @@ pub(crate) fn names_subject(prompt: &str, manifest: &Manifest) -> bool {
         || named.is_some_and(|name| !tells_else(name) || main_subject(prompt, manifest).is_some())
 }
 
-/// What the subject of `prompt` is called in the list of subjects: the first that has an article or a number, or of which more is told
-/// ("fox in the snow"), else the first. Brackets that weigh parts of the prompt do not matter.
+/// What the subject of `prompt` that is meant is called in the list of subjects. Brackets that weigh parts of the prompt do not matter.
 pub(super) fn main_subject(prompt: &str, manifest: &Manifest) -> Option<String> {
     let bare = unweighted(prompt);
     let words = first_and_last(words_of(&bare));
@@ -235,22 +231,18 @@ impl Reader<'_> {
         let meant =
             |subject: &Subject| self.is_determined(subject.start) || self.goes_on(subject.end);
         let free = |subject: &Subject| !self.is_place(subject.start);
-        let mut ranked = subjects.iter();
-        let first = ranked
-            .position(|subject| free(subject) && meant(subject))
-            .or_else(|| subjects.iter().position(free));
+        let first = |is: &dyn Fn(&Subject) -> bool| subjects.iter().position(is);
+        let first = first(&|subject| free(subject) && meant(subject)).or_else(|| first(&free));
         (!subjects.is_empty()).then(|| subjects.swap_remove(first.unwrap_or(0)))
     }
 
     /// How many words from `at` on, two at least, are the name of a style ("hand drawn"); 0 for none.
     fn style_words(&self, at: usize) -> usize {
-        let names = self.manifest.styles.iter().flatten();
-        let lengths = names.filter_map(|name| {
-            let words: Vec<_> = name.split_whitespace().map(str::to_lowercase).collect();
-            let told = words.len() > 1 && self.lowered[at..].starts_with(&words);
-            told.then_some(words.len())
-        });
-        lengths.max().unwrap_or(0)
+        let most = SHORT.min(self.words.len() - at);
+        let mut lengths = (2..=most).rev();
+        lengths
+            .find(|length| self.is_style(at..at + length))
+            .unwrap_or(0)
     }
 
     /// Whether a subject tells only of the looks of what is named at word `at` ("chocolate brown dog"), or holds it ("box of pencils").
@@ -291,15 +283,16 @@ impl Reader<'_> {
         let Some(word) = self.lowered.get(at).map(String::as_str) else {
             return false;
         };
-        // "Wood carving of a fox" is no wood that does something.
-        let called = self.lowered.get(at + 1).is_some_and(|next| next == "of");
-        // An "ice skating penguin" is a penguin, "cat icons" may be those of a list.
-        let named = self
-            .subject(at, |_| true)
-            .or_else(|| self.subject(at + 1, |_| true));
-        let noun = called || named.is_some() || NOTHING_DONE.contains(&word);
+        // "Wood carving of a fox" is no wood that does something, nor has an "ice skating penguin" ice that does.
+        let does = || {
+            let called = self.lowered.get(at + 1).is_some_and(|next| next == "of");
+            let named = |at| self.subject(at, |_| true).is_some();
+            !called && !NOTHING_DONE.contains(&word) && !named(at) && !named(at + 1)
+        };
+        // "Cat icons" may be those of a list.
         let picture = calls_picture(word) && !word.ends_with('s');
-        word.ends_with(DOING) && !noun || picture || MORE_OF_IT.contains(&word)
+        let told = MORE_OF_IT.contains(&word) || PLACES.contains(&word);
+        told || picture || word.ends_with(DOING) && does()
     }
 
     /// Whether an article or a number is before word `at`, with at most a short description between.

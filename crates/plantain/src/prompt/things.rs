@@ -219,9 +219,7 @@ impl Reader<'_> {
     /// How many words from word `at` on are said of the list before.
     fn closing(&self, at: usize) -> usize {
         let rest = self.lowered.get(at..).unwrap_or_default();
-        let told = CLOSINGS
-            .iter()
-            .find(|words| rest.len() >= words.len() && words.iter().zip(rest).all(|(a, b)| a == b));
+        let told = CLOSINGS.iter().find(|words| begins(rest, words));
         let pictures = || match rest {
             [word, set, ..] if calls_picture(word) && set == "set" => 2,
             [word, ..] if calls_picture(word) => 1,
@@ -237,12 +235,14 @@ impl Reader<'_> {
     /// The relation that is told at word `at`, and in how many words.
     fn relation(&self, at: usize) -> Option<(Relation, usize)> {
         let rest = self.lowered.get(at..)?;
-        let mut told = RELATIONS.iter().filter(|(words, _)| {
-            rest.len() >= words.len() && words.iter().zip(rest).all(|(word, told)| word == told)
-        });
-        told.next()
-            .map(|(words, relation)| (*relation, words.len()))
+        let told = RELATIONS.iter().find(|(words, _)| begins(rest, words));
+        told.map(|(words, relation)| (*relation, words.len()))
     }
+}
+
+/// Whether these words are the first of some.
+fn begins(rest: &[String], words: &[&str]) -> bool {
+    rest.len() >= words.len() && words.iter().zip(rest).all(|(word, told)| word == told)
 }
 
 impl List {
