@@ -259,9 +259,11 @@ impl Reader<'_> {
     /// Whether a subject whose description begins at word `at` tells where another is.
     fn is_place(&self, at: usize) -> bool {
         let before = self.lowered[..at].iter().rev().map(String::as_str);
-        let mut before = before.skip_while(|word| {
-            ARTICLES.contains(word) || is_description(word) && number(word).is_none()
-        });
+        let described = |word: &&str| {
+            is_description(word) && !ARTICLES.contains(word) && number(word).is_none()
+        };
+        let mut before = before.skip_while(described).peekable();
+        before.next_if(|word| ARTICLES.contains(word));
         before.next().is_some_and(|word| PLACES.contains(&word))
     }
 
@@ -325,6 +327,7 @@ mod tests {
             ("cherry red robot jumping", "a red robot"),
             ("dog skating robot jumping", "a robot"),
             ("a fox, crown", "a fox"),
+            ("at night a fox with a crown", "a fox"),
             ("a fox without a crown", "a fox"),
             (
                 "a cat wearing a crown, 3d render, on a pink background",
