@@ -1,7 +1,6 @@
 //! What a model was taught to draw, and whether a prompt asks for any of it.
 
 use std::cmp::Reverse;
-use std::ops::Range;
 
 use plantain_nn::ConfigError;
 
@@ -98,57 +97,6 @@ impl Manifest {
         named.map(String::as_str).max_by_key(|name| name.len())
     }
 
-    /// The bytes of `prompt` that name one of these [`styles`](Self::styles), given by their usual names, and that usual name: of several
-    /// the one with most words, so that a "flat icon" is no "flat" one where both are known. What names `subject` names no style, nor does
-    /// what is left out ("no icon").
-    ///
-    /// ```
-    /// # use std::path::Path;
-    /// # use plantain_weights::Model;
-    /// # let model = Model::open(Path::new("../../tests/fixtures/weights/turbo"))?;
-    /// let mut manifest = model.manifest().clone();
-    /// manifest.styles = [["flat art", "flat"], ["icon", "flat icon"]].map(|names| names.map(String::from).to_vec()).to_vec();
-    /// manifest.subjects = vec![vec!["flat shoe".into()]];
-    /// let all = manifest.styles_of("");
-    /// assert_eq!(manifest.find_style("a Flat  Icon of a shoe", "shoe", &all), Some((2..12, "icon")));
-    /// assert_eq!(manifest.find_style("a Flat  Icon of a shoe", "shoe", &["flat art"]), Some((2..6, "flat art")));
-    /// assert_eq!(manifest.find_style("a flat shoe", "flat shoe", &all), None);
-    /// assert_eq!(manifest.find_style("a shoe, not a flat one", "shoe", &all), None);
-    /// # Ok::<(), plantain_weights::ReadError>(())
-    /// ```
-    pub fn find_style<'a>(
-        &self,
-        prompt: &str,
-        subject: &str,
-        styles: &[&'a str],
-    ) -> Option<(Range<usize>, &'a str)> {
-        let (places, words): (Vec<_>, Vec<_>) = placed_words(prompt).unzip();
-        let bytes = |found: &Range<usize>| bytes_of(found, &places);
-        let subject = find(&words, subject, |_| true);
-        let is_style = |found: &Range<usize>| {
-            let within =
-                |words: &Range<usize>| words.start <= found.start && found.end <= words.end;
-            // Its words are in one part of the prompt.
-            let parted = prompt[bytes(found)].contains([',', ';', '(', ')', '[', ']']);
-            let negated = is_negated(&words[..found.start]);
-            !parted && !negated && !subject.as_ref().is_some_and(within)
-        };
-        let named = styles.iter().flat_map(|style| {
-            let names = self
-                .styles
-                .iter()
-                .filter(|names| usual(names) == Some(style));
-            let found = names
-                .flatten()
-                .filter_map(|name| find(&words, name, is_style));
-            found.map(|found| (found, *style))
-        });
-        // Of names with as many words, the one listed first.
-        let named: Vec<_> = named.collect();
-        let longest = named.into_iter().rev().max_by_key(|(found, _)| found.len());
-        longest.map(|(found, style)| (bytes(&found), style))
-    }
-
     /// The styles that the subject of this name was taught in, by their usual names; all styles where nothing else is said of it. A
     /// prompt that names none is drawn in the first.
     ///
@@ -171,10 +119,8 @@ impl Manifest {
         let styles = self.styles.iter().enumerate();
         let styles = styles.filter(|(style, _)| taught.is_none_or(|taught| taught.contains(style)));
         let usual = styles.filter_map(|(_, names)| names.first());
-        let named = usual
-            .map(|name| name.trim())
-            .filter(|name| !name.is_empty());
-        named.collect()
+        let named = usual.map(|name| name.trim());
+        named.filter(|name| !name.is_empty()).collect()
     }
 
     /// The name of the subject that all of `words` are, in the singular or plural, as the list has it.
@@ -219,21 +165,6 @@ impl Manifest {
         subject
             .and_then(|names| names.first())
             .map_or(name, String::as_str)
-    }
-
-    /// The bytes of `prompt` that call a subject by this name, in the singular or plural.
-    ///
-    /// ```
-    /// # use std::path::Path;
-    /// # use plantain_weights::Model;
-    /// # let model = Model::open(Path::new("../../tests/fixtures/weights/turbo"))?;
-    /// assert_eq!(model.manifest().find_name("a (Ball of wool:1.2)", "ball of wool"), Some(3..15));
-    /// # Ok::<(), plantain_weights::ReadError>(())
-    /// ```
-    pub fn find_name(&self, prompt: &str, name: &str) -> Option<Range<usize>> {
-        let (places, words): (Vec<_>, Vec<_>) = placed_words(prompt).unzip();
-        let found = find(&words, name, |_| true)?;
-        Some(bytes_of(&found, &places))
     }
 
     /// The name of a subject that `prompt`, which names none, may mean: one of two words, one of which is in it, best the second, or else
@@ -291,51 +222,14 @@ fn is_misspelled(word: &str, name: &str) -> bool {
 
 /// The words of a text in lower case.
 fn words(text: &str) -> Vec<String> {
-    placed_words(text).map(|(_, word)| word).collect()
-}
-
-/// The words of a text in lower case, each with the bytes where it stands.
-fn placed_words(text: &str) -> impl Iterator<Item = (Range<usize>, String)> {
-    let separates = |c: char| !c.is_alphanumeric();
-    let placed = text.split_inclusive(separates).scan(0, move |end, part| {
-        let (start, word) = (*end, part.trim_end_matches(separates));
-        *end += part.len();
-        Some((start..start + word.len(), word.to_lowercase()))
-    });
-    placed.filter(|(_, word)| !word.is_empty()).take(MOST_WORDS)
+    let words = text.split(|c: char| !c.is_alphanumeric());
+    let words = words.filter(|word| !word.is_empty()).take(MOST_WORDS);
+    words.map(str::to_lowercase).collect()
 }
 
 /// Whether a name is among these words.
 fn names_it(words: &[String], name: &str) -> bool {
-    find(words, name, |_| true).is_some()
-}
-
-/// Which of these words are a name, where it is accepted first.
-fn find(
-    words: &[String],
-    name: &str,
-    accepts: impl Fn(&Range<usize>) -> bool,
-) -> Option<Range<usize>> {
-    let found = |at| is_named(&words[at..], name).map(|count| at..at + count);
-    (0..words.len()).filter_map(found).find(accepts)
-}
-
-/// Whether what comes behind these words is left out.
-fn is_negated(before: &[String]) -> bool {
-    let before = before.iter().map(String::as_str).rev();
-    let mut before = before.skip_while(|word| ["a", "an", "the"].contains(word));
-    before.next().is_some_and(|word| NEGATIONS.contains(&word))
-}
-
-/// The bytes from the first to the last of some words, one at least, of a text that has its words at these places.
-fn bytes_of(words: &Range<usize>, places: &[Range<usize>]) -> Range<usize> {
-    places[words.start].start..places[words.end - 1].end
-}
-
-/// The first name of a style, if it has one.
-fn usual(names: &[String]) -> Option<&str> {
-    let usual = names.first().map(|name| name.trim());
-    usual.filter(|name| !name.is_empty())
+    (0..words.len()).any(|at| is_named(&words[at..], name).is_some())
 }
 
 /// How many words a name is that `words` begin with, each in the singular or plural ("slices of pizza"); articles within a name may

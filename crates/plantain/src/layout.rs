@@ -39,7 +39,7 @@ impl Layout {
         let several = request.things(manifest);
         let several = several.and_then(|things| Self::of_several(&things, size, manifest));
         several.unwrap_or_else(|| Self {
-            prompts: vec![request.plain_prompt(manifest).prompt],
+            prompts: vec![request.caption(manifest).prompt],
             ..Self::of_one(size, request.init_image.is_some(), manifest)
         })
     }

@@ -9,7 +9,7 @@ use plantain_weights::Manifest;
 use crate::aspect::Aspect;
 use crate::error::RequestError;
 use crate::layout::Layout;
-use crate::prompt::{Styled, Things, plainly, styled, with_ground};
+use crate::prompt::{Caption, Things};
 use crate::size::check_size;
 
 /// Strength of a run that starts from a picture, where none is given.
@@ -29,9 +29,9 @@ const MASKED_STRENGTH: f64 = 1.0;
 pub struct Request {
     /// What the picture shows. Where the model draws single things on plain grounds, a list of its subjects ("a fox and two cats", "a
     /// dog above a cat"; with an article or a number each) makes it draw each by itself, beside or above the others, if there is room:
-    /// each takes the latent that the model was trained for. Of other prompts that say more than such a model was taught, its first
-    /// subject is drawn, with style and ground; [`Self::warnings`] tell. Where it names no style, a model of a few styles draws
-    /// in the first that the subject was taught in, and where it names no ground, on white.
+    /// each takes the latent that the model was trained for. Of other prompts such a model is asked for the subject that is meant, with
+    /// its colour, a style and a ground, in the words that it was taught; [`Self::warnings`] tell where a prompt says more. Where it names
+    /// no style, a model of a few styles draws in the first that the subject was taught in, and where it names no ground, on white.
     pub prompt: String,
     /// What it should not show; only matters with a guidance scale above 1.
     pub negative_prompt: String,
@@ -355,16 +355,15 @@ impl Request {
     /// # Ok::<(), plantain::Error>(())
     /// ```
     pub fn reduced_prompt(&self, manifest: &Manifest) -> Option<String> {
-        plainly(&self.prompt, manifest)?;
-        match &mut self.drawn_prompts(manifest)[..] {
-            [drawn] => Some(std::mem::take(drawn)),
-            _ => None,
-        }
+        let layout = Layout::new(self, self.size_for(manifest), manifest);
+        let caption = self.caption(manifest);
+        (caption.reduced && layout.prompts.len() == 1).then_some(caption.prompt)
     }
 
-    /// What the model is asked for: the prompt; or what is drawn of it, for each thing by itself. Where it names no style that the thing
-    /// was taught in, the first of [its styles](Manifest::styles_of) is added or takes the place of another, and where it names no ground
-    /// and the model draws on plain ones, a white one is added. To a prompt for a picture that is made from another nothing is added.
+    /// What the model is asked for: the prompt; or, where it draws single things on plain grounds, what a prompt comes to that names any, for
+    /// each thing by itself. Where it names no style that the thing was taught in, the first of [its styles](Manifest::styles_of) is added or
+    /// takes the place of another, and where it names no ground, a white one is added. To a prompt for a picture that is made from another
+    /// nothing is added.
     ///
     /// ```
     /// use plantain::Request;
@@ -378,16 +377,9 @@ impl Request {
         Layout::new(self, self.size_for(manifest), manifest).prompts
     }
 
-    /// The prompt as the model takes it that draws one thing.
-    pub(crate) fn plain_prompt(&self, manifest: &Manifest) -> Styled {
-        let plain = plainly(&self.prompt, manifest);
-        let plain = plain.unwrap_or_else(|| self.prompt.clone());
-        let from_nothing = self.init_image.is_none();
-        let mut drawn = styled(&self.prompt, plain, from_nothing, manifest);
-        if from_nothing {
-            drawn.prompt = with_ground(drawn.prompt, manifest);
-        }
-        drawn
+    /// What is drawn of the prompt where it is taken for one thing.
+    pub(crate) fn caption(&self, manifest: &Manifest) -> Caption {
+        Caption::of(&self.prompt, self.init_image.is_none(), manifest)
     }
 
     /// The things that the prompt asks for, where they are several and each is drawn by itself.

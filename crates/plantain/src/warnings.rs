@@ -4,13 +4,11 @@ use plantain_sampling::SamplerKind;
 use plantain_weights::{Manifest, Recipe};
 
 use crate::layout::Layout;
-use crate::prompt::names_subject;
+use crate::prompt::{names_subject, two_styles};
 use crate::request::{Request, embeds_guidance};
 
 /// How many times its own steps a model may take before they are too many.
 const MANY_STEPS: usize = 4;
-/// How many times a prompt may name a style before another one is no longer looked for.
-const SAME_STYLE_TIMES: usize = 16;
 
 impl Request {
     /// Whether a run of this request keeps out what the negative prompt says: only with classifier-free guidance.
@@ -135,18 +133,7 @@ impl Request {
     }
 
     fn warn_of_two_styles(&self, manifest: &Manifest) -> Option<String> {
-        let subject = manifest.named_subject(&self.prompt).unwrap_or_default();
-        let styles = manifest.styles_of("");
-        let (_, one) = manifest.find_style(&self.prompt, subject, &styles)?;
-        let mut rest = self.prompt.clone();
-        let other = (0..SAME_STYLE_TIMES).find_map(|_| {
-            let (place, style) = manifest.find_style(&rest, subject, &styles)?;
-            if style != one {
-                return Some(style);
-            }
-            rest.replace_range(place, ",");
-            None
-        })?;
+        let [one, other] = two_styles(&self.prompt, manifest)?;
         Some(format!(
             "the prompt names two styles, {one} and {other}; `{}` was taught one at a time",
             manifest.name
@@ -167,7 +154,7 @@ impl Request {
         let layout = Layout::new(self, self.size_for(manifest), manifest);
         let several = self.things(manifest).filter(|_| layout.prompts.len() > 1);
         let untaught = several.map_or_else(
-            || Vec::from_iter(self.plain_prompt(manifest).untaught),
+            || Vec::from_iter(self.caption(manifest).untaught),
             |things| things.untaught,
         );
         let mut told: Vec<String> = Vec::new();

@@ -1,8 +1,11 @@
 //! Prompts to token ids.
 
-mod plain;
+mod caption;
+mod colours;
+mod grounds;
 mod reader;
 mod styles;
+mod subject;
 #[cfg(test)]
 mod tests;
 mod things;
@@ -12,8 +15,8 @@ use plantain_weights::{Model, TokenizerInfo};
 use tokenizers::Tokenizer;
 
 use crate::error::RequestError;
-pub(crate) use plain::{names_subject, plainly, with_ground};
-pub(crate) use styles::{Styled, styled};
+pub(crate) use caption::{Caption, names_subject};
+pub(crate) use styles::two_styles;
 pub(crate) use things::Things;
 use weights::{Piece, parse};
 

@@ -1,9 +1,13 @@
-//! The words of a prompt for a model that draws single things on plain grounds: subjects, what describes them, and what is said of the
-//! whole picture.
+//! The words of a prompt for a model that draws single things on plain grounds: subjects, what describes them, and names of styles.
 
+use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::ops::Range;
 
 use plantain_weights::{Manifest, NEGATIONS};
+
+use super::colours::is_colour;
+use super::weights::{Piece, parse};
 
 /// Most things of a picture.
 pub(super) const MOST: usize = 9;
@@ -46,7 +50,7 @@ const TOO_MANY: [&str; 21] = [
     "million",
 ];
 /// Words of which none describes a thing.
-const NO_DESCRIPTIONS: [&str; 30] = [
+pub(super) const NO_DESCRIPTIONS: [&str; 30] = [
     "without", "a", "an", "the", "and", "or", "of", "with", "in", "on", "at", "by", "for", "from",
     "to", "that", "which", "who", "near", "behind", "beside", "under", "over", "above", "below",
     "inside", "into", "onto", "between", "through",
@@ -71,35 +75,7 @@ const PICTURES: [&str; 13] = [
     "emoji",
 ];
 /// What pictures of a thing are called behind it, besides.
-const CALLED: [&str; 3] = ["logo", "symbol", "sticker"];
-/// What grounds are called, and what begins to tell of one.
-const GROUNDS: [&str; 2] = ["background", "backdrop"];
-const BEFORE_GROUND: [&str; 4] = ["on", "against", "in", "with"];
-/// What begins to tell of one that is a colour alone, as in "on teal", and colours.
-const BEFORE_COLOUR: [&str; 2] = ["on", "against"];
-const COLOURS: [&str; 22] = [
-    "red", "orange", "yellow", "green", "teal", "blue", "navy", "purple", "violet", "pink",
-    "white", "grey", "gray", "black", "brown", "cyan", "lime", "gold", "golden", "beige", "cream",
-    "magenta",
-];
-/// What may stand before a colour, and for one.
-const SHADES: [&str; 11] = [
-    "light", "dark", "bright", "pale", "deep", "pure", "plain", "solid", "soft", "pastel", "sky",
-];
-/// Words before what a ground is called that say nothing of how it looks.
-const NO_LOOKS: [&str; 11] = [
-    "no",
-    "without",
-    "transparent",
-    "on",
-    "against",
-    "in",
-    "with",
-    "a",
-    "an",
-    "the",
-    "any",
-];
+const CALLED: [&str; 5] = ["logo", "symbol", "sticker", "portrait", "design"];
 /// How nouns begin that sound otherwise than they are written, as in the captions of `tools/data/words.py`.
 const LIKE_CONSONANTS: [&str; 9] = [
     "euro", "one", "u-", "ufo", "ui ", "ukulele", "uni", "usb", "use",
@@ -109,36 +85,69 @@ const LIKE_VOWELS: [&str; 4] = ["heir", "honest", "hour", "x-ray"];
 const SINGULAR_ENDS: [&str; 5] = ["ss", "us", "os", "is", "lens"];
 /// Words behind which a name goes on with what does not tell its number.
 const WITHIN_NAMES: [&str; 6] = ["of", "with", "and", "in", "over", "showing"];
-/// The last word of a style, as in "in cartoon style".
-const STYLE: &str = "style";
-
-/// Most words between commas that are taken for a style.
+/// Marks around words, of which some end a part of a prompt.
+const MARKS: [char; 19] = [
+    '"', '\'', '“', '”', '‘', '’', '`', '*', '(', ')', '[', ']', '.', '!', '?', ':', '-', '–', '—',
+];
+const QUOTES: [char; 12] = ['"', '\'', '“', '”', '‘', '’', '`', '*', '(', ')', '[', ']'];
+const ENDS: [char; 4] = ['.', '!', '?', ':'];
+/// Most words beside a subject that are looked at for what determines it.
 pub(super) const SHORT: usize = 3;
-/// Most words of a subject's name, of what describes one, and of a prompt that is read.
+/// Most words of a subject's name, of a style's, of what describes a thing, and of a prompt that is read.
 const NAME: usize = 6;
+const STYLE: usize = 4;
 const DESCRIPTION: usize = 6;
 const READ: usize = 80;
 
 pub(super) struct Reader<'a> {
-    pub(super) words: &'a [&'a str],
+    pub(super) words: Vec<String>,
     pub(super) lowered: Vec<String>,
     pub(super) manifest: &'a Manifest,
+    pub(super) mentions: Vec<Mention<'a>>,
+    /// Where the subjects end that begin at each word, and what they are called.
+    subjects: Vec<OnceCell<Vec<(usize, &'a str)>>>,
+}
+
+/// A name of a style in a prompt.
+#[derive(Debug, Clone)]
+pub(super) struct Mention<'a> {
+    pub(super) words: Range<usize>,
+    /// Its usual name.
+    pub(super) style: &'a str,
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(words: &'a [&'a str], manifest: &'a Manifest) -> Self {
-        Self {
-            words,
-            lowered: words.iter().map(|word| word.to_lowercase()).collect(),
+    /// Brackets that weigh parts of the prompt do not matter.
+    pub(super) fn new(prompt: &str, manifest: &'a Manifest) -> Self {
+        let prompt = unweighted(prompt);
+        let words = first_and_last(words_of(&prompt));
+        let lowered: Vec<_> = words.iter().map(|word| word.to_lowercase()).collect();
+        let reader = Self {
+            subjects: vec![OnceCell::new(); words.len()],
+            words: words.into_iter().map(str::to_string).collect(),
+            lowered,
             manifest,
-        }
+            mentions: Vec::new(),
+        };
+        let mut mentions = reader.all_mentions();
+        mentions.retain(|mention| !reader.is_within_name(&mention.words, reader.words.len()));
+        Self { mentions, ..reader }
+    }
+
+    /// Whether these words are a part of what a subject is called that ends before a place, as those of a style are in "flat shoe".
+    pub(super) fn is_within_name(&self, words: &Range<usize>, before: usize) -> bool {
+        (words.start.saturating_sub(1)..=words.start).any(|at| {
+            let subject = self.subject(at, |end| end <= before);
+            subject.is_some_and(|(end, _)| end >= words.end && end - at > words.len())
+        })
     }
 
     /// Where the lead ends that begins at `start`, if there is one.
     pub(super) fn lead(&self, start: usize) -> Option<usize> {
         let mut places = (start + 1..self.words.len()).take_while(|&at| self.words[at] != ",");
         let of = places.find(|&at| {
-            self.lowered[at] == "of" && PICTURES.contains(&self.lowered[at - 1].as_str())
+            let style = self.mentions.iter().any(|mention| mention.words.end == at);
+            self.lowered[at] == "of" && (style || calls_picture(&self.lowered[at - 1]))
         });
         of.map(|of| of + 1)
     }
@@ -148,14 +157,17 @@ impl<'a> Reader<'a> {
         &self,
         at: usize,
         ends: impl Fn(usize) -> bool,
-    ) -> Option<(usize, String)> {
-        let places = (at + 1..=self.words.len()).take(NAME);
-        let places = places.take_while(|end| self.words[end - 1] != ",");
-        let named = places.filter(|end| ends(*end)).filter_map(|end| {
-            let name = self.manifest.subject(&self.words[at..end].join(" "))?;
-            Some((end, name.to_string()))
+    ) -> Option<(usize, &'a str)> {
+        let named = self.subjects.get(at)?.get_or_init(|| {
+            let part = self.part(at).len();
+            let ends = at + 1..=at + part.min(NAME);
+            let named = ends.filter_map(|end| {
+                let name = self.manifest.subject(&self.words[at..end].join(" "))?;
+                Some((end, name))
+            });
+            named.collect()
         });
-        named.last()
+        named.iter().rev().find(|(end, _)| ends(*end)).copied()
     }
 
     /// How many words from `at` on may describe a thing.
@@ -165,94 +177,74 @@ impl<'a> Reader<'a> {
         descriptions.take(DESCRIPTION).count()
     }
 
-    /// Whether a ground and nothing else is told of from word `at` on, up to a comma or the end.
-    pub(super) fn is_ground(&self, at: usize) -> bool {
-        let part = self.part(at);
-        let Some((first, told)) = part.split_first() else {
-            return false;
-        };
-        let last = told.len().checked_sub(1);
-        let named = last.is_some_and(|last| is_ground_at(told, last));
-        let nested = told.iter().any(begins_ground);
-        let behind_a_word =
-            begins_ground(first) && !nested && (named || colour_ground(part) == Some(part.len()));
-        behind_a_word || self.begins_part(at) && is_coloured_ground(part)
-    }
-
-    /// How many words from `at` on tell of a ground, or of a style as a ground is told of.
-    pub(super) fn around(&self, at: usize) -> Option<usize> {
-        let part = self.part(at);
-        let ground = || self.begins_part(at) && is_coloured_ground(part);
-        told_around(part).or_else(|| ground().then_some(part.len()))
-    }
-
     /// The words from `at` on, up to a comma or the end.
-    fn part(&self, at: usize) -> &[String] {
+    pub(super) fn part(&self, at: usize) -> &[String] {
         let rest = &self.lowered[at..];
         &rest[..rest.iter().take_while(|word| *word != ",").count()]
     }
 
-    fn begins_part(&self, at: usize) -> bool {
+    pub(super) fn begins_part(&self, at: usize) -> bool {
         at == 0 || self.words[at - 1] == ","
     }
 
-    /// What of some words is said of the whole picture: grounds, styles, and short parts between commas; and the words that are not.
-    pub(super) fn kept(&self, range: Range<usize>) -> (Vec<String>, Vec<&str>) {
-        let (mut kept, mut left) = (Vec::new(), Vec::new());
-        let mut at = range.start;
-        while at < range.end {
-            let rest = &self.lowered[at..range.end];
-            let length = rest.iter().take_while(|word| *word != ",").count();
-            let told = self.around(at).filter(|told| *told <= length);
-            let short = self.begins_part(at) && self.is_short(at..at + length);
-            let taken = told.unwrap_or(if short { length } else { 0 });
-            if taken > 0 {
-                kept.push(text_of(&self.words[at..at + taken]));
-            } else if length > 0 {
-                left.push(self.words[at]);
+    /// The names of styles, the longest at each place; none that are left out ("no icon").
+    fn all_mentions(&self) -> Vec<Mention<'a>> {
+        let (words, mut mentions, mut at) = (&self.lowered, Vec::new(), 0);
+        while at < words.len() {
+            let mut ends = (at + 1..=words.len().min(at + STYLE)).rev();
+            let found =
+                ends.find_map(|end| Some((end, style_called(&words[at..end], self.manifest)?)));
+            let Some((end, style)) = found else {
+                at += 1;
+                continue;
+            };
+            if !is_negated(&words[..at]) {
+                mentions.push(Mention {
+                    words: at..end,
+                    style,
+                });
             }
-            at += taken.max(1);
+            at = end;
         }
-        (kept, left)
+        mentions
     }
 
-    /// Whether some words between commas may be a style.
-    pub(super) fn is_short(&self, range: Range<usize>) -> bool {
-        let Some(first) = self.lowered[range.clone()].first() else {
-            return false;
-        };
-        let first = first.as_str();
-        let told =
-            NEGATIONS.contains(&first) || ARTICLES.contains(&first) || number(first).is_some();
-        let text = text_of(&self.words[range.clone()]);
-        let mut sides = text.split(" and ");
-        let subject = sides.any(|side| self.manifest.subject(side).is_some());
-        range.len() <= SHORT && !told && !subject && self.may_be_style(&text)
-    }
-
-    /// Whether a part between commas names a style, or may be one for a model that does not say which it knows. Of other words a model
-    /// makes lumps.
-    pub(super) fn may_be_style(&self, text: &str) -> bool {
-        let styles = self.manifest.styles_of("");
-        styles.is_empty() || self.manifest.find_style(text, "", &styles).is_some()
+    /// Where the name of a style ends that begins at word `at`.
+    pub(super) fn mention_end(&self, at: usize) -> Option<usize> {
+        let found = self
+            .mentions
+            .iter()
+            .find(|mention| mention.words.start == at);
+        found.map(|mention| mention.words.end)
     }
 }
 
-/// How many words tell of a ground or a style that begins with the first of `words`.
-fn told_around(words: &[String]) -> Option<usize> {
-    let (first, rest) = words.split_first()?;
-    let last = (0..rest.len()).find(|&at| is_ground_at(rest, at) || rest[at] == STYLE);
-    let whole = last.filter(|&last| !rest[..last].iter().any(begins_ground));
-    let colour = || colour_ground(words).filter(|length| ends_colour(&words[*length..]));
-    begins_ground(first).then(|| whole.map(|last| last + 2).or_else(colour))?
+/// The usual name of the style that has these words for a name.
+pub(super) fn style_called<'a>(words: &[String], manifest: &'a Manifest) -> Option<&'a str> {
+    let plain = |name: &str| name.replace('-', " ").to_lowercase();
+    let name = plain(&words.join(" "));
+    let mut styles = manifest.styles.iter();
+    let style = styles.find(|names| names.iter().any(|other| plain(other) == name))?;
+    style.first().map(|usual| usual.trim())
 }
 
-/// Words of a prompt, where there is something to be read out of them for this model.
-pub(super) fn read<'a>(prompt: &'a str, manifest: &Manifest) -> Option<Vec<&'a str>> {
-    if !manifest.plain_ground || manifest.subjects.is_empty() {
-        return None;
+/// Whether what comes behind these words is left out.
+fn is_negated(before: &[String]) -> bool {
+    let mut before = before.iter().map(String::as_str).rev();
+    let told = before.find(|word| !ARTICLES.contains(word));
+    told.is_some_and(|word| NEGATIONS.contains(&word))
+}
+
+/// The words of a prompt without what weighs them.
+fn unweighted(prompt: &str) -> Cow<'_, str> {
+    if !is_weighted(prompt) {
+        return prompt.into();
     }
-    Some(first_and_last(words_of(prompt)))
+    let pieces = parse(prompt).into_iter().map(|piece| match piece {
+        Piece::Text(text, _) => text,
+        Piece::Break => " ".into(),
+    });
+    pieces.collect::<String>().into()
 }
 
 /// The words of a prompt that are looked at: of a long one the first, which name its thing, and the last, which often name its ground.
@@ -272,88 +264,27 @@ pub(super) fn is_weighted(prompt: &str) -> bool {
 }
 
 /// The words of a prompt, and a comma for whatever separates its parts.
-pub(super) fn words_of(prompt: &str) -> Vec<&str> {
-    let prompt = prompt.trim_end_matches(['.', '!', '?', ' ']);
-    let parts = prompt.split_inclusive([',', ';']);
-    let words = parts.flat_map(|part| {
-        let (words, comma) = match part.strip_suffix([',', ';']) {
-            Some(words) => (words, Some(",")),
-            None => (part, None),
-        };
-        words.split_whitespace().chain(comma)
-    });
-    words.collect()
-}
-
-/// The text of words and commas.
-pub(super) fn text_of(words: &[&str]) -> String {
-    words.join(" ").replace(" ,", ",")
-}
-
-/// Whether a text tells how the ground looks.
-pub(super) fn tells_ground(text: &str) -> bool {
-    let is_mark = |c: char| !c.is_alphanumeric() && !c.is_whitespace();
-    let spaced = text.to_lowercase().replace(is_mark, " , ");
-    let words: Vec<_> = spaced.split_whitespace().map(str::to_string).collect();
-    (0..words.len()).any(|at| {
-        let looks = at.checked_sub(1).map(|before| words[before].as_str());
-        let named = is_ground_at(&words, at) && looks.is_none_or(|word| !NO_LOOKS.contains(&word));
-        let coloured = colour_ground(&words[at..]);
-        named || coloured.is_some_and(|length| ends_colour(&words[at + length..]))
-    })
-}
-
-/// Whether the word at `at` is what a ground is called; "ground" alone is what things lie on.
-fn is_ground_at(words: &[String], at: usize) -> bool {
-    let word = words[at].as_str();
-    let before = at.checked_sub(1).map(|before| words[before].as_str());
-    let coloured = before.is_some_and(|word| COLOURS.contains(&word) || SHADES.contains(&word));
-    GROUNDS.contains(&word) || word == "ground" && coloured
-}
-
-fn begins_ground(word: impl AsRef<str>) -> bool {
-    BEFORE_GROUND.contains(&word.as_ref())
-}
-
-/// Whether words are what a ground is called behind its colour: "teal background".
-fn is_coloured_ground(words: &[String]) -> bool {
-    let article = words
-        .first()
-        .is_some_and(|first| ARTICLES.contains(&first.as_str()));
-    let words = &words[usize::from(article)..];
-    let Some((_, colour @ [_, ..])) = words.split_last() else {
-        return false;
-    };
-    is_ground_at(words, colour.len()) && colour.iter().all(|word| is_colour_word(word))
-}
-
-/// How many words tell of a ground by its colour alone, as "on light blue" does.
-fn colour_ground(words: &[String]) -> Option<usize> {
-    let (first, rest) = words.split_first()?;
-    let told = rest.iter().take_while(|word| is_colour_word(word)).count();
-    let colour = rest[..told].last().is_some_and(|word| is_colour(word));
-    let ends = BEFORE_COLOUR.contains(&first.as_str()) && colour;
-    ends.then_some(1 + told)
-}
-
-/// Whether words behind a colour leave it the colour of a ground: "and glossy", or nothing, but not "leaves", "and yellow leaves".
-fn ends_colour(words: &[String]) -> bool {
-    match words {
-        [and, more @ ..] if and == "and" => {
-            let colours = more.iter().take_while(|word| is_colour_word(word)).count();
-            colours == 0 || more.get(colours).is_none_or(|word| word == ",")
+fn words_of(prompt: &str) -> Vec<&str> {
+    let mut words = Vec::new();
+    for word in prompt.split_whitespace() {
+        for (place, piece) in word.split([',', ';', '|']).enumerate() {
+            if place > 0 {
+                words.push(",");
+            }
+            let bare = piece.trim_matches(MARKS);
+            let ends = piece.trim_end_matches(QUOTES).ends_with(ENDS) || bare.is_empty();
+            words.extend(Some(bare).filter(|bare| !bare.is_empty()));
+            words.extend((ends && !piece.is_empty()).then_some(","));
         }
-        [word, ..] => word == "," || begins_ground(word),
-        [] => true,
     }
+    let last = words.iter().rposition(|word| *word != ",");
+    words.truncate(last.map_or(0, |last| last + 1));
+    words
 }
 
-pub(super) fn is_colour(word: &str) -> bool {
-    COLOURS.contains(&word)
-}
-
-pub(super) fn is_colour_word(word: &str) -> bool {
-    is_colour(word) || SHADES.contains(&word)
+/// Whether these words are the first of some.
+pub(super) fn begins(rest: &[String], words: &[&str]) -> bool {
+    rest.len() >= words.len() && words.iter().zip(rest).all(|(word, told)| word == told)
 }
 
 pub(super) fn number(word: &str) -> Option<usize> {
@@ -440,6 +371,13 @@ pub(super) fn taught() -> Manifest {
         "slice of pizza",
     ];
     manifest.subjects = names.map(|name| vec![name.to_string()]).to_vec();
+    let styles: [&[&str]; 3] = [
+        &["3d render", "3d"],
+        &["flat illustration", "flat"],
+        &["cartoon", "cartoon drawing"],
+    ];
+    let names = |names: &[&str]| names.iter().map(ToString::to_string).collect();
+    manifest.styles = styles.map(names).to_vec();
     manifest.plain_ground = true;
     manifest
 }

@@ -4,20 +4,7 @@ use std::ops::Range;
 
 use plantain_weights::Manifest;
 
-use super::plain::{inserted, main_subject};
-use super::reader::with_article;
-
-/// How many times a style that was not taught is mended in a prompt, each time in all its words. The new name may also make the other
-/// one again with the words before it, as of a "soft soft cartoon".
-const SAME_STYLE_TIMES: usize = 16;
-
-/// A prompt with the style that it is drawn in.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Styled {
-    pub(crate) prompt: String,
-    /// What the prompt asks for instead, and its subject was not taught.
-    pub(crate) untaught: Option<Untaught>,
-}
+use super::reader::{Mention, Reader, style_called};
 
 /// A style that a subject was not taught in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,123 +29,69 @@ impl Untaught {
     }
 }
 
-/// `drawn`, which is what is drawn of the `whole` prompt, in a style that its subject was taught in: one that it names, or else one that
-/// the whole prompt names. Otherwise in the first: if it names another style, or if it names none and `any` style is to be added. A model
-/// of single things is told of them and of styles by the names that training told most often.
-pub(crate) fn styled(whole: &str, drawn: String, any: bool, manifest: &Manifest) -> Styled {
-    let subject = main_subject(&drawn, manifest).unwrap_or_default();
-    let mut styled = in_taught_style(whole, drawn, any, &subject, manifest);
-    if !manifest.plain_ground {
-        return styled;
-    }
-    let usual = manifest.usual_name(&subject);
-    if usual != subject
-        && let Some(place) = manifest.find_name(&styled.prompt, &subject)
-    {
-        styled.prompt = replaced(&styled.prompt, place, usual);
-    }
-    let style = manifest.find_style(&styled.prompt, usual, &manifest.styles_of(usual));
-    if let Some((place, style)) = style
-        && !styled.prompt[place.clone()].eq_ignore_ascii_case(style)
-    {
-        styled.prompt = replaced(&styled.prompt, place, style);
-    }
-    styled
+/// The first two styles that `prompt` names, by their usual names, where it names several.
+pub(crate) fn two_styles<'a>(prompt: &str, manifest: &'a Manifest) -> Option<[&'a str; 2]> {
+    let reader = Reader::new(prompt, manifest);
+    let mut styles = reader.mentions.iter().map(|mention| mention.style);
+    let first = styles.next()?;
+    Some([first, styles.find(|style| *style != first)?])
 }
 
-fn in_taught_style(
-    whole: &str,
-    drawn: String,
-    any: bool,
-    subject: &str,
-    manifest: &Manifest,
-) -> Styled {
-    let taught = manifest.styles_of(subject);
-    let empty = !drawn.contains(char::is_alphanumeric);
-    let Some(first) = taught.first().filter(|_| !empty) else {
-        return Styled {
-            prompt: drawn,
-            untaught: None,
+impl<'a> Reader<'a> {
+    /// The style that `subject` is drawn in, which these words of the prompt ask for: one that they name, or else the whole prompt. It is one
+    /// that the subject was taught in, the first where the prompt names none of them. `None` where it names none at all.
+    pub(super) fn style(
+        &self,
+        words: &Range<usize>,
+        subject: &str,
+    ) -> Option<(&'a str, Option<Untaught>)> {
+        let taught = self.manifest.styles_of(subject);
+        let own = |mention: &&Mention<'_>| {
+            words.start <= mention.words.start && mention.words.end <= words.end
         };
-    };
-    let mut others = manifest.styles_of("");
-    others.retain(|style| !taught.contains(style));
-    let named = |text: &str| manifest.find_style(text, subject, &taught);
-    let untaught = |asked: &str, style: &str| Untaught {
-        subject: subject.to_string(),
-        asked: asked.to_string(),
-        taught: taught.iter().map(ToString::to_string).collect(),
-        drawn: style.to_string(),
-    };
-    let shortened = |text: &str| shortened(text, subject, [&others, &taught], manifest);
-    let (mut prompt, longer) = shortened(&drawn);
-    if named(&prompt).is_some() {
-        let untaught = longer.map(|(asked, style)| untaught(asked, style));
-        return Styled { prompt, untaught };
+        let own: Vec<_> = self.mentions.iter().filter(own).collect();
+        let mentions = if own.is_empty() {
+            self.mentions.iter().collect()
+        } else {
+            own
+        };
+        let is_taught = |mention: &&Mention<'_>| taught.contains(&mention.style);
+        if let Some(mention) = longest(mentions.iter().copied().filter(is_taught)) {
+            return Some((mention.style, None));
+        }
+        let within = |mention: &Mention<'_>| self.style_within(&mention.words, &taught);
+        let alike = mentions
+            .iter()
+            .copied()
+            .find(|mention| within(mention).is_some());
+        let asked = alike.or_else(|| longest(mentions.iter().copied()))?;
+        let drawn = within(asked).or_else(|| taught.first().copied())?;
+        let untaught = Untaught {
+            subject: subject.to_string(),
+            asked: asked.style.to_string(),
+            taught: taught.iter().map(ToString::to_string).collect(),
+            drawn: drawn.to_string(),
+        };
+        Some((drawn, Some(untaught)))
     }
-    let (whole, longer) = shortened(whole);
-    let said = named(&whole).map(|(_, style)| style);
-    let style = said.unwrap_or(first);
-    let mut asked = longer.map(|(asked, _)| asked);
-    let mut replaces = false;
-    // Were the name of one a part of the new one, there would be no end.
-    for _ in 0..=others.len() {
-        let other = manifest.find_style(&prompt, subject, &others);
-        let Some((place, other)) = other else { break };
-        asked.get_or_insert(other);
-        replaces = true;
-        prompt = replaced(&prompt, place, style);
-    }
-    if !replaces && (any || said.is_some()) {
-        prompt = inserted(&prompt, style);
-    }
-    Styled {
-        prompt,
-        untaught: asked.map(|asked| untaught(asked, style)),
+
+    /// A taught style that some of these words name, as "cartoon" of a "soft cartoon".
+    fn style_within(&self, words: &Range<usize>, taught: &[&'a str]) -> Option<&'a str> {
+        let places = words.clone().flat_map(|start| {
+            let ends = start + 1..=words.end;
+            ends.map(move |end| start..end)
+        });
+        let mut styles =
+            places.filter_map(|place| style_called(&self.lowered[place], self.manifest));
+        styles.find(|style| taught.contains(style))
     }
 }
 
-/// The text with the `taught` styles alone where a name of the `others` holds that of one, as "soft cartoon" does "cartoon"; and the
-/// first of those others and what it came to.
-fn shortened<'a>(
-    text: &str,
-    subject: &str,
-    [others, taught]: [&[&'a str]; 2],
-    manifest: &'a Manifest,
-) -> (String, Option<(&'a str, &'a str)>) {
-    let (mut text, mut first) = (text.to_string(), None);
-    for other in others {
-        for _ in 0..SAME_STYLE_TIMES {
-            let found = manifest.find_style(&text, subject, &[other]);
-            let Some((place, asked)) = found else { break };
-            let inner = manifest.find_style(&text[place.clone()], "", taught);
-            let Some((_, style)) = inner else { break };
-            first.get_or_insert((asked, style));
-            text = replaced(&text, place, style);
-        }
-    }
-    (text, first)
-}
-
-/// `prompt` with another style, or name, at these bytes, and the words beside it that go with that.
-fn replaced(prompt: &str, place: Range<usize>, style: &str) -> String {
-    let (before, after) = (&prompt[..place.start], &prompt[place.end..]);
-    let separates = |c: char| !c.is_alphanumeric();
-    let noun = style.rsplit(separates).next().unwrap_or(style);
-    let next = after.trim_start().split(separates).next();
-    // A "flat icon" is no "app icon icon".
-    let again = next.filter(|next| next.eq_ignore_ascii_case(noun));
-    let after = again.map_or(after, |again| &after.trim_start()[again.len()..]);
-    let words = before.trim_end();
-    let last = words.rsplit(separates).next();
-    let article = last.filter(|last| ["a", "an"].contains(&&*last.to_lowercase()));
-    match article {
-        Some(article) => {
-            let before = &words[..words.len() - article.len()];
-            format!("{before}{}{after}", with_article(style))
-        }
-        None => format!("{before}{style}{after}"),
-    }
+/// The mention of most words, of several the first.
+fn longest<'m, 'a>(
+    mentions: impl DoubleEndedIterator<Item = &'m Mention<'a>>,
+) -> Option<&'m Mention<'a>> {
+    mentions.rev().max_by_key(|mention| mention.words.len())
 }
 
 #[cfg(test)]
@@ -206,7 +139,7 @@ mod tests {
             ),
             (
                 "a safe on an orange background",
-                "a safe on an orange background, app icon",
+                "a safe, app icon, on an orange background",
             ),
             (
                 "a safe, ui icon on an orange background",
@@ -219,36 +152,39 @@ mod tests {
             ("a dog, svg file", "a dog, 3d render, on a white background"),
             (
                 "pie chart app icon",
-                "pie chart app icon, on a white background",
+                "a pie chart, app icon, on a white background",
             ),
-            ("a pie chart icon on teal", "a pie chart, app icon, on teal"),
+            (
+                "a pie chart icon on teal",
+                "a pie chart, app icon, on a teal background",
+            ),
             (
                 "app icon, pie chart",
-                "app icon, pie chart, on a white background",
+                "a pie chart, app icon, on a white background",
             ),
             (
                 "a app icon of a pie chart, flat design",
-                "a app icon of a pie chart, flat design, on a white background",
+                "a pie chart, app icon, on a white background",
             ),
             (
                 "a Cartoon of a pie chart on teal",
-                "an app icon of a pie chart on teal",
+                "a pie chart, app icon, on a teal background",
             ),
             (
                 "a flat icon of a pie chart",
-                "an app icon of a pie chart, on a white background",
+                "a pie chart, app icon, on a white background",
             ),
             (
                 "a cartoon pie chart, cartoon",
-                "an app icon pie chart, app icon, on a white background",
+                "a pie chart, app icon, on a white background",
             ),
             (
                 "(cartoon) drawing of a pie chart",
-                "(app icon) drawing of a pie chart, on a white background",
+                "a pie chart, app icon, on a white background",
             ),
             (
                 "a flat app icon of a fox",
-                "a flat illustration app icon of a fox, on a white background",
+                "a fox, flat illustration, on a white background",
             ),
             (
                 "a flat shoe, cartoon",
@@ -273,20 +209,23 @@ mod tests {
             ),
             (
                 "a soft cartoon of a fox",
-                "a cartoon of a fox, on a white background",
+                "a fox, cartoon, on a white background",
             ),
-            ("a blob cartoon fox", "a cartoon fox, on a white background"),
+            (
+                "a blob cartoon fox",
+                "a fox, cartoon, on a white background",
+            ),
             (
                 "a soft cartoon illustration of a fox",
-                "a cartoon of a fox, on a white background",
+                "a fox, cartoon, on a white background",
             ),
             (
                 "a soft cartoon fox, soft cartoon",
-                "a cartoon fox, cartoon, on a white background",
+                "a fox, cartoon, on a white background",
             ),
             (
                 "a soft cartoon fox, gradient app icon",
-                "a cartoon fox, gradient app icon, on a white background",
+                "a fox, cartoon, on a white background",
             ),
             (
                 "a soft cartoon fox that jumps over it",
@@ -304,7 +243,7 @@ mod tests {
                 "a cartoon pie chart that jumps over it",
                 "a pie chart, app icon, on a white background",
             ),
-            ("İ cartoon file", "İ ui icon file, on a white background"),
+            ("İ cartoon file", "a file, ui icon, on a white background"),
             ("ui icon", "ui icon, on a white background"),
         ] {
             let drawn = Request::new(prompt).drawn_prompts(&manifest);
@@ -337,10 +276,7 @@ mod tests {
             .collect();
         assert_eq!(told, [true; 3]);
         let (prompts, told) = drawn("a 3d fox and an app icon pie chart");
-        assert!(
-            prompts[1].starts_with("an app icon pie chart"),
-            "{prompts:?}"
-        );
+        assert_eq!(prompts[1], chart);
         assert!(told.is_empty(), "{told:?}");
     }
 

@@ -1,0 +1,400 @@
+//! What a model of single things is asked for: the caption that it was taught most often.
+//!
+//! Of words that it was not taught such a model makes lumps, and those that captions hold besides a thing, its colour, a style and a ground
+//! change nothing. So these are read out of a prompt, and put into the words and the order that training used.
+
+use std::ops::Range;
+
+use plantain_weights::Manifest;
+
+use super::colours::{is_colour_word, one_colour};
+use super::grounds::{Ground, told_ground};
+use super::reader::{ARTICLES, NO_DESCRIPTIONS, Reader, calls_picture, is_weighted, with_article};
+use super::styles::Untaught;
+
+/// The ground where a prompt names none.
+const ANY_GROUND: &str = "white";
+
+/// Words around what a prompt asks for, which say no more of it.
+const ASKING: [&str; 14] = [
+    "please", "draw", "make", "create", "generate", "show", "me", "style", "isolated", "centered",
+    "centred", "single", "simple", "vs",
+];
+/// What pictures are called that look otherwise than those that a model of illustrations draws.
+const OTHER_PICTURES: [&str; 6] = [
+    "photo",
+    "photograph",
+    "painting",
+    "sketch",
+    "portrait",
+    "sticker",
+];
+
+/// What is drawn of a prompt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Caption {
+    pub(crate) prompt: String,
+    /// Whether the prompt says more than that.
+    pub(crate) reduced: bool,
+    /// What the prompt asks for instead, and its subject was not taught.
+    pub(crate) untaught: Option<Untaught>,
+}
+
+impl Caption {
+    /// That of a prompt for one thing. A style and a ground are added where it names none and the picture is drawn `from_nothing`. A prompt
+    /// that names no subject stays as it is but for these, as any does for a model that draws more than single things on plain grounds.
+    pub(crate) fn of(prompt: &str, from_nothing: bool, manifest: &Manifest) -> Self {
+        let reader = Reader::new(prompt, manifest);
+        let captioned = manifest.plain_ground.then(|| reader.caption(from_nothing));
+        captioned.flatten().map_or_else(
+            || Self {
+                prompt: reader.completed(prompt, from_nothing),
+                reduced: false,
+                untaught: None,
+            },
+            |caption| Self {
+                reduced: caption.reduced || is_weighted(prompt),
+                ..caption
+            },
+        )
+    }
+}
+
+/// Whether `prompt` names one of the subjects, or the model has no list of them; what tells of the ground alone is none ("orange").
+pub(crate) fn names_subject(prompt: &str, manifest: &Manifest) -> bool {
+    if manifest.subjects.is_empty() || !manifest.plain_ground {
+        return manifest.names_subject(prompt);
+    }
+    Reader::new(prompt, manifest).main_subject().is_some()
+}
+
+/// A thing as a prompt tells of it.
+pub(super) struct Thing<'a> {
+    /// The words that tell of it, among them those of its name.
+    pub(super) words: Range<usize>,
+    pub(super) named: Range<usize>,
+    /// What the list of subjects calls it.
+    pub(super) name: &'a str,
+    pub(super) colour: Option<(Range<usize>, &'static str)>,
+}
+
+impl Reader<'_> {
+    /// The caption of the one thing that is meant; `None` where the prompt names none.
+    fn caption(&self, from_nothing: bool) -> Option<Caption> {
+        let subject = self.main_subject()?;
+        let colour = self.colour_before(subject.named.start);
+        let thing = Thing {
+            words: 0..self.words.len(),
+            named: subject.named,
+            name: subject.name,
+            colour: colour.or_else(|| self.colour_apart()),
+        };
+        let ground = self.coloured_ground();
+        let (prompt, untaught) = self.told(&thing, ground.as_ref(), from_nothing);
+        let mut told = self.told_of_all(ground.as_ref());
+        self.mark(&thing, &mut told);
+        Some(Caption {
+            prompt,
+            reduced: told.contains(&false),
+            untaught,
+        })
+    }
+
+    /// The caption of a thing.
+    pub(super) fn told(
+        &self,
+        thing: &Thing<'_>,
+        ground: Option<&Ground>,
+        from_nothing: bool,
+    ) -> (String, Option<Untaught>) {
+        let name = self.manifest.usual_name(thing.name);
+        let noun = match &thing.colour {
+            Some((_, colour)) => format!("{colour} {name}"),
+            None => name.to_string(),
+        };
+        let (style, untaught) = self.style(&thing.words, thing.name).unzip();
+        let any = || self.manifest.styles_of(thing.name).first().copied();
+        let style = style.or_else(|| from_nothing.then(any)?);
+        let ground = ground.map(|ground| ground.told.colour);
+        let ground = ground.or_else(|| from_nothing.then_some(ANY_GROUND));
+        let said = style
+            .map(str::to_string)
+            .into_iter()
+            .chain(ground.map(told_ground));
+        let said: Vec<_> = std::iter::once(with_article(&noun)).chain(said).collect();
+        (said.join(", "), untaught.flatten())
+    }
+
+    /// Which words are no more than what is told of a whole picture: those of styles and of the ground, and such as say nothing.
+    pub(super) fn told_of_all(&self, ground: Option<&Ground>) -> Vec<bool> {
+        let says_nothing = |at: usize| {
+            let word = self.lowered[at].as_str();
+            let picture = calls_picture(word) && !OTHER_PICTURES.contains(&word);
+            // Not so the letter that is asked for in "the letter A".
+            let article = ARTICLES.contains(&word) && self.part(at).len() > 1;
+            let joint = NO_DESCRIPTIONS.contains(&word) && !ARTICLES.contains(&word);
+            word == "," || picture || article || joint || ASKING.contains(&word)
+        };
+        let mut told: Vec<_> = (0..self.words.len()).map(says_nothing).collect();
+        for mention in &self.mentions {
+            told[mention.words.clone()].fill(true);
+        }
+        if let Some(ground) = ground {
+            self.mark_ground(ground, &mut told);
+        }
+        told
+    }
+
+    /// Marks the words of a thing's name and colour.
+    pub(super) fn mark(&self, thing: &Thing<'_>, told: &mut [bool]) {
+        told[thing.named.clone()].fill(true);
+        if let Some((words, _)) = &thing.colour {
+            told[words.clone()].fill(true);
+        }
+    }
+
+    /// A colour that is told by itself between commas ("a key, golden"), and where.
+    fn colour_apart(&self) -> Option<(Range<usize>, &'static str)> {
+        let begins = (0..self.words.len()).filter(|at| self.begins_part(*at));
+        let mut parts = begins.map(|at| at..at + self.part(at).len());
+        parts.find_map(|part| {
+            let words = &self.lowered[part.clone()];
+            let colour =
+                one_colour(words).filter(|_| words.iter().all(|word| is_colour_word(word)));
+            Some((part, colour?))
+        })
+    }
+
+    /// A prompt that is drawn whole, with what it leaves open.
+    fn completed(&self, prompt: &str, from_nothing: bool) -> String {
+        let mut completed = prompt.to_string();
+        if self.words.is_empty() || !from_nothing {
+            return completed;
+        }
+        let styles = self.manifest.styles_of("");
+        if let Some(style) = styles.first().filter(|_| self.mentions.is_empty()) {
+            completed = inserted(&completed, style);
+        }
+        if self.manifest.plain_ground && self.coloured_ground().is_none() {
+            completed = format!("{}, {}", without_end(&completed), told_ground(ANY_GROUND));
+        }
+        completed
+    }
+}
+
+fn without_end(prompt: &str) -> &str {
+    prompt.trim_end_matches(|end: char| end.is_whitespace() || ".!?,;".contains(end))
+}
+
+/// `prompt` with another part behind its first one; commas in brackets part nothing.
+fn inserted(prompt: &str, part: &str) -> String {
+    let mut depth = 0_usize;
+    let comma = prompt.char_indices().find(|(_, c)| {
+        match c {
+            '(' | '[' => depth += 1,
+            ')' | ']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        depth == 0 && *c == ','
+    });
+    let (before, after) = prompt.split_at(comma.map_or(prompt.len(), |(at, _)| at));
+    format!("{}, {part}{after}", without_end(before))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::prompt::reader::taught;
+
+    /// Checks what is drawn, in 3D and on white unless told otherwise, and whether the prompt says more.
+    #[track_caller]
+    fn check(reduced: bool, captions: &[(&str, &str)]) {
+        for (prompt, expected) in captions {
+            let (thing, rest) = expected.split_once(", ").unwrap_or((expected, ""));
+            let (style, ground) = rest.split_once("on ").unwrap_or((rest, ""));
+            let style = style.trim_end_matches(", ");
+            let style = if style.is_empty() { "3d render" } else { style };
+            let ground = if ground.is_empty() { "a white" } else { ground };
+            let expected = format!("{thing}, {style}, on {ground} background");
+            let caption = Caption::of(prompt, true, &taught());
+            assert_eq!(
+                (caption.prompt, caption.reduced),
+                (expected, reduced),
+                "{prompt}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_says_no_more_than_a_caption_is_put_into_its_words() {
+        check(
+            false,
+            &[
+                ("a fox", "a fox"),
+                ("fox!", "a fox"),
+                ("a red fox, 3d", "a red fox"),
+                ("Glasses", "glasses"),
+                ("a violet robot", "a purple robot"),
+                ("a navy blue cat", "a navy cat"),
+                ("a crown, golden", "a gold crown"),
+                ("an icon of a cat", "a cat"),
+                ("please draw me a \"cat\"", "a cat"),
+                ("fox, cartoon", "a fox, cartoon"),
+                ("cartoon, a fox", "a fox, cartoon"),
+                ("a fox, in a cartoon style", "a fox, cartoon"),
+                ("a Cartoon drawing of a fox", "a fox, cartoon"),
+                ("flat fox icon", "a fox, flat illustration"),
+                ("A fox. Flat.", "a fox, flat illustration"),
+                ("flat 3D fox, flat", "a fox, flat illustration"),
+                ("a fox on a teal background", "a fox, on a teal"),
+                ("a fox, teal background", "a fox, on a teal"),
+                ("a rocket on blue", "a rocket, on a blue"),
+                (
+                    "a rocket on dark blue, cartoon",
+                    "a rocket, cartoon, on a navy",
+                ),
+                ("a cat, cartoon, isolated on white", "a cat, cartoon"),
+                (
+                    "a cat against a plain turquoise backdrop",
+                    "a cat, on a teal",
+                ),
+                ("a cat on an orange background", "a cat, on an orange"),
+                ("a cat, on a coral background", "a cat, on an orange"),
+                ("a cat, dark background", "a cat, on a black"),
+            ],
+        );
+    }
+
+    #[test]
+    fn what_captions_do_not_say_is_left_out() {
+        check(
+            true,
+            &[
+                ("a majestic fox", "a fox"),
+                ("a photo of a fox", "a fox"),
+                ("watercolor painting of a fox", "a fox"),
+                ("a fox, friendly, flat", "a fox, flat illustration"),
+                ("a fox, not cartoon", "a fox"),
+                ("a fox without a crown", "a fox"),
+                ("ten apples", "an apple"),
+                ("a dozen red apples", "a red apple"),
+                ("Slices of pizza for everyone!", "a slice of pizza"),
+                ("a T-shirt at 5 p.m.", "a t-shirt"),
+                ("a cat, the letter A", "a cat"),
+                ("(a fox:1.2), cartoon", "a fox, cartoon"),
+                (
+                    "A fox sleeps; Cartoon; on a red background!",
+                    "a fox, cartoon, on a red",
+                ),
+            ],
+        );
+        check(
+            true,
+            &[
+                ("a cat on a red and white background", "a cat, on a red"),
+                ("a cat on a light blue background", "a cat, on a blue"),
+                ("a cat on a golden background", "a cat, on a yellow"),
+                ("a cat on blue gradient background", "a cat, on a blue"),
+                ("a cat, gradient background", "a cat"),
+                ("a cat, no background", "a cat"),
+                ("a cat, with background of stars", "a cat"),
+                ("a cat sleeps on teal", "a cat, on a teal"),
+                ("a cat on orange and black", "a cat, on an orange"),
+                ("a cat on orange and yellow leaves", "a cat"),
+                ("a cat on the ground", "a cat"),
+                ("a cat on a plain teal ground jumping", "a cat, on a teal"),
+                (
+                    "a robot waits on dark blue, backpack and crown",
+                    "a robot, on a navy",
+                ),
+            ],
+        );
+    }
+
+    #[test]
+    fn a_thing_has_the_colour_that_is_told_of_it_alone() {
+        check(
+            true,
+            &[
+                ("an orange fluffy cat", "an orange cat"),
+                ("a red smiling cat with a hat", "a red cat"),
+                ("cherry red robot jumping", "a red robot"),
+                ("a red robot dog walking", "a red dog"),
+                ("a big light blue robot", "a cyan robot"),
+                ("a red and white cat", "a cat"),
+                ("a red white cat", "a cat"),
+                ("an orange and white cat", "a cat"),
+                ("a blue eyed cat", "a cat"),
+                ("a solid dog", "a dog"),
+                ("black friday fox", "a fox"),
+                ("black friday fox, red", "a red fox"),
+                ("an orange wearing glasses", "an orange"),
+            ],
+        );
+    }
+
+    #[test]
+    fn things_are_drawn_by_their_usual_names() {
+        let mut manifest = taught();
+        let names = |names: &[&str]| names.iter().map(ToString::to_string).collect();
+        manifest.subjects.push(names(&["tornado", "twister"]));
+        manifest
+            .subjects
+            .push(names(&["dog", "golden retriever", "puppy"]));
+        let drawn = |prompt: &str| crate::Request::new(prompt).drawn_prompts(&manifest);
+        let ground = "3d render, on a white background";
+        for (prompt, expected) in [
+            ("a twister", "a tornado"),
+            ("a blue Twister", "a blue tornado"),
+            ("a tornado", "a tornado"),
+            ("golden retriever puppy", "a dog"),
+        ] {
+            assert_eq!(drawn(prompt), [format!("{expected}, {ground}")], "{prompt}");
+        }
+        let both = ["a tornado", "a fox"].map(|thing| format!("{thing}, {ground}"));
+        assert_eq!(drawn("a twister and a fox"), both);
+        assert_eq!(drawn("two twisters"), [both[0].clone(), both[0].clone()]);
+    }
+
+    #[test]
+    fn other_prompts_are_completed() {
+        let drawn = |prompt: &str| Caption::of(prompt, true, &taught()).prompt;
+        for (prompt, expected) in [
+            ("", ""),
+            ("?!", "?!"),
+            ("a unicycle", "a unicycle, 3d render, on a white background"),
+            ("a unicycle on teal. Cartoon", "a unicycle on teal. Cartoon"),
+            (
+                "(a unicycle, red:1.2), flat",
+                "(a unicycle, red:1.2), flat, on a white background",
+            ),
+            (
+                "(a unicycle, red:1.2), shiny",
+                "(a unicycle, red:1.2), 3d render, shiny, on a white background",
+            ),
+        ] {
+            assert_eq!(drawn(prompt), expected);
+        }
+        let mut scenes = taught();
+        scenes.plain_ground = false;
+        let drawn = |prompt: &str| Caption::of(prompt, true, &scenes).prompt;
+        assert_eq!(drawn("a fox in the rain"), "a fox in the rain, 3d render");
+        assert_eq!(drawn("a flat fox"), "a flat fox");
+        scenes.styles.clear();
+        let drawn = |prompt: &str| Caption::of(prompt, true, &scenes).prompt;
+        assert_eq!(drawn("a fox"), "a fox");
+    }
+
+    #[test]
+    fn nothing_is_added_where_a_picture_is_drawn_anew() {
+        let drawn = |prompt: &str| Caption::of(prompt, false, &taught()).prompt;
+        for (prompt, expected) in [
+            ("a fox", "a fox"),
+            ("a majestic fox on navy", "a fox, on a navy background"),
+            ("a flat fox", "a fox, flat illustration"),
+            ("a unicycle", "a unicycle"),
+        ] {
+            assert_eq!(drawn(prompt), expected);
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! Which of the subjects that a prompt names is meant.
+
+use std::ops::Range;
+
+use super::colours::{is_colour, is_colour_word, one_colour};
+use super::reader::{
+    ARTICLES, DOING, Reader, SHORT, calls_picture, is_adjective, is_description, is_of_parts,
+    number,
+};
+
+/// What stands between two colours of one thing.
+const JOINTS: [&str; 4] = ["and", "or", "&", ","];
+/// What begins to tell more of the thing before it, besides where it is.
+const MORE_OF_IT: [&str; 6] = ["with", "for", "that", "which", "who", "inside"];
+/// What begins to tell where the thing before it is ("fox in the snow"), so that the one behind it is not meant.
+const PLACES: [&str; 10] = [
+    "in", "on", "at", "near", "behind", "beside", "under", "over", "above", "below",
+];
+/// What holds or gathers what is named behind its "of", which is meant.
+const CONTAINERS: [&str; 12] = [
+    "box", "bag", "bowl", "cup", "mug", "bin", "cart", "list", "rain", "sea", "ocean", "world",
+];
+/// Nouns that end as what a thing does.
+const NOTHING_DONE: [&str; 5] = ["wedding", "morning", "evening", "spring", "string"];
+/// What no colour is told of: "black friday".
+const NEVER_COLOURED: &str = "friday";
+
+/// A subject that a prompt names.
+#[derive(Debug, Clone)]
+pub(super) struct Subject<'a> {
+    /// Where it begins, with another subject that describes it, and where its name does.
+    start: usize,
+    pub(super) named: Range<usize>,
+    /// What the list of subjects calls it.
+    pub(super) name: &'a str,
+}
+
+impl<'a> Reader<'a> {
+    /// The first subject that has an article or a number, or of which more is told, and tells no place, else the first that tells none,
+    /// else the first. Of subjects one after the other it is the last, which the others describe, or hold ("a bowl of soup"). What tells of
+    /// the ground or a style is none, nor is what the picture is called.
+    pub(super) fn main_subject(&self) -> Option<Subject<'a>> {
+        let mut subjects: Vec<Subject<'a>> = Vec::new();
+        let mut at = 0;
+        while at < self.words.len() {
+            let lead = self.lead(at).filter(|_| self.begins_part(at));
+            if let Some(behind) = lead.or_else(|| self.ground(at)) {
+                at = behind;
+                continue;
+            }
+            let style = self.mention_end(at).unwrap_or(at);
+            let subject = self.subject(at, |_| true).filter(|(end, _)| *end >= style);
+            let Some((end, name)) = subject else {
+                at = style.max(at + 1);
+                continue;
+            };
+            let named = at..end;
+            at = end;
+            let described = subjects.pop_if(|last| {
+                let end = last.named.end;
+                end == named.start
+                    || self.is_colour_of(last, named.start)
+                    || self.describes(last, named.start)
+            });
+            let start = described.map_or(named.start, |last| last.start);
+            subjects.push(Subject { start, named, name });
+        }
+        let meant = |subject: &Subject<'_>| {
+            self.is_determined(subject.start) || self.goes_on(subject.named.end)
+        };
+        let free = |subject: &Subject<'_>| !self.is_place(subject.start);
+        let first = |is: &dyn Fn(&Subject<'_>) -> bool| subjects.iter().position(is);
+        let first = first(&|subject| free(subject) && meant(subject)).or_else(|| first(&free));
+        (!subjects.is_empty()).then(|| subjects.swap_remove(first.unwrap_or(0)))
+    }
+
+    /// The colour that is told before a thing's name, with at most some description between, if it is one alone; and where.
+    pub(super) fn colour_before(&self, name: usize) -> Option<(Range<usize>, &'static str)> {
+        let before = self.lowered[..name].iter().rev();
+        let between = before
+            .take_while(|word| is_adjective(word) && !is_of_parts(word) && !is_colour_word(word));
+        let end = name - between.count();
+        if self.lowered[end] == NEVER_COLOURED {
+            return None;
+        }
+        let told = self.lowered[..end].iter().rev();
+        let start = end - told.take_while(|word| is_colour_word(word)).count();
+        let joined = matches!(&self.lowered[..start], [.., first, and] if is_colour_word(first) && JOINTS.contains(&and.as_str()));
+        let colour = one_colour(&self.lowered[start..end]).filter(|_| !joined);
+        // A "golden retriever puppy" is not golden.
+        let told = colour.map(|colour| (start..end, colour));
+        told.filter(|(words, _)| !self.is_within_name(words, name))
+    }
+
+    /// Whether a subject tells only of the looks of what is named at word `at` ("chocolate brown dog"), or holds it ("box of pencils").
+    fn describes(&self, subject: &Subject<'_>, at: usize) -> bool {
+        let between = &self.lowered[subject.named.end..at];
+        let looks = |word: &String| is_colour_word(word) || word.ends_with("ed") || word == "cold";
+        let holds = CONTAINERS.contains(&subject.name)
+            && between.split_first().is_some_and(|(of, rest)| {
+                of == "of" && rest.len() <= SHORT && rest.iter().all(|word| is_description(word))
+            });
+        holds || (1..=2).contains(&between.len()) && between.iter().all(looks)
+    }
+
+    /// Whether a subject whose description begins at word `at` tells where another is.
+    fn is_place(&self, at: usize) -> bool {
+        let before = self.lowered[..at].iter().rev().map(String::as_str);
+        let described = |word: &&str| {
+            is_description(word) && !ARTICLES.contains(word) && number(word).is_none()
+        };
+        let mut before = before.skip_while(described).peekable();
+        before.next_if(|word| ARTICLES.contains(word));
+        before.next().is_some_and(|word| PLACES.contains(&word))
+    }
+
+    /// Whether a subject that a colour may also mean ("orange") is the colour of what is named at word `at`: there is one word of
+    /// description between, or a further colour.
+    fn is_colour_of(&self, subject: &Subject<'_>, at: usize) -> bool {
+        let mut name = self.lowered[subject.named.clone()].iter();
+        let between = &self.lowered[subject.named.end..at];
+        let described = match between {
+            [one] => is_description(one) && !is_of_parts(one),
+            [and, other] => JOINTS.contains(&and.as_str()) && and != "," && is_colour(other),
+            _ => false,
+        };
+        described && name.all(|word| is_colour(word))
+    }
+
+    /// Whether more of what is named before word `at` is told there, or it is called a picture of that ("fox logo").
+    fn goes_on(&self, at: usize) -> bool {
+        let Some(word) = self.lowered.get(at).map(String::as_str) else {
+            return false;
+        };
+        // "Wood carving of a fox" is no wood that does something, nor has an "ice skating penguin" ice that does.
+        let does = || {
+            let called = self.lowered.get(at + 1).is_some_and(|next| next == "of");
+            let named = |at| self.subject(at, |_| true).is_some();
+            !called && !NOTHING_DONE.contains(&word) && !named(at) && !named(at + 1)
+        };
+        // "Cat icons" may be those of a list.
+        let picture = calls_picture(word) && !word.ends_with('s');
+        let told = MORE_OF_IT.contains(&word) || PLACES.contains(&word);
+        told || picture || word.ends_with(DOING) && does()
+    }
+
+    /// Whether an article or a number is before word `at`, with at most a short description between.
+    fn is_determined(&self, at: usize) -> bool {
+        let before = self.lowered[..at].iter().rev().take(SHORT);
+        let determines = |word: &str| ARTICLES.contains(&word) || number(word).is_some();
+        let mut before = before.skip_while(|word| is_description(word) && !determines(word));
+        before.next().is_some_and(|word| determines(word))
+    }
+}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::prompt::reader::taught;
+
+    #[test]
+    fn one_subject_is_meant() {
+        let manifest = taught();
+        for (prompt, expected) in [
+            ("an angry robot waving hello", "robot"),
+            ("red fox in autumn leaves", "red fox"),
+            ("fox in the crown", "fox"),
+            ("angry dog wearing a crown", "dog"),
+            ("cat poster with a fox", "fox"),
+            ("cat logo for a dog", "cat"),
+            ("rocket icon with a fox", "rocket"),
+            ("dog carving of a fox", "fox"),
+            ("cat wedding with a fox", "fox"),
+            ("dog skating robot jumping", "robot"),
+            ("a fox, crown", "fox"),
+            ("at night a fox with a crown", "fox"),
+            ("in the crown, a fox sleeping", "fox"),
+            ("painting of a dog", "dog"),
+            ("a painting", "painting"),
+            ("3d render of a dog that plays with a cat", "dog"),
+            ("fox and unicycle", "fox"),
+            ("a fox that eats an apple", "fox"),
+            ("a robot who likes rocket", "robot"),
+            ("people watch a rocket launch, no clutter", "rocket"),
+            ("a fox sitting on orange leaves", "fox"),
+            ("a fox jumps, a cat sleeps", "fox"),
+            ("an orange next to a log", "orange"),
+            ("a cat on an orange background", "cat"),
+            ("a \"T-shirt\"", "t-shirt"),
+        ] {
+            let subject = Reader::new(prompt, &manifest).main_subject();
+            let name = subject.map(|subject| subject.name);
+            assert_eq!(name, Some(expected), "{prompt}");
+        }
+        for prompt in [
+            "",
+            ",",
+            "a unicycle",
+            "on an orange background",
+            "orange background",
+        ] {
+            let subject = Reader::new(prompt, &manifest).main_subject();
+            assert!(subject.is_none(), "{prompt}");
+        }
+    }
+}
