@@ -3,7 +3,7 @@
 use burn::tensor::{Tensor, TensorData};
 use plantain_weights::Manifest;
 
-use crate::prompt::Things;
+use crate::prompt::{Reading, Things};
 use crate::request::Request;
 use crate::size::MAX_SIDE;
 
@@ -36,10 +36,20 @@ pub(crate) struct Layout {
 impl Layout {
     /// That of the pictures of a request, of this width and height.
     pub(crate) fn new(request: &Request, size: [usize; 2], manifest: &Manifest) -> Self {
-        let several = request.things(manifest);
-        let several = several.and_then(|things| Self::of_several(&things, size, manifest));
+        Self::of(&request.reading(manifest), request, size, manifest)
+    }
+
+    /// The same of a request whose prompt was read.
+    pub(crate) fn of(
+        reading: &Reading<'_>,
+        request: &Request,
+        size: [usize; 2],
+        manifest: &Manifest,
+    ) -> Self {
+        let several = reading.things.as_ref();
+        let several = several.and_then(|things| Self::of_several(things, size, manifest));
         several.unwrap_or_else(|| Self {
-            prompts: vec![request.caption(manifest).prompt],
+            prompts: vec![reading.caption.prompt.clone()],
             ..Self::of_one(size, request.init_image.is_some(), manifest)
         })
     }

@@ -9,7 +9,7 @@ use plantain_weights::Manifest;
 use crate::aspect::Aspect;
 use crate::error::RequestError;
 use crate::layout::Layout;
-use crate::prompt::{Caption, Things};
+use crate::prompt::Reading;
 use crate::size::check_size;
 
 /// Strength of a run that starts from a picture, where none is given.
@@ -355,9 +355,10 @@ impl Request {
     /// # Ok::<(), plantain::Error>(())
     /// ```
     pub fn reduced_prompt(&self, manifest: &Manifest) -> Option<String> {
-        let layout = Layout::new(self, self.size_for(manifest), manifest);
-        let caption = self.caption(manifest);
-        (caption.reduced && layout.prompts.len() == 1).then_some(caption.prompt)
+        let reading = self.reading(manifest);
+        let layout = Layout::of(&reading, self, self.size_for(manifest), manifest);
+        let single = layout.prompts.len() == 1;
+        (reading.caption.reduced && single).then_some(reading.caption.prompt)
     }
 
     /// What the model is asked for: the prompt; or, where it draws single things on plain grounds, what a prompt comes to that names any, for
@@ -377,15 +378,9 @@ impl Request {
         Layout::new(self, self.size_for(manifest), manifest).prompts
     }
 
-    /// What is drawn of the prompt where it is taken for one thing.
-    pub(crate) fn caption(&self, manifest: &Manifest) -> Caption {
-        Caption::of(&self.prompt, self.init_image.is_none(), manifest)
-    }
-
-    /// The things that the prompt asks for, where they are several and each is drawn by itself.
-    pub(crate) fn things(&self, manifest: &Manifest) -> Option<Things> {
-        let from_nothing = self.init_image.is_none();
-        from_nothing.then(|| Things::listed(&self.prompt, manifest))?
+    /// What the prompt comes to for a model.
+    pub(crate) fn reading<'a>(&'a self, manifest: &'a Manifest) -> Reading<'a> {
+        Reading::new(&self.prompt, self.init_image.is_none(), manifest)
     }
 
     fn init_settings(&self, manifest: &Manifest) -> Result<Option<InitSettings>, RequestError> {

@@ -4,7 +4,7 @@ use plantain_sampling::SamplerKind;
 use plantain_weights::{Manifest, Recipe};
 
 use crate::layout::Layout;
-use crate::prompt::{names_subject, two_styles};
+use crate::prompt::Reading;
 use crate::request::{Request, embeds_guidance};
 
 /// How many times its own steps a model may take before they are too many.
@@ -39,9 +39,10 @@ impl Request {
     /// # Ok::<(), plantain::Error>(())
     /// ```
     pub fn warnings(&self, manifest: &Manifest) -> Vec<String> {
-        let layout = Layout::new(self, self.size_for(manifest), manifest);
+        let reading = self.reading(manifest);
+        let layout = Layout::of(&reading, self, self.size_for(manifest), manifest);
         let guidance = self.warn_of_guidance(manifest);
-        let content = self.warn_of_content(&layout, manifest);
+        let content = self.warn_of_content(&reading, &layout, manifest);
         let size = self.warn_of_size(&layout, manifest);
         [guidance, content, size, self.warn_of_sampling(manifest)].concat()
     }
@@ -58,7 +59,7 @@ impl Request {
     /// # Ok::<(), plantain::Error>(())
     /// ```
     pub fn names_subject(&self, manifest: &Manifest) -> bool {
-        names_subject(&self.prompt, manifest)
+        self.reading(manifest).names_subject
     }
 
     fn warn_of_guidance(&self, manifest: &Manifest) -> Vec<String> {
@@ -84,35 +85,39 @@ impl Request {
     }
 
     /// Of what the prompt asks for and is not drawn.
-    fn warn_of_content(&self, layout: &Layout, manifest: &Manifest) -> Vec<String> {
+    fn warn_of_content(
+        &self,
+        reading: &Reading<'_>,
+        layout: &Layout,
+        manifest: &Manifest,
+    ) -> Vec<String> {
         let mut warnings = Vec::new();
-        if !self.names_subject(manifest) {
+        if !reading.names_subject {
             warnings.push(unknown_subject(manifest, &self.prompt));
         }
-        let things = self.things(manifest);
-        if let (Some(things), [_]) = (&things, &layout.prompts[..]) {
+        let single = layout.prompts.len() == 1;
+        if let Some(things) = reading.things.as_ref().filter(|_| single) {
             let [width, height] = self.size_for(manifest);
             warnings.push(format!(
                 "{width}x{height} pixels have no room for the {} things that the prompt names, so it is drawn as if it named one; make the picture wider or higher",
                 things.prompts().len()
             ));
         }
-        warnings.extend(self.untaught_styles(manifest));
-        if things.is_none() {
-            warnings.extend(self.warn_of_two_styles(manifest));
-        }
-        let left_out = things.map(|things| things.left_out);
-        let left_out = left_out.filter(|words| !words.is_empty());
-        let drawn = match self.reduced_prompt(manifest) {
-            Some(drawn) => Some(format!("drawn as `{drawn}`")),
-            None => left_out.map(|left_out| format!("drawn without `{left_out}`")),
+        warnings.extend(untaught_styles(reading, layout, manifest));
+        warnings.extend(two_styles(reading, manifest));
+        let Reading {
+            caption, things, ..
+        } = reading;
+        let left_out = things.as_ref().map_or("", |things| &things.left_out);
+        let drawn = match (single, caption.reduced, left_out) {
+            (true, true, _) => format!("drawn as `{}`", caption.prompt),
+            (_, _, "") => return warnings,
+            _ => format!("drawn without `{left_out}`"),
         };
-        warnings.extend(drawn.map(|drawn| {
-            format!(
-                "`{}` takes of a prompt a thing with its colour, a style and a ground; {drawn}",
-                manifest.name
-            )
-        }));
+        warnings.push(format!(
+            "`{}` takes of a prompt a thing with its colour, a style and a ground; {drawn}",
+            manifest.name
+        ));
         warnings
     }
 
@@ -128,16 +133,7 @@ impl Request {
     /// # Ok::<(), plantain::Error>(())
     /// ```
     pub fn two_styles(&self, manifest: &Manifest) -> Option<String> {
-        let single = self.things(manifest).is_none();
-        single.then(|| self.warn_of_two_styles(manifest)).flatten()
-    }
-
-    fn warn_of_two_styles(&self, manifest: &Manifest) -> Option<String> {
-        let [one, other] = two_styles(&self.prompt, manifest)?;
-        Some(format!(
-            "the prompt names two styles, {one} and {other}; `{}` was taught one at a time",
-            manifest.name
-        ))
+        two_styles(&self.reading(manifest), manifest)
     }
 
     /// Which things are drawn in another style than the prompt names, because they were not taught in that: each a sentence for the
@@ -151,19 +147,9 @@ impl Request {
     /// # Ok::<(), plantain::Error>(())
     /// ```
     pub fn untaught_styles(&self, manifest: &Manifest) -> Vec<String> {
-        let layout = Layout::new(self, self.size_for(manifest), manifest);
-        let several = self.things(manifest).filter(|_| layout.prompts.len() > 1);
-        let untaught = several.map_or_else(
-            || Vec::from_iter(self.caption(manifest).untaught),
-            |things| things.untaught,
-        );
-        let mut told: Vec<String> = Vec::new();
-        for sentence in untaught.iter().map(|untaught| untaught.sentence(manifest)) {
-            if !told.contains(&sentence) {
-                told.push(sentence);
-            }
-        }
-        told
+        let reading = self.reading(manifest);
+        let layout = Layout::of(&reading, self, self.size_for(manifest), manifest);
+        untaught_styles(&reading, &layout, manifest)
     }
 
     fn warn_of_size(&self, layout: &Layout, manifest: &Manifest) -> Vec<String> {
@@ -208,6 +194,31 @@ impl Request {
         });
         sampler.into_iter().chain(steps).collect()
     }
+}
+
+/// See [`Request::two_styles`].
+fn two_styles(reading: &Reading<'_>, manifest: &Manifest) -> Option<String> {
+    let [one, other] = reading.two_styles.filter(|_| reading.things.is_none())?;
+    Some(format!(
+        "the prompt names two styles, {one} and {other}; `{}` was taught one at a time",
+        manifest.name
+    ))
+}
+
+/// See [`Request::untaught_styles`].
+fn untaught_styles(reading: &Reading<'_>, layout: &Layout, manifest: &Manifest) -> Vec<String> {
+    let several = reading.things.as_ref().filter(|_| layout.prompts.len() > 1);
+    let untaught = match several {
+        Some(things) => &things.untaught[..],
+        None => reading.caption.untaught.as_slice(),
+    };
+    let mut told: Vec<String> = Vec::new();
+    for sentence in untaught.iter().map(|untaught| untaught.sentence(manifest)) {
+        if !told.contains(&sentence) {
+            told.push(sentence);
+        }
+    }
+    told
 }
 
 /// Whether a sampler is for models of many steps, whatever they were made of.

@@ -5,12 +5,11 @@
 
 use std::ops::Range;
 
-use plantain_weights::Manifest;
-
 use super::colours::{is_colour_word, one_colour};
 use super::grounds::{Ground, told_ground};
 use super::reader::{ARTICLES, NO_DESCRIPTIONS, Reader, calls_picture, is_weighted, with_article};
 use super::styles::Untaught;
+use super::subject::Subject;
 
 /// The ground where a prompt names none.
 const ANY_GROUND: &str = "white";
@@ -40,34 +39,6 @@ pub(crate) struct Caption {
     pub(crate) untaught: Option<Untaught>,
 }
 
-impl Caption {
-    /// That of a prompt for one thing. A style and a ground are added where it names none and the picture is drawn `from_nothing`. A prompt
-    /// that names no subject stays as it is but for these, as any does for a model that draws more than single things on plain grounds.
-    pub(crate) fn of(prompt: &str, from_nothing: bool, manifest: &Manifest) -> Self {
-        let reader = Reader::new(prompt, manifest);
-        let captioned = manifest.plain_ground.then(|| reader.caption(from_nothing));
-        captioned.flatten().map_or_else(
-            || Self {
-                prompt: reader.completed(prompt, from_nothing),
-                reduced: false,
-                untaught: None,
-            },
-            |caption| Self {
-                reduced: caption.reduced || is_weighted(prompt),
-                ..caption
-            },
-        )
-    }
-}
-
-/// Whether `prompt` names one of the subjects, or the model has no list of them; what tells of the ground alone is none ("orange").
-pub(crate) fn names_subject(prompt: &str, manifest: &Manifest) -> bool {
-    if manifest.subjects.is_empty() || !manifest.plain_ground {
-        return manifest.names_subject(prompt);
-    }
-    Reader::new(prompt, manifest).main_subject().is_some()
-}
-
 /// A thing as a prompt tells of it.
 pub(super) struct Thing<'a> {
     /// The words that tell of it, among them those of its name.
@@ -79,9 +50,22 @@ pub(super) struct Thing<'a> {
 }
 
 impl Reader<'_> {
-    /// The caption of the one thing that is meant; `None` where the prompt names none.
-    fn caption(&self, from_nothing: bool) -> Option<Caption> {
-        let subject = self.main_subject()?;
+    /// What is drawn where the prompt is taken for one thing. A style and a ground are added where it names none and the picture is drawn
+    /// `from_nothing`. A prompt that names no subject stays as it is but for these, as any does for a model that draws more than single
+    /// things on plain grounds.
+    pub(super) fn caption(&self, from_nothing: bool) -> Caption {
+        let subject = self.main_subject().filter(|_| self.manifest.plain_ground);
+        subject.map_or_else(
+            || Caption {
+                prompt: self.completed(from_nothing),
+                reduced: false,
+                untaught: None,
+            },
+            |subject| self.caption_of(subject, from_nothing),
+        )
+    }
+
+    fn caption_of(&self, subject: Subject<'_>, from_nothing: bool) -> Caption {
         let colour = self.colour_before(subject.named.start);
         let thing = Thing {
             words: 0..self.words.len(),
@@ -93,11 +77,11 @@ impl Reader<'_> {
         let (prompt, untaught) = self.told(&thing, ground.as_ref(), from_nothing);
         let mut told = self.told_of_all(ground.as_ref());
         self.mark(&thing, &mut told);
-        Some(Caption {
+        Caption {
             prompt,
-            reduced: told.contains(&false),
+            reduced: told.contains(&false) || is_weighted(self.prompt),
             untaught,
-        })
+        }
     }
 
     /// The caption of a thing.
@@ -166,8 +150,8 @@ impl Reader<'_> {
     }
 
     /// A prompt that is drawn whole, with what it leaves open.
-    fn completed(&self, prompt: &str, from_nothing: bool) -> String {
-        let mut completed = prompt.to_string();
+    fn completed(&self, from_nothing: bool) -> String {
+        let mut completed = self.prompt.to_string();
         if self.words.is_empty() || !from_nothing {
             return completed;
         }
@@ -216,7 +200,7 @@ mod tests {
             let style = if style.is_empty() { "3d render" } else { style };
             let ground = if ground.is_empty() { "a white" } else { ground };
             let expected = format!("{thing}, {style}, on {ground} background");
-            let caption = Caption::of(prompt, true, &taught());
+            let caption = Reader::new(prompt, &taught()).caption(true);
             assert_eq!(
                 (caption.prompt, caption.reduced),
                 (expected, reduced),
@@ -358,7 +342,7 @@ mod tests {
 
     #[test]
     fn other_prompts_are_completed() {
-        let drawn = |prompt: &str| Caption::of(prompt, true, &taught()).prompt;
+        let drawn = |prompt: &str| Reader::new(prompt, &taught()).caption(true).prompt;
         for (prompt, expected) in [
             ("", ""),
             ("?!", "?!"),
@@ -377,17 +361,17 @@ mod tests {
         }
         let mut scenes = taught();
         scenes.plain_ground = false;
-        let drawn = |prompt: &str| Caption::of(prompt, true, &scenes).prompt;
+        let drawn = |prompt: &str| Reader::new(prompt, &scenes).caption(true).prompt;
         assert_eq!(drawn("a fox in the rain"), "a fox in the rain, 3d render");
         assert_eq!(drawn("a flat fox"), "a flat fox");
         scenes.styles.clear();
-        let drawn = |prompt: &str| Caption::of(prompt, true, &scenes).prompt;
+        let drawn = |prompt: &str| Reader::new(prompt, &scenes).caption(true).prompt;
         assert_eq!(drawn("a fox"), "a fox");
     }
 
     #[test]
     fn nothing_is_added_where_a_picture_is_drawn_anew() {
-        let drawn = |prompt: &str| Caption::of(prompt, false, &taught()).prompt;
+        let drawn = |prompt: &str| Reader::new(prompt, &taught()).caption(false).prompt;
         for (prompt, expected) in [
             ("a fox", "a fox"),
             ("a majestic fox on navy", "a fox, on a navy background"),

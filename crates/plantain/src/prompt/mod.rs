@@ -4,6 +4,7 @@ mod caption;
 mod colours;
 mod grounds;
 mod reader;
+mod reading;
 mod styles;
 mod subject;
 #[cfg(test)]
@@ -15,8 +16,7 @@ use plantain_weights::{Model, TokenizerInfo};
 use tokenizers::Tokenizer;
 
 use crate::error::RequestError;
-pub(crate) use caption::{Caption, names_subject};
-pub(crate) use styles::two_styles;
+pub(crate) use reading::Reading;
 pub(crate) use things::Things;
 use weights::{Piece, parse};
 

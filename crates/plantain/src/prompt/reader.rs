@@ -100,6 +100,7 @@ const DESCRIPTION: usize = 6;
 const READ: usize = 80;
 
 pub(super) struct Reader<'a> {
+    pub(super) prompt: &'a str,
     pub(super) words: Vec<String>,
     pub(super) lowered: Vec<String>,
     pub(super) manifest: &'a Manifest,
@@ -118,11 +119,12 @@ pub(super) struct Mention<'a> {
 
 impl<'a> Reader<'a> {
     /// Brackets that weigh parts of the prompt do not matter.
-    pub(super) fn new(prompt: &str, manifest: &'a Manifest) -> Self {
-        let prompt = unweighted(prompt);
-        let words = first_and_last(words_of(&prompt));
+    pub(super) fn new(prompt: &'a str, manifest: &'a Manifest) -> Self {
+        let bare = unweighted(prompt);
+        let words = first_and_last(words_of(&bare));
         let lowered: Vec<_> = words.iter().map(|word| word.to_lowercase()).collect();
         let reader = Self {
+            prompt,
             subjects: vec![OnceCell::new(); words.len()],
             words: words.into_iter().map(str::to_string).collect(),
             lowered,

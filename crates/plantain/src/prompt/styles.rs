@@ -29,15 +29,14 @@ impl Untaught {
     }
 }
 
-/// The first two styles that `prompt` names, by their usual names, where it names several.
-pub(crate) fn two_styles<'a>(prompt: &str, manifest: &'a Manifest) -> Option<[&'a str; 2]> {
-    let reader = Reader::new(prompt, manifest);
-    let mut styles = reader.mentions.iter().map(|mention| mention.style);
-    let first = styles.next()?;
-    Some([first, styles.find(|style| *style != first)?])
-}
-
 impl<'a> Reader<'a> {
+    /// The first two styles that the prompt names, by their usual names, where it names several.
+    pub(super) fn two_styles(&self) -> Option<[&'a str; 2]> {
+        let mut styles = self.mentions.iter().map(|mention| mention.style);
+        let first = styles.next()?;
+        Some([first, styles.find(|style| *style != first)?])
+    }
+
     /// The style that `subject` is drawn in, which these words of the prompt ask for: one that they name, or else the whole prompt. It is one
     /// that the subject was taught in, the first where the prompt names none of them. `None` where it names none at all.
     pub(super) fn style(

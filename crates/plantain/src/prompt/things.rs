@@ -5,8 +5,6 @@
 
 use std::ops::Range;
 
-use plantain_weights::Manifest;
-
 use super::caption::Thing;
 use super::colours::{is_colour, is_colour_word};
 use super::reader::{
@@ -69,17 +67,6 @@ pub(crate) struct Things {
 }
 
 impl Things {
-    /// The things that `prompt` asks for, where it is for a model that draws single things on plain grounds, and lists at least two
-    /// of its subjects, or a number of one.
-    pub(crate) fn listed(prompt: &str, manifest: &Manifest) -> Option<Self> {
-        // Weights of parts would be torn apart.
-        if !manifest.plain_ground || is_weighted(prompt) {
-            return None;
-        }
-        let reader = Reader::new(prompt, manifest);
-        reader.list()?.arranged(&reader)
-    }
-
     /// The prompts of all things, row by row.
     pub(crate) fn prompts(&self) -> Vec<String> {
         self.rows.concat()
@@ -106,6 +93,14 @@ struct List<'a> {
 }
 
 impl<'a> Reader<'a> {
+    /// The things that the prompt asks for, where the model draws single things on plain grounds and it lists at least two of its subjects,
+    /// or a number of one.
+    pub(super) fn things(&self) -> Option<Things> {
+        // Weights of parts would be torn apart.
+        let apart = self.manifest.plain_ground && !is_weighted(self.prompt);
+        apart.then(|| self.list()?.arranged(self)).flatten()
+    }
+
     /// The list that the prompt holds: at its beginning, or after a style that is told first.
     fn list(&self) -> Option<List<'a>> {
         let several = (0..self.words.len()).any(|at| {
@@ -327,7 +322,7 @@ mod tests {
     /// Checks what is drawn, all of it in 3D and on white unless told otherwise.
     #[track_caller]
     fn check(prompt: &str, loose: bool, expected: &[&[&str]]) {
-        let things = Things::listed(prompt, &taught());
+        let things = Reader::new(prompt, &taught()).things();
         let things = things.unwrap_or_else(|| panic!("{prompt}: nothing found"));
         let usual = |prompt: &String| {
             let prompt = prompt.replace(", 3d render", "");
@@ -393,7 +388,7 @@ mod tests {
             check(prompt, true, &[&[&both[0], &both[1]]]);
         }
         check("watercolor painting of two cats", true, &[&["a cat"; 2]]);
-        let left_out = |prompt: &str| Things::listed(prompt, &taught()).unwrap().left_out;
+        let left_out = |prompt: &str| Reader::new(prompt, &taught()).things().unwrap().left_out;
         for (prompt, expected) in [
             ("a fox and two cats, cartoon, side by side on teal", ""),
             ("an icon of a red fox to the left of a cat", ""),
@@ -454,7 +449,7 @@ mod tests {
 
     #[test]
     fn each_is_drawn_in_the_style_that_is_told_of_it() {
-        let drawn = |prompt: &str| Things::listed(prompt, &taught()).unwrap().prompts();
+        let drawn = |prompt: &str| Reader::new(prompt, &taught()).things().unwrap().prompts();
         let cat_and_dog = |cat: &str, dog: &str| {
             [("cat", cat), ("dog", dog)]
                 .map(|(name, style)| format!("a {name}, {style}, on a white background"))
@@ -519,11 +514,11 @@ mod tests {
             "a fox and a cat on the ground",
             "orange and apple pie",
         ] {
-            assert_eq!(Things::listed(prompt, &taught()), None, "{prompt}");
+            assert_eq!(Reader::new(prompt, &taught()).things(), None, "{prompt}");
         }
         let mut scenes = taught();
         scenes.plain_ground = false;
-        assert_eq!(Things::listed("a fox and a cat", &scenes), None);
+        assert_eq!(Reader::new("a fox and a cat", &scenes).things(), None);
     }
 
     #[test]
@@ -531,7 +526,9 @@ mod tests {
     fn the_built_in_model_is_asked_for_several_things_by_lists_alone() {
         let model = crate::default_model().unwrap();
         let several = |prompt: &str| {
-            Things::listed(prompt, model.manifest()).map(|things| things.prompts().len())
+            Reader::new(prompt, model.manifest())
+                .things()
+                .map(|things| things.prompts().len())
         };
         for (prompt, count) in [
             (
