@@ -6,19 +6,15 @@
 use std::ops::Range;
 
 use super::colours::{is_colour_word, one_colour};
-use super::grounds::{Ground, told_ground};
-use super::reader::{ARTICLES, NO_DESCRIPTIONS, Reader, calls_picture, is_weighted, with_article};
+use super::grounds::{Ground, is_ground, told_ground};
+use super::reader::Reader;
 use super::styles::Untaught;
 use super::subject::Subject;
+use super::words::{ARTICLES, ASKING, JOINTS, calls_picture, is_weighted, with_article};
 
 /// The ground where a prompt names none.
 const ANY_GROUND: &str = "white";
 
-/// Words around what a prompt asks for, which say no more of it.
-const ASKING: [&str; 14] = [
-    "please", "draw", "make", "create", "generate", "show", "me", "style", "isolated", "centered",
-    "centred", "single", "simple", "vs",
-];
 /// What pictures are called that look otherwise than those that a model of illustrations draws.
 const OTHER_PICTURES: [&str; 6] = [
     "photo",
@@ -35,7 +31,7 @@ pub(crate) struct Caption {
     pub(crate) prompt: String,
     /// Whether the prompt says more than that.
     pub(crate) reduced: bool,
-    /// What the prompt asks for instead, and its subject was not taught.
+    /// The style that the prompt asks for, where its subject was not taught in that.
     pub(crate) untaught: Option<Untaught>,
 }
 
@@ -67,11 +63,12 @@ impl Reader<'_> {
 
     fn caption_of(&self, subject: Subject<'_>, from_nothing: bool) -> Caption {
         let colour = self.colour_before(subject.named.start);
+        let colour = colour.or_else(|| self.colour_of_picture(subject.named.start));
         let thing = Thing {
             words: 0..self.words.len(),
+            colour: colour.or_else(|| self.colour_apart(&subject.named)),
             named: subject.named,
             name: subject.name,
-            colour: colour.or_else(|| self.colour_apart()),
         };
         let ground = self.coloured_ground();
         let (prompt, untaught) = self.told(&thing, ground.as_ref(), from_nothing);
@@ -113,19 +110,23 @@ impl Reader<'_> {
     pub(super) fn told_of_all(&self, ground: Option<&Ground>) -> Vec<bool> {
         let says_nothing = |at: usize| {
             let word = self.lowered[at].as_str();
-            let picture = calls_picture(word) && !OTHER_PICTURES.contains(&word);
+            let one = word.strip_suffix('s').unwrap_or(word);
+            let picture = calls_picture(word) && !OTHER_PICTURES.contains(&one);
             // Not so the letter that is asked for in "the letter A".
-            let article = ARTICLES.contains(&word) && self.part(at).len() > 1;
-            let joint = NO_DESCRIPTIONS.contains(&word) && !ARTICLES.contains(&word);
-            word == "," || picture || article || joint || ASKING.contains(&word)
+            let behind = self.lowered.get(at + 1).map_or(",", String::as_str);
+            let article = ARTICLES.contains(&word) && behind != "," && !JOINTS.contains(&behind);
+            let asks = JOINTS.contains(&word) || ASKING.contains(&word);
+            word == "," || picture || article || asks
         };
         let mut told: Vec<_> = (0..self.words.len()).map(says_nothing).collect();
         for mention in &self.mentions {
             told[mention.words.clone()].fill(true);
         }
-        if let Some(ground) = ground {
-            self.mark_ground(ground, &mut told);
+        // What is not wanted is not drawn anyway, but for a ground.
+        for (at, told) in told.iter_mut().enumerate() {
+            *told |= self.negated[at] && !self.part(at).iter().any(|word| is_ground(word));
         }
+        self.mark_grounds(ground, &mut told);
         told
     }
 
@@ -137,16 +138,35 @@ impl Reader<'_> {
         }
     }
 
-    /// A colour that is told by itself between commas ("a key, golden"), and where.
-    fn colour_apart(&self) -> Option<(Range<usize>, &'static str)> {
+    /// A colour that is told by itself between commas ("a key, golden"), and where; none that names a thing.
+    fn colour_apart(&self, name: &Range<usize>) -> Option<(Range<usize>, &'static str)> {
         let begins = (0..self.words.len()).filter(|at| self.begins_part(*at));
-        let mut parts = begins.map(|at| at..at + self.part(at).len());
+        let mut parts = begins.map(|at| {
+            let mut ends = at..at + self.part(at).len();
+            at..ends
+                .find(|end| self.grounds[*end].is_some())
+                .unwrap_or(ends.end)
+        });
         parts.find_map(|part| {
             let words = &self.lowered[part.clone()];
-            let colour =
-                one_colour(words).filter(|_| words.iter().all(|word| is_colour_word(word)));
-            Some((part, colour?))
+            let coloured = words.iter().all(|word| is_colour_word(word));
+            let (told, colour) = one_colour(words).filter(|_| coloured)?;
+            // Of "apple, orange, banana" each is a thing.
+            let thing =
+                || self.subject(part.start, |_| true).is_some() && !self.is_determined(name.start);
+            let apart = !name.contains(&part.start) && !self.is_within_ground(&part) && !thing();
+            apart.then_some((part.start + told.start..part.start + told.end, colour))
         })
+    }
+
+    /// The colour that what the picture is called has in front of a thing ("a blue icon of a rocket"), and where.
+    fn colour_of_picture(&self, name: usize) -> Option<(Range<usize>, &'static str)> {
+        let mut starts = (0..name).filter(|at| self.begins_part(*at));
+        let (start, end) = starts.find_map(|at| Some((at, self.lead(at)?)))?;
+        let colours = (start..end).filter(|at| is_colour_word(&self.lowered[*at]));
+        let (first, last) = (colours.clone().min()?, colours.max()?);
+        let (told, colour) = one_colour(&self.lowered[first..=last])?;
+        Some((first + told.start..first + told.end, colour))
     }
 
     /// A prompt that is drawn whole, with what it leaves open.
@@ -245,6 +265,21 @@ mod tests {
                 ("a cat on an orange background", "a cat, on an orange"),
                 ("a cat, on a coral background", "a cat, on an orange"),
                 ("a cat, dark background", "a cat, on a black"),
+                ("a cat, plain background", "a cat"),
+                ("a fox, not cartoon", "a fox"),
+                ("a fox without a crown", "a fox"),
+                ("a teal-coloured cat", "a teal cat"),
+                ("cat blue bg", "a cat, on a blue"),
+                ("cat, background: blue", "a cat, on a blue"),
+                ("cat on teal flat", "a cat, flat illustration, on a teal"),
+                ("cat on a flat blue background", "a cat, on a blue"),
+                ("cat, red on blue", "a red cat, on a blue"),
+                ("a red icon of a cat", "a red cat"),
+                ("purple cat (green background)", "a purple cat, on a green"),
+                ("orange", "an orange"),
+                ("cat, no text, no people", "a cat"),
+                ("Can you draw me my cat please?", "a cat"),
+                ("cat --ar 16:9", "a cat"),
             ],
         );
     }
@@ -256,10 +291,11 @@ mod tests {
             &[
                 ("a majestic fox", "a fox"),
                 ("a photo of a fox", "a fox"),
+                ("photos of foxes", "a fox"),
+                ("a dark green cat", "a green cat"),
+                ("a cat, not on a blue background", "a cat"),
                 ("watercolor painting of a fox", "a fox"),
                 ("a fox, friendly, flat", "a fox, flat illustration"),
-                ("a fox, not cartoon", "a fox"),
-                ("a fox without a crown", "a fox"),
                 ("ten apples", "an apple"),
                 ("a dozen red apples", "a red apple"),
                 ("Slices of pizza for everyone!", "a slice of pizza"),

@@ -2,13 +2,13 @@
 
 use std::ops::Range;
 
-use super::reader::begins;
+use super::words::begins;
 
 const TAUGHT: [&str; 18] = [
     "red", "orange", "yellow", "green", "teal", "blue", "navy", "purple", "pink", "white", "grey",
     "black", "brown", "cyan", "lime", "gold", "beige", "magenta",
 ];
-/// Other words, and the colour that captions call so too or that is nearest in CIELAB.
+/// Other words, and the colour that captions call so too or that is nearest.
 const ALSO: [(&str, &str); 24] = [
     ("gray", "grey"),
     ("violet", "purple"),
@@ -56,13 +56,14 @@ const OF_GROUNDS: [(&str, &str); 9] = [
     ("chocolate", "brown"),
     ("cherry", "red"),
 ];
-/// Colours of two words, and such as no ground was taught in.
+/// Colours of two words.
 const OF_TWO_WORDS: [([&str; 2], &str); 4] = [
     (["dark", "blue"], "navy"),
     (["navy", "blue"], "navy"),
     (["hot", "pink"], "magenta"),
     (["off", "white"], "white"),
 ];
+/// The same, of such as no ground was taught in.
 const OF_TWO_FOR_THINGS: [([&str; 2], &str); 3] = [
     (["light", "blue"], "cyan"),
     (["sky", "blue"], "cyan"),
@@ -73,8 +74,12 @@ const SHADES: [&str; 15] = [
     "light", "dark", "bright", "pale", "deep", "pure", "plain", "solid", "soft", "pastel", "sky",
     "neon", "vivid", "hot", "muted",
 ];
-/// Shades that every plain ground has.
-const NO_SHADES: [&str; 3] = ["pure", "plain", "solid"];
+/// What every plain ground is.
+const NO_SHADES: [&str; 8] = [
+    "pure", "plain", "solid", "flat", "simple", "clean", "blank", "empty",
+];
+/// Words behind a colour that say that it is one.
+const COLOURED: [&str; 4] = ["coloured", "colored", "colour", "color"];
 /// Grounds of a shade alone.
 const OF_SHADES: [(&str, &str); 2] = [("dark", "black"), ("light", "white")];
 
@@ -93,16 +98,21 @@ pub(super) fn is_colour_word(word: &str) -> bool {
     is_colour(word) || SHADES.contains(&word)
 }
 
+/// Whether a word behind a colour says only that it is one ("teal coloured").
+pub(super) fn is_coloured(word: &str) -> bool {
+    COLOURED.contains(&word)
+}
+
 /// The same where a ground is told of.
 pub(super) fn colours_ground(word: &str) -> bool {
     is_colour_word(word) || named(&OF_GROUNDS, word).is_some()
 }
 
-/// The colour that words for one tell, the last of which is no shade; `None` where they tell several.
-pub(super) fn one_colour(words: &[String]) -> Option<&'static str> {
+/// The colour that words for one tell, the last of which is no shade, and which of them do; `None` where they tell several.
+pub(super) fn one_colour(words: &[String]) -> Option<(Range<usize>, &'static str)> {
     let ends = words.last().is_some_and(|word| is_colour(word));
     let mut colours = colours(words, &OF_TWO_FOR_THINGS, colour);
-    let (_, first) = colours.next().filter(|_| ends)?;
+    let first = colours.next().filter(|_| ends)?;
     colours.next().is_none().then_some(first)
 }
 
@@ -132,7 +142,7 @@ pub(super) fn ground_colour(words: &[String]) -> Option<GroundColour> {
     })
 }
 
-/// Whether a word says of a ground only that it is one.
+/// Whether a word says of a ground nothing that others are not.
 pub(super) fn is_no_shade(word: &str) -> bool {
     NO_SHADES.contains(&word)
 }
@@ -184,7 +194,8 @@ mod tests {
             ("light", None),
             ("lemon", None),
         ] {
-            assert_eq!(one_colour(&words(text)), expected, "{text}");
+            let told = one_colour(&words(text)).map(|(_, colour)| colour);
+            assert_eq!(told, expected, "{text}");
         }
         for (text, expected) in [
             ("a red and white background", Some((1..2, "red", true))),

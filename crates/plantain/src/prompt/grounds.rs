@@ -5,15 +5,18 @@ use std::ops::Range;
 use super::colours::{
     GroundColour, colours_ground, ground_colour, is_colour, is_colour_word, is_no_shade,
 };
-use super::reader::{ARTICLES, Reader, with_article};
+use super::reader::Reader;
+use super::words::{ARTICLES, ASKING, with_article};
 
 /// What grounds are called, and what begins to tell of one.
-const GROUNDS: [&str; 2] = ["background", "backdrop"];
-const BEFORE_GROUND: [&str; 4] = ["on", "against", "in", "with"];
+const GROUNDS: [&str; 3] = ["background", "backdrop", "bg"];
+const BEFORE_GROUND: [&str; 6] = ["on", "against", "in", "with", "over", "upon"];
 /// What begins to tell of one that is a colour alone, as in "on teal".
 const BEFORE_COLOUR: [&str; 2] = ["on", "against"];
+/// What may stand between what a ground is called and its colour behind that.
+const BEHIND_GROUND: [&str; 3] = [",", "is", "of"];
 /// Most words of a part between commas that ends as a ground is called, and is one.
-const SHORT: usize = 5;
+const PART: usize = 5;
 
 /// A ground that a prompt tells of by a colour.
 pub(super) struct Ground {
@@ -31,74 +34,121 @@ pub(super) fn told_ground(colour: &str) -> String {
 impl Reader<'_> {
     /// The first ground that the prompt tells of by a colour; of several it is the first.
     pub(super) fn coloured_ground(&self) -> Option<Ground> {
-        let grounds = (0..self.words.len()).filter_map(|at| Some(at..self.ground(at)?));
-        let mut coloured = grounds.filter_map(|words| {
+        self.grounds().into_iter().find_map(|words| {
             let told = ground_colour(&self.lowered[words.clone()])?;
             Some(Ground { words, told })
-        });
-        coloured.next()
+        })
+    }
+
+    /// Which words tell of grounds.
+    fn grounds(&self) -> Vec<Range<usize>> {
+        let (mut grounds, mut at) = (Vec::new(), 0);
+        while at < self.words.len() {
+            let end = self.grounds[at].filter(|_| !self.negated[at]);
+            grounds.extend(end.map(|end| at..end));
+            at = end.unwrap_or(at + 1);
+        }
+        grounds
+    }
+
+    /// Whether these words tell of a ground, as "flat" does of a "flat blue background".
+    pub(super) fn is_within_ground(&self, words: &Range<usize>) -> bool {
+        let mut grounds = self.grounds().into_iter();
+        grounds.any(|ground| ground.start <= words.start && words.end <= ground.end)
     }
 
     /// Where a ground ends that is told of from word `at` on.
-    pub(super) fn ground(&self, at: usize) -> Option<usize> {
+    pub(super) fn ground_from(&self, at: usize) -> Option<usize> {
         let part = self.part(at);
-        let whole = || self.begins_part(at) && self.is_called_ground(at, part);
-        let told = ground_of(part).or_else(|| whole().then_some(part.len()));
-        told.map(|count| at + count)
+        let whole = || (self.begins_part(at) && self.is_called_ground(at)).then_some(part.len());
+        let told = self.ground_before(at).or_else(|| self.ground_called(at));
+        let told = told.or_else(|| self.colour_behind(at)).or_else(whole)?;
+        let last = at + told - 1;
+        Some(last + self.colour_behind(last).unwrap_or(1))
     }
 
-    /// Whether the words from `at` on tell of a ground and of nothing else, up to a comma or the end.
-    pub(super) fn is_ground(&self, at: usize) -> bool {
-        at < self.words.len() && self.ground(at) == Some(at + self.part(at).len())
+    /// How many words tell of a ground that begins with a word for that: "on a teal background", "on light blue".
+    fn ground_before(&self, at: usize) -> Option<usize> {
+        let (first, rest) = self.part(at).split_first()?;
+        if !begins_ground(first) {
+            return None;
+        }
+        let last = (0..rest.len()).find(|&at| is_ground_at(rest, at));
+        let whole = last.filter(|&last| !rest[..last].iter().any(|word| begins_ground(word)));
+        let colour = || {
+            let told = rest.iter().take_while(|word| is_colour_word(word)).count();
+            let colour = rest[..told].last().is_some_and(|word| is_colour(word));
+            let begins = BEFORE_COLOUR.contains(&first.as_str());
+            let behind = at + 1 + told;
+            let ends = self.mention_end(behind).is_some() || ends_colour(&rest[told..]);
+            (begins && colour && ends).then_some(1 + told)
+        };
+        whole.map(|last| last + 2).or_else(colour)
     }
 
-    /// Whether the words of a part are what a ground is called behind its looks: "teal background".
-    fn is_called_ground(&self, at: usize, part: &[String]) -> bool {
+    /// How many words are a colour and what a ground is called: "blue background".
+    fn ground_called(&self, at: usize) -> Option<usize> {
+        let part = self.part(at);
+        let article = usize::from(ARTICLES.contains(&part.first()?.as_str()));
+        let looks = part[article..].iter();
+        let looks = looks.take_while(|word| is_colour_word(word) || is_no_shade(word));
+        let looks = looks.count();
+        let named = part
+            .get(article + looks)
+            .is_some_and(|_| is_ground_at(part, article + looks));
+        (looks > 0 && named).then_some(article + looks + 1)
+    }
+
+    /// How many words are what a ground is called and its colour: "background: blue".
+    fn colour_behind(&self, at: usize) -> Option<usize> {
+        let rest = &self.lowered[at..];
+        if !GROUNDS.contains(&rest.first()?.as_str()) {
+            return None;
+        }
+        let joined = rest[1..].iter();
+        let joined = joined
+            .take_while(|word| BEHIND_GROUND.contains(&word.as_str()))
+            .count();
+        let colour = rest[1 + joined..]
+            .iter()
+            .take_while(|word| is_colour_word(word));
+        let end = 1 + joined + colour.count();
+        let ends = rest.get(end).is_none_or(|word| word == ",");
+        (end > 1 + joined && is_colour(&rest[end - 1]) && ends).then_some(end)
+    }
+
+    /// Whether a part is what a ground is called behind its looks: "blurred background", but not "fox background".
+    fn is_called_ground(&self, at: usize) -> bool {
+        let part = self.part(at);
         let Some((_, looks @ [first, ..])) = part.split_last() else {
             return false;
         };
-        let article = usize::from(ARTICLES.contains(&first.as_str()));
-        let called = is_ground_at(part, looks.len());
-        let coloured = looks[article..].iter().all(|word| is_colour_word(word));
-        // "Blurred background", but not "fox background".
         let mut places = at..at + looks.len();
         let thing = places.any(|at| {
             let subject = self.subject(at, |_| true);
-            subject.is_some_and(|(end, _)| {
-                !self.lowered[at..end]
+            let colour = |end| {
+                self.lowered[at..end]
                     .iter()
                     .all(|word| colours_ground(word))
-            })
+            };
+            subject.is_some_and(|(end, _)| !colour(end))
         });
-        called
-            && (coloured && looks.len() > article || article == 0 && part.len() <= SHORT && !thing)
+        let described = !ARTICLES.contains(&first.as_str()) && part.len() <= PART;
+        described && is_ground_at(part, looks.len()) && !thing
     }
 
-    /// Marks what a ground of its colour alone is told of with.
-    pub(super) fn mark_ground(&self, ground: &Ground, told: &mut [bool]) {
-        let GroundColour { words, exact, .. } = &ground.told;
-        for (place, at) in ground.words.clone().enumerate() {
+    /// Marks the words of grounds that tell the colour of one, or nothing that others are not.
+    pub(super) fn mark_grounds(&self, ground: Option<&Ground>, told: &mut [bool]) {
+        for at in self.grounds().into_iter().flatten() {
             let word = &self.lowered[at];
-            let named = begins_ground(word) || is_ground_at(&self.lowered, at) || is_no_shade(word);
-            told[at] |= named || *exact && words.contains(&place);
+            told[at] |= begins_ground(word) || is_ground_at(&self.lowered, at) || is_no_shade(word);
+        }
+        if let Some(ground) = ground.filter(|ground| ground.told.exact) {
+            let GroundColour { words, .. } = &ground.told;
+            let start = ground.words.start;
+            told[start + words.start..start + words.end].fill(true);
         }
     }
-}
-
-/// How many words tell of a ground that begins with the first of `words`: "on a teal background", "on light blue".
-fn ground_of(words: &[String]) -> Option<usize> {
-    let (first, rest) = words
-        .split_first()
-        .filter(|(first, _)| begins_ground(first))?;
-    let last = (0..rest.len()).find(|&at| is_ground_at(rest, at));
-    let whole = last.filter(|&last| !rest[..last].iter().any(|word| begins_ground(word)));
-    let colour = || {
-        let told = rest.iter().take_while(|word| is_colour_word(word)).count();
-        let colour = rest[..told].last().is_some_and(|word| is_colour(word));
-        let begins = BEFORE_COLOUR.contains(&first.as_str());
-        (begins && colour && ends_colour(&rest[told..])).then_some(1 + told)
-    };
-    whole.map(|last| last + 2).or_else(colour)
 }
 
 /// Whether the word at `at` is what a ground is called; "ground" alone is what things lie on.
@@ -108,6 +158,10 @@ fn is_ground_at(words: &[String], at: usize) -> bool {
         .checked_sub(1)
         .is_some_and(|before| is_colour_word(&words[before]));
     GROUNDS.contains(&word) || word == "ground" && coloured
+}
+
+pub(super) fn is_ground(word: &str) -> bool {
+    GROUNDS.contains(&word)
 }
 
 fn begins_ground(word: &str) -> bool {
@@ -121,7 +175,7 @@ fn ends_colour(words: &[String]) -> bool {
             let colours = more.iter().take_while(|word| is_colour_word(word)).count();
             colours == 0 || more.get(colours).is_none_or(|word| word == ",")
         }
-        [word, ..] => word == "," || begins_ground(word),
+        [word, ..] => word == "," || begins_ground(word) || ASKING.contains(&word.as_str()),
         [] => true,
     }
 }

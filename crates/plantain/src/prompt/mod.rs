@@ -11,6 +11,7 @@ mod subject;
 mod tests;
 mod things;
 mod weights;
+mod words;
 
 use plantain_weights::{Model, TokenizerInfo};
 use tokenizers::Tokenizer;

@@ -36,3 +36,60 @@ impl<'a> Reading<'a> {
         }
     }
 }
+
+#[cfg(test)]
+#[cfg(feature = "embedded-model")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_built_in_model_is_asked_for_what_is_meant() {
+        let model = crate::default_model().unwrap();
+        for (prompt, expected) in [
+            ("2d flat design fox", "a fox, flat illustration"),
+            ("happy puppy, 3d render", "a dog, 3d render"),
+            ("cat wearing sunglasses on a beach", "a cat, 3d render"),
+            ("robot warrior with a sword", "a robot, 3d render"),
+            ("a bird flies over the sea", "a bird, 3d render"),
+            ("t-shirt with a logo of a lion", "a t-shirt, 3d render"),
+            ("black friday sale tag, red", "a red price tag, 3d render"),
+            ("a gold coin purse", "a gold coin purse, 3d render"),
+            (
+                "red heart with a bow",
+                "a red heart with a ribbon, 3d render",
+            ),
+            ("pug dog face, cartoon", "a dog face, cartoon"),
+            ("school of fish, flat", "a fish, flat illustration"),
+            ("menu icon", "a menu symbol, ui icon"),
+            ("phone icon", "a telephone, 3d render"),
+            ("heart eyes emoji", "a heart eyes smiley, 3d render"),
+            ("cup cake", "a cupcake, 3d render"),
+            ("lion's head", "a lion, 3d render"),
+            ("man walking a dog", "a man walking, 3d render"),
+            (
+                "woman with blonde hair and glasses",
+                "a blonde woman, 3d render",
+            ),
+            (
+                "watercolor painting of a sunflower",
+                "a sunflower, 3d render",
+            ),
+            (
+                "light-blue car, vector art",
+                "a cyan car, flat illustration",
+            ),
+        ] {
+            let reading = Reading::new(prompt, true, model.manifest());
+            let drawn = format!("{expected}, on a white background");
+            assert_eq!(reading.caption.prompt, drawn, "{prompt}");
+            assert!(
+                reading.names_subject && reading.things.is_none(),
+                "{prompt}"
+            );
+        }
+        for prompt in ["landscape, no people", "a unicycle", "happy birthday"] {
+            let reading = Reading::new(prompt, true, model.manifest());
+            assert!(!reading.names_subject, "{prompt}");
+        }
+    }
+}
