@@ -64,6 +64,6 @@ pub use plantain_nn::{DecoderConfig, EncoderConfig, UNetConfig};
 pub use prune::{PruneError, PrunePlan};
 pub use recipe::{Recipe, UnknownRecipe, recipes};
 pub use sha256::sha256;
-pub use subjects::NEGATIONS;
+pub use subjects::{NEGATIONS, SubjectNames};
 pub use tensor::TensorRef;
 pub use tensors::TensorSource;

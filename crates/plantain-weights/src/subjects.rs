@@ -1,6 +1,7 @@
 //! What a model was taught to draw, and whether a prompt asks for any of it.
 
 use std::cmp::Reverse;
+use std::collections::HashMap;
 
 use plantain_nn::ConfigError;
 
@@ -137,14 +138,31 @@ impl Manifest {
     /// # Ok::<(), plantain_weights::ReadError>(())
     /// ```
     pub fn subject(&self, name: &str) -> Option<&str> {
-        let asked = words(name);
         let names = self.subjects.iter().flatten().map(String::as_str);
-        let mut named = names
-            .filter(|name| is_named(&asked, name) == Some(asked.len()))
-            .peekable();
-        let first = named.peek().copied();
-        // "Leaves" may be a name beside "leaf".
-        named.find(|name| words(name) == asked).or(first)
+        among(names, name)
+    }
+
+    /// The names of all subjects, for looking up many.
+    ///
+    /// ```
+    /// # use std::path::Path;
+    /// # use plantain_weights::Model;
+    /// # let model = Model::open(Path::new("../../tests/fixtures/weights/turbo"))?;
+    /// let mut manifest = model.manifest().clone();
+    /// manifest.subjects = ["fox", "leaf", "Eiffel tower"].map(|name| vec![name.into()]).to_vec();
+    /// let names = manifest.subject_names();
+    /// assert_eq!(names.subject("leaves"), Some("leaf"));
+    /// assert_eq!(names.subject("eiffel tower"), Some("Eiffel tower"));
+    /// assert_eq!(names.subject("a fox"), None);
+    /// # Ok::<(), plantain_weights::ReadError>(())
+    /// ```
+    pub fn subject_names(&self) -> SubjectNames<'_> {
+        let mut by_initial: HashMap<char, Vec<&str>> = HashMap::new();
+        for name in self.subjects.iter().flatten() {
+            let initial = initial(name).unwrap_or_default();
+            by_initial.entry(initial).or_default().push(name);
+        }
+        SubjectNames { by_initial }
     }
 
     /// The first name in the list of the subject that has this one, which training told most often; the name itself where no subject has it.
@@ -203,6 +221,57 @@ impl Manifest {
         let spelled = |word: &String| names().find(|name| is_misspelled(word, name));
         held.or_else(|| asked.iter().find_map(spelled))
     }
+}
+
+/// The names of a model's subjects, by what they begin with.
+///
+/// ```
+/// # use std::path::Path;
+/// # use plantain_weights::Model;
+/// # let model = Model::open(Path::new("../../tests/fixtures/weights/turbo"))?;
+/// let names = model.manifest().subject_names();
+/// assert_eq!(names.subject("a fox"), None);
+/// # Ok::<(), plantain_weights::ReadError>(())
+/// ```
+#[derive(Debug)]
+pub struct SubjectNames<'a> {
+    by_initial: HashMap<char, Vec<&'a str>>,
+}
+
+impl<'a> SubjectNames<'a> {
+    /// The name of the subject that all words of `name` are; see [`Manifest::subject`].
+    ///
+    /// ```
+    /// # use std::path::Path;
+    /// # use plantain_weights::Model;
+    /// # let model = Model::open(Path::new("../../tests/fixtures/weights/turbo"))?;
+    /// let mut manifest = model.manifest().clone();
+    /// manifest.subjects = vec![vec!["fox".into()]];
+    /// assert_eq!(manifest.subject_names().subject("Foxes"), manifest.subject("Foxes"));
+    /// # Ok::<(), plantain_weights::ReadError>(())
+    /// ```
+    pub fn subject(&self, name: &str) -> Option<&'a str> {
+        // No plural begins otherwise.
+        let names = self.by_initial.get(&initial(name)?)?;
+        among(names.iter().copied(), name)
+    }
+}
+
+/// The first letter or digit of a name in lower case.
+fn initial(name: &str) -> Option<char> {
+    let first = name.chars().find(|c| c.is_alphanumeric())?;
+    first.to_lowercase().next()
+}
+
+/// The name among these that all of the words of another are.
+fn among<'a>(names: impl Iterator<Item = &'a str>, name: &str) -> Option<&'a str> {
+    let asked = words(name);
+    let mut named = names
+        .filter(|name| is_named(&asked, name) == Some(asked.len()))
+        .peekable();
+    let first = named.peek().copied();
+    // "Leaves" may be a name beside "leaf".
+    named.find(|name| words(name) == asked).or(first)
 }
 
 /// The words of a name that has two.

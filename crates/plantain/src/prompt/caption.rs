@@ -10,7 +10,10 @@ use super::grounds::{Ground, is_ground, told_ground};
 use super::reader::Reader;
 use super::styles::Untaught;
 use super::subject::Subject;
-use super::words::{ARTICLES, ASKING, JOINTS, calls_picture, is_weighted, with_article};
+use super::words::{
+    ARTICLES, ASKING, ASKING_FIRST, FIRST, JOINTS, QUALITY, begins, calls_picture, is_weighted,
+    with_article,
+};
 
 /// The ground where a prompt names none.
 const ANY_GROUND: &str = "white";
@@ -64,6 +67,7 @@ impl Reader<'_> {
     fn caption_of(&self, subject: Subject<'_>, from_nothing: bool) -> Caption {
         let colour = self.colour_before(subject.named.start);
         let colour = colour.or_else(|| self.colour_of_picture(subject.named.start));
+        let colour = colour.or_else(|| self.colour_behind_name(subject.named.end));
         let thing = Thing {
             words: 0..self.words.len(),
             colour: colour.or_else(|| self.colour_apart(&subject.named)),
@@ -115,7 +119,13 @@ impl Reader<'_> {
             // Not so the letter that is asked for in "the letter A".
             let behind = self.lowered.get(at + 1).map_or(",", String::as_str);
             let article = ARTICLES.contains(&word) && behind != "," && !JOINTS.contains(&behind);
-            let asks = JOINTS.contains(&word) || ASKING.contains(&word);
+            let asks = ASKING.contains(&word) || at < FIRST && ASKING_FIRST.contains(&word);
+            let asks = asks || JOINTS.contains(&word);
+            let good = |from: usize| {
+                let rest = self.lowered.get(from..).unwrap_or_default();
+                QUALITY.iter().any(|words| begins(rest, words))
+            };
+            let asks = asks || good(at) || at > 0 && good(at - 1);
             word == "," || picture || article || asks
         };
         let mut told: Vec<_> = (0..self.words.len()).map(says_nothing).collect();
@@ -159,14 +169,39 @@ impl Reader<'_> {
         })
     }
 
-    /// The colour that what the picture is called has in front of a thing ("a blue icon of a rocket"), and where.
+    /// The colour that is told before what the picture of a thing is called ("a blue icon of a rocket"), and where.
     fn colour_of_picture(&self, name: usize) -> Option<(Range<usize>, &'static str)> {
         let mut starts = (0..name).filter(|at| self.begins_part(*at));
-        let (start, end) = starts.find_map(|at| Some((at, self.lead(at)?)))?;
-        let colours = (start..end).filter(|at| is_colour_word(&self.lowered[*at]));
-        let (first, last) = (colours.clone().min()?, colours.max()?);
-        let (told, colour) = one_colour(&self.lowered[first..=last])?;
+        let (start, of) = starts.find_map(|at| Some((at, self.lead(at)? - 1)))?;
+        let before = |at: usize| self.mentions.iter().find(|mention| mention.words.end == at);
+        let mut end = of;
+        while end > start {
+            end = match before(end) {
+                Some(mention) => mention.words.start,
+                None if calls_picture(&self.lowered[end - 1]) => end - 1,
+                None => break,
+            };
+        }
+        let told = self.lowered[start..end].iter().rev();
+        let first = end - told.take_while(|word| is_colour_word(word)).count();
+        let (told, colour) = one_colour(&self.lowered[first..end])?;
         Some((first + told.start..first + told.end, colour))
+    }
+
+    /// The colour that is told behind a name, up to the end of its part or a ground ("car red"), and where.
+    fn colour_behind_name(&self, end: usize) -> Option<(Range<usize>, &'static str)> {
+        let part = self.part(end);
+        let joins = |word: &&String| calls_picture(word) || *word == "is";
+        let from = part.iter().take_while(joins).count();
+        let told = part[from..]
+            .iter()
+            .take_while(|word| is_colour_word(word))
+            .count();
+        let behind = end + from + told;
+        let ends = from + told == part.len() || self.grounds[behind].is_some();
+        let start = end + from;
+        let (told, colour) = one_colour(&self.lowered[start..behind]).filter(|_| ends)?;
+        Some((start + told.start..start + told.end, colour))
     }
 
     /// A prompt that is drawn whole, with what it leaves open.
@@ -268,6 +303,10 @@ mod tests {
                 ("a cat, plain background", "a cat"),
                 ("a fox, not cartoon", "a fox"),
                 ("a fox without a crown", "a fox"),
+                (
+                    "a fox with no crown or glasses flat",
+                    "a fox, flat illustration",
+                ),
                 ("a teal-coloured cat", "a teal cat"),
                 ("cat blue bg", "a cat, on a blue"),
                 ("cat, background: blue", "a cat, on a blue"),
@@ -275,6 +314,12 @@ mod tests {
                 ("cat on a flat blue background", "a cat, on a blue"),
                 ("cat, red on blue", "a red cat, on a blue"),
                 ("a red icon of a cat", "a red cat"),
+                ("red background icon of a cat", "a cat, on a red"),
+                ("cat icon red", "a red cat"),
+                ("the cat is red, on blue", "a red cat, on a blue"),
+                ("a cat, blue background, red", "a red cat, on a blue"),
+                ("orange on blue background", "an orange, on a blue"),
+                ("cat, high quality", "a cat"),
                 ("purple cat (green background)", "a purple cat, on a green"),
                 ("orange", "an orange"),
                 ("cat, no text, no people", "a cat"),

@@ -6,7 +6,7 @@ use super::colours::{
     GroundColour, colours_ground, ground_colour, is_colour, is_colour_word, is_no_shade,
 };
 use super::reader::Reader;
-use super::words::{ARTICLES, ASKING, with_article};
+use super::words::{ARTICLES, with_article};
 
 /// What grounds are called, and what begins to tell of one.
 const GROUNDS: [&str; 3] = ["background", "backdrop", "bg"];
@@ -14,7 +14,9 @@ const BEFORE_GROUND: [&str; 6] = ["on", "against", "in", "with", "over", "upon"]
 /// What begins to tell of one that is a colour alone, as in "on teal".
 const BEFORE_COLOUR: [&str; 2] = ["on", "against"];
 /// What may stand between what a ground is called and its colour behind that.
-const BEHIND_GROUND: [&str; 3] = [",", "is", "of"];
+const BEHIND_GROUND: [&str; 2] = ["is", "of"];
+/// What leaves a colour that of a ground besides.
+const BEHIND_COLOUR: [&str; 4] = ["please", "isolated", "centered", "centred"];
 /// Most words of a part between commas that ends as a ground is called, and is one.
 const PART: usize = 5;
 
@@ -74,7 +76,8 @@ impl Reader<'_> {
             return None;
         }
         let last = (0..rest.len()).find(|&at| is_ground_at(rest, at));
-        let whole = last.filter(|&last| !rest[..last].iter().any(|word| begins_ground(word)));
+        let nested = |last: usize| rest[..last].iter().any(|word| begins_ground(word));
+        let whole = last.filter(|&last| !nested(last) && !self.names_thing(at + 1..at + 1 + last));
         let colour = || {
             let told = rest.iter().take_while(|word| is_colour_word(word)).count();
             let colour = rest[..told].last().is_some_and(|word| is_colour(word));
@@ -92,29 +95,26 @@ impl Reader<'_> {
         let article = usize::from(ARTICLES.contains(&part.first()?.as_str()));
         let looks = part[article..].iter();
         let looks = looks.take_while(|word| is_colour_word(word) || is_no_shade(word));
-        let looks = looks.count();
-        let named = part
-            .get(article + looks)
-            .is_some_and(|_| is_ground_at(part, article + looks));
-        (looks > 0 && named).then_some(article + looks + 1)
+        let end = article + looks.count();
+        let named = part.get(end).is_some_and(|word| is_ground(word));
+        (end > article && named).then_some(end + 1)
     }
 
     /// How many words are what a ground is called and its colour: "background: blue".
     fn colour_behind(&self, at: usize) -> Option<usize> {
         let rest = &self.lowered[at..];
-        if !GROUNDS.contains(&rest.first()?.as_str()) {
+        if !is_ground(rest.first()?) {
             return None;
         }
-        let joined = rest[1..].iter();
-        let joined = joined
-            .take_while(|word| BEHIND_GROUND.contains(&word.as_str()))
-            .count();
-        let colour = rest[1 + joined..]
-            .iter()
-            .take_while(|word| is_colour_word(word));
-        let end = 1 + joined + colour.count();
+        // "Background: blue", which begins a part, but not "white background, blue".
+        let apart = self.begins_part(at) && rest.get(1).is_some_and(|word| word == ",");
+        let joins = |word: &&String| BEHIND_GROUND.contains(&word.as_str());
+        let from = 1 + usize::from(apart);
+        let from = from + rest[from..].iter().take_while(joins).count();
+        let colour = rest[from..].iter().take_while(|word| is_colour_word(word));
+        let end = from + colour.count();
         let ends = rest.get(end).is_none_or(|word| word == ",");
-        (end > 1 + joined && is_colour(&rest[end - 1]) && ends).then_some(end)
+        (end > from && is_colour(&rest[end - 1]) && ends).then_some(end)
     }
 
     /// Whether a part is what a ground is called behind its looks: "blurred background", but not "fox background".
@@ -123,18 +123,24 @@ impl Reader<'_> {
         let Some((_, looks @ [first, ..])) = part.split_last() else {
             return false;
         };
-        let mut places = at..at + looks.len();
-        let thing = places.any(|at| {
-            let subject = self.subject(at, |_| true);
+        let thing = self.names_thing(at..at + looks.len());
+        let joins = looks.iter().any(|word| begins_ground(word));
+        let described = !ARTICLES.contains(&first.as_str()) && part.len() <= PART;
+        described && is_ground_at(part, looks.len()) && !thing && !joins
+    }
+
+    /// Whether any of these words names a thing that is no colour.
+    fn names_thing(&self, mut words: Range<usize>) -> bool {
+        let to = words.end;
+        words.any(|at| {
+            let subject = self.subject(at, |end| end <= to);
             let colour = |end| {
                 self.lowered[at..end]
                     .iter()
                     .all(|word| colours_ground(word))
             };
             subject.is_some_and(|(end, _)| !colour(end))
-        });
-        let described = !ARTICLES.contains(&first.as_str()) && part.len() <= PART;
-        described && is_ground_at(part, looks.len()) && !thing
+        })
     }
 
     /// Marks the words of grounds that tell the colour of one, or nothing that others are not.
@@ -157,7 +163,7 @@ fn is_ground_at(words: &[String], at: usize) -> bool {
     let coloured = at
         .checked_sub(1)
         .is_some_and(|before| is_colour_word(&words[before]));
-    GROUNDS.contains(&word) || word == "ground" && coloured
+    is_ground(word) || word == "ground" && coloured
 }
 
 pub(super) fn is_ground(word: &str) -> bool {
@@ -175,7 +181,7 @@ fn ends_colour(words: &[String]) -> bool {
             let colours = more.iter().take_while(|word| is_colour_word(word)).count();
             colours == 0 || more.get(colours).is_none_or(|word| word == ",")
         }
-        [word, ..] => word == "," || begins_ground(word) || ASKING.contains(&word.as_str()),
+        [word, ..] => word == "," || begins_ground(word) || BEHIND_COLOUR.contains(&word.as_str()),
         [] => true,
     }
 }

@@ -3,15 +3,17 @@
 use std::cell::OnceCell;
 use std::ops::Range;
 
-use plantain_weights::Manifest;
+use plantain_weights::{Manifest, SubjectNames};
 
-use super::words::{ARTICLES, DOING, JOINTS, calls_picture, is_adjective, negated, read};
+use super::words::{ARTICLES, DOING, JOINED, JOINTS, calls_picture, is_adjective, negated, read};
 
 /// Words that pictures of signs are called by, any of which may be meant by another; likewise of faces.
 const ALIASES: [&[&str]; 2] = [
     &["icon", "icons", "symbol", "button", "sign"],
     &["emoji", "emojis", "emoticon", "smiley", "face"],
 ];
+/// What is an emoji and no face: a "cross face" is angry.
+const NO_FACE: &str = "cross";
 /// Most words beside a subject that are looked at for what determines it.
 pub(super) const SHORT: usize = 3;
 /// Most words of a subject's name, of a style's, and of what describes a thing.
@@ -24,6 +26,7 @@ pub(super) struct Reader<'a> {
     pub(super) words: Vec<String>,
     pub(super) lowered: Vec<String>,
     pub(super) manifest: &'a Manifest,
+    names: SubjectNames<'a>,
     /// Which words tell what is not wanted.
     pub(super) negated: Vec<bool>,
     pub(super) mentions: Vec<Mention<'a>>,
@@ -49,19 +52,24 @@ impl<'a> Reader<'a> {
             prompt,
             subjects: vec![OnceCell::new(); words.len()],
             grounds: Vec::new(),
-            negated: negated(&lowered),
+            negated: Vec::new(),
             words,
             lowered,
+            names: manifest.subject_names(),
             manifest,
             mentions: Vec::new(),
         };
         reader.mentions = reader.all_mentions();
+        let style = |at: usize| reader.mention_end(at).is_some();
+        reader.negated = negated(&reader.lowered, style);
         let all = 0..reader.words.len();
         reader.grounds = all.map(|at| reader.ground_from(at)).collect();
         let mut mentions = std::mem::take(&mut reader.mentions);
         mentions.retain(|mention| {
             let within = reader.is_within_name(&mention.words, reader.words.len());
-            !within && !reader.is_within_ground(&mention.words)
+            // Neither "no icon" nor the "flat" of a ground.
+            let wanted = !reader.negated[mention.words.start];
+            wanted && !within && !reader.is_within_ground(&mention.words)
         });
         Self { mentions, ..reader }
     }
@@ -77,16 +85,17 @@ impl<'a> Reader<'a> {
     /// Where the lead ends that begins at `start`, if there is one: what a picture is called, and not what another thing holds or shows.
     pub(super) fn lead(&self, start: usize) -> Option<usize> {
         let part = self.part(start);
-        let of = (1..part.len()).find(|&of| {
+        let called = |of: usize| {
             let style = self
                 .mentions
                 .iter()
                 .any(|mention| mention.words.end == start + of);
-            part[of] == "of" && (style || calls_picture(&part[of - 1]))
-        })?;
+            style || calls_picture(&part[of - 1])
+        };
+        let of = (1..part.len()).find(|&of| part[of] == "of" && called(of))?;
         let joins = |at: usize| {
             let does = part[at].ends_with(DOING) && ARTICLES.contains(&part[at + 1].as_str());
-            JOINTS.contains(&part[at].as_str()) || does
+            does || JOINTS.contains(&part[at].as_str()) && part[at] != "and"
         };
         (!(0..of).any(joins)).then_some(start + of + 1)
     }
@@ -111,15 +120,22 @@ impl<'a> Reader<'a> {
     fn called(&self, range: Range<usize>) -> Option<&'a str> {
         let words = &self.words[range.clone()];
         let text = words.join(" ");
-        let named = self.manifest.subject(&text);
-        let joined = || match words {
-            [first, second] => self.manifest.subject(&format!("{first}{second}")),
+        let named = self.names.subject(&text);
+        let joins = |word: &String| {
+            word.len() >= JOINED
+                && !JOINTS.contains(&word.as_str())
+                && !ARTICLES.contains(&word.as_str())
+        };
+        let joined = || match &self.lowered[range.clone()] {
+            [first, second] if joins(first) && joins(second) => {
+                self.names.subject(&format!("{first}{second}"))
+            }
             _ => None,
         };
         let plain = || {
             let bare = text.replace("'s ", " ").replace("’s ", " ");
             let changed = (bare != text).then_some(bare)?;
-            self.manifest.subject(&changed)
+            self.names.subject(&changed)
         };
         named
             .or_else(joined)
@@ -133,11 +149,11 @@ impl<'a> Reader<'a> {
             .iter()
             .find(|words| words.contains(&last.as_str()))?;
         let rest = rest.join(" ");
-        if rest.is_empty() || self.manifest.subject(&rest).is_some() {
+        if rest.is_empty() || rest == NO_FACE || self.names.subject(&rest).is_some() {
             return None;
         }
         let mut others = others.iter();
-        others.find_map(|other| self.manifest.subject(&format!("{rest} {other}")))
+        others.find_map(|other| self.names.subject(&format!("{rest} {other}")))
     }
 
     /// How many words from `at` on may describe a thing.
@@ -157,7 +173,7 @@ impl<'a> Reader<'a> {
         at == 0 || self.words[at - 1] == ","
     }
 
-    /// The names of styles, the longest at each place; none that are left out ("no icon").
+    /// The names of styles, the longest at each place.
     fn all_mentions(&self) -> Vec<Mention<'a>> {
         let (words, mut mentions, mut at) = (&self.lowered, Vec::new(), 0);
         while at < words.len() {
@@ -168,12 +184,10 @@ impl<'a> Reader<'a> {
                 at += 1;
                 continue;
             };
-            if !self.negated[at] {
-                mentions.push(Mention {
-                    words: at..end,
-                    style,
-                });
-            }
+            mentions.push(Mention {
+                words: at..end,
+                style,
+            });
             at = end;
         }
         mentions

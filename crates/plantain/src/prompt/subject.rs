@@ -10,7 +10,7 @@ use super::words::{
 };
 
 /// What stands between two colours of one thing.
-const JOINTS: [&str; 3] = ["and", "or", ","];
+const BETWEEN_COLOURS: [&str; 3] = ["and", "or", ","];
 /// What begins to tell more of the thing before it, besides where it is.
 const MORE_OF_IT: [&str; 9] = [
     "with",
@@ -24,9 +24,9 @@ const MORE_OF_IT: [&str; 9] = [
     "alongside",
 ];
 /// What begins to tell where the thing before it is ("fox in the snow"), so that the one behind it is not meant.
-const PLACES: [&str; 12] = [
+const PLACES: [&str; 18] = [
     "in", "on", "at", "near", "behind", "beside", "under", "over", "above", "below", "against",
-    "inside",
+    "inside", "to", "into", "onto", "through", "around", "between",
 ];
 /// What is made to show another thing than its name begins with: "cat poster with a fox".
 const SHOWING: [&str; 8] = [
@@ -45,8 +45,10 @@ const CONTAINERS: [&str; 15] = [
     "vase", "basket", "school",
 ];
 /// Names of things that are something done where they stand behind another: "a bird flies".
-const DONE: [&str; 10] = [
-    "cooks", "fly", "flies", "wave", "waves", "watches", "hammers", "rings", "swings", "painting",
+const DONE: [&str; 6] = ["fly", "flies", "wave", "waves", "cooks", "painting"];
+/// Who may be told more of by what they are called: "man with a laptop", "woman running".
+const PEOPLE: [&str; 10] = [
+    "man", "men", "woman", "women", "person", "people", "boy", "girl", "family", "couple",
 ];
 /// Nouns that end as what a thing does.
 const NOTHING_DONE: [&str; 5] = ["wedding", "morning", "evening", "spring", "string"];
@@ -71,7 +73,7 @@ impl<'a> Reader<'a> {
         let mut subjects: Vec<Subject<'a>> = Vec::new();
         let mut at = 0;
         while at < self.words.len() {
-            let lead = self.lead(at).filter(|_| self.begins_part(at));
+            let lead = self.begins_part(at).then(|| self.lead(at)).flatten();
             if let Some(behind) = lead.or(self.grounds[at]) {
                 at = behind;
                 continue;
@@ -99,7 +101,7 @@ impl<'a> Reader<'a> {
         let meant = |subject: &Subject<'_>| {
             self.is_determined(subject.start)
                 || self.goes_on(subject.named.end)
-                || tells_more(subject.name)
+                || is_told_more_of(subject.name)
         };
         let free = |subject: &Subject<'_>| !self.is_place(subject.start) && !self.is_shade(subject);
         let first = |is: &dyn Fn(&Subject<'_>) -> bool| subjects.iter().position(is);
@@ -119,7 +121,7 @@ impl<'a> Reader<'a> {
         }
         let told = self.lowered[..end].iter().rev();
         let start = end - told.take_while(|word| is_colour_word(word)).count();
-        let joined = matches!(&self.lowered[..start], [.., first, and] if is_colour_word(first) && JOINTS.contains(&and.as_str()));
+        let joined = matches!(&self.lowered[..start], [.., first, and] if is_colour_word(first) && BETWEEN_COLOURS.contains(&and.as_str()));
         let colour = one_colour(&self.lowered[start..end]).filter(|_| !joined);
         // A "golden retriever puppy" is not golden.
         let told = colour.map(|(told, colour)| (start + told.start..start + told.end, colour));
@@ -148,12 +150,13 @@ impl<'a> Reader<'a> {
         before.next().is_some_and(|word| PLACES.contains(&word))
     }
 
-    /// Whether a subject may tell the shade of a ground: "ocean blue background".
+    /// Whether a subject may tell how a ground looks: "ocean blue background", "rainbow background".
     fn is_shade(&self, subject: &Subject<'_>) -> bool {
         let end = subject.named.end;
         let ground = self.grounds.get(end).copied().flatten();
-        self.begins_part(subject.start)
-            && ground.is_some_and(|ground| ground == end + self.part(end).len())
+        let shade = self.begins_part(subject.start)
+            && ground.is_some_and(|ground| ground == end + self.part(end).len());
+        shade || self.lowered.get(end).is_some_and(|word| is_ground(word))
     }
 
     /// Whether a subject that a colour may also mean ("orange") is the colour of what is named at word `at`: there is one word of
@@ -163,7 +166,9 @@ impl<'a> Reader<'a> {
         let between = &self.lowered[subject.named.end..at];
         let described = match between {
             [one] => is_description(one) && !is_of_parts(one),
-            [and, other] => JOINTS.contains(&and.as_str()) && and != "," && is_colour(other),
+            [and, other] => {
+                BETWEEN_COLOURS.contains(&and.as_str()) && and != "," && is_colour(other)
+            }
             _ => false,
         };
         described && name.all(|word| is_colour(word))
@@ -177,13 +182,18 @@ impl<'a> Reader<'a> {
         behind > at && behind < end && longer.is_some_and(|(other, _)| other > end)
     }
 
-    /// Whether what is named from `at` to `end` is what the thing named before it does.
+    /// Whether what is named from `at` to `end` is what the thing named before it does: "a bird flies", "man drinks coffee".
     fn is_done(&self, at: usize, end: usize) -> bool {
-        let done = end == at + 1 && DONE.contains(&self.lowered[at].as_str());
-        done && (1..=SHORT.min(at)).any(|back| {
-            let before = self.subject(at - back, |_| true);
+        let behind = (1..=SHORT.min(at)).any(|back| {
+            let before = self.subject(at - back, |end| end <= at);
             before.is_some_and(|(end, _)| end == at)
-        })
+        });
+        let word = self.lowered[at].as_str();
+        let object = |next: &String| {
+            ARTICLES.contains(&next.as_str()) || self.subject(end, |_| true).is_some()
+        };
+        let acts = || word.ends_with('s') && self.lowered.get(end).is_some_and(object);
+        behind && end == at + 1 && (DONE.contains(&word) || acts())
     }
 
     /// Whether more of what is named before word `at` is told there or soon, or it is called a picture of that ("fox logo").
@@ -194,24 +204,24 @@ impl<'a> Reader<'a> {
         };
         // "Cat icons" may be those of a list.
         let picture = calls_picture(first) && !first.ends_with('s');
-        let article =
-            |word: Option<&String>| word.is_some_and(|word| ARTICLES.contains(&word.as_str()));
+        let article = |word: &String| ARTICLES.contains(&word.as_str());
         // "Drives a car".
-        let does = first.ends_with('s') && !calls_picture(first) && article(rest.get(1));
-        let told = rest.iter().take(SHORT).enumerate();
-        let mut told = told.take_while(|(_, word)| {
-            let word = word.as_str();
-            // "Carving of a fox".
-            word != "," && word != "of" && word != "and" && !SHOWING.contains(&word)
-        });
-        let joins = |(place, word): (usize, &String)| {
-            let word = word.as_str();
-            let does = word.ends_with(DOING) && !NOTHING_DONE.contains(&word);
-            let carving = rest.get(place + 1).is_some_and(|next| next == "of");
-            let named = || self.subject(at + place, |_| true).is_some();
-            MORE_OF_IT.contains(&word) || PLACES.contains(&word) || does && !carving && !named()
-        };
-        picture || does || told.any(joins)
+        let acts =
+            first.ends_with('s') && !calls_picture(first) && rest.get(1).is_some_and(article);
+        // "Carving of a fox", "poster with a fox" and "background with a fox" are of the fox.
+        let shows = |word: &str| SHOWING.contains(&word) || is_ground(word);
+        let near = rest.iter().take(SHORT).map(String::as_str).enumerate();
+        let mut near =
+            near.take_while(|(_, word)| !([",", "of", "and"].contains(word) || shows(word)));
+        picture || acts || near.any(|(place, word)| self.tells_more(at + place, word))
+    }
+
+    /// Whether the word at `at` begins to tell more of the thing before it.
+    fn tells_more(&self, at: usize, word: &str) -> bool {
+        let carving = self.lowered.get(at + 1).is_some_and(|next| next == "of");
+        let does = word.ends_with(DOING) && !NOTHING_DONE.contains(&word) && !carving;
+        let joins = MORE_OF_IT.contains(&word) || PLACES.contains(&word);
+        joins || does && self.subject(at, |_| true).is_none()
     }
 
     /// Whether an article or a number is before word `at`, with at most a short description between.
@@ -223,9 +233,11 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Whether a name tells what a thing has or does: "man with a laptop", "man walking".
-fn tells_more(name: &str) -> bool {
-    name.ends_with(DOING) || name.split(' ').any(|word| word == "with")
+/// Whether a name tells what somebody has or does.
+fn is_told_more_of(name: &str) -> bool {
+    let mut words = name.split(' ');
+    words.next().is_some_and(|first| PEOPLE.contains(&first))
+        && words.any(|word| word == "with" || word.ends_with(DOING))
 }
 
 #[cfg(test)]
@@ -270,6 +282,8 @@ mod tests {
             ("fox against a city", "fox"),
             ("fox blue background", "fox"),
             ("orange blue background, fox", "fox"),
+            ("city background with a fox", "fox"),
+            ("dog cats a fox", "dog"),
         ] {
             let subject = Reader::new(prompt, &manifest).main_subject();
             let name = subject.map(|subject| subject.name);

@@ -1,7 +1,7 @@
 //! Prompts that ask for several things, for models that draw one at a time.
 //!
 //! Only what is plainly a list of things is taken for one: an item is an article or a number, words of description, and a subject of
-//! the model, with nothing behind it.
+//! the model, and behind the last one may be told where they are or what they do.
 
 use std::ops::Range;
 
@@ -9,7 +9,7 @@ use super::caption::Thing;
 use super::colours::{is_colour, is_colour_word};
 use super::reader::Reader;
 use super::styles::Untaught;
-use super::words::{ARTICLES, DOING, MOST, begins, calls_picture, is_of_parts, is_plural, number};
+use super::words::{ARTICLES, DOING, MOST, begins, calls_picture, is_plural, number};
 
 /// What stands between two things; of phrases that begin alike the longer comes first.
 const RELATIONS: [(&[&str], Relation); 19] = [
@@ -52,7 +52,7 @@ enum Relation {
     Above,
     Below,
     Beside,
-    /// Beside, if an "and" follows further on.
+    /// Beside, where things follow as they came before.
     Comma,
 }
 
@@ -184,10 +184,10 @@ impl<'a> Reader<'a> {
         };
         let (named, (end, name)) =
             (described..=described + most).find_map(|named| Some((named, self.thing(named)?)))?;
-        // "Three headed dragon" is one.
+        // "Three headed dragon" and "five star hotel" are one.
         let one = self.lowered[named..end].join(" ") == name.to_lowercase();
-        let parts = self.lowered[described..named].last();
-        if count.is_some() && one && parts.is_some_and(|word| is_of_parts(word)) {
+        let described = self.lowered[described..named].iter();
+        if count.is_some() && one && described.clone().any(|word| !is_colour_word(word)) {
             return None;
         }
         Some(Item {

@@ -104,23 +104,10 @@ const SIGNS: [(&str, &str); 5] = [
     ("versus", "vs"),
 ];
 /// What else begins to tell what is not wanted.
-const NOT_THESE: [&str; 4] = ["instead", "except", "excluding", "never"];
-/// Words around what a prompt asks for, which say no more of it.
-pub(super) const ASKING: [&str; 48] = [
+const NOT_THESE: [&str; 3] = ["instead", "except", "excluding"];
+/// Words around what a prompt asks for, which say no more of it, and such as do so at its beginning.
+pub(super) const ASKING: [&str; 24] = [
     "please",
-    "draw",
-    "make",
-    "create",
-    "generate",
-    "show",
-    "imagine",
-    "prompt",
-    "can",
-    "could",
-    "would",
-    "like",
-    "want",
-    "need",
     "you",
     "me",
     "i",
@@ -140,22 +127,26 @@ pub(super) const ASKING: [&str; 48] = [
     "center",
     "centre",
     "middle",
-    "single",
-    "simple",
     "pair",
-    "nice",
-    "good",
-    "high",
-    "best",
-    "quality",
-    "detailed",
-    "highly",
     "masterpiece",
     "4k",
     "8k",
-    "hd",
-    "subject",
 ];
+pub(super) const ASKING_FIRST: [&str; 15] = [
+    "draw", "make", "create", "generate", "show", "imagine", "prompt", "can", "could", "would",
+    "like", "want", "need", "subject", "simple",
+];
+/// Where a prompt is over that begins so.
+pub(super) const FIRST: usize = 4;
+/// Words for how good a picture is to be.
+pub(super) const QUALITY: [[&str; 2]; 4] = [
+    ["high", "quality"],
+    ["best", "quality"],
+    ["highly", "detailed"],
+    ["high", "resolution"],
+];
+/// Letters of words that others may be joined to.
+pub(super) const JOINED: usize = 3;
 /// What begins settings of other programs, which are none of the picture ("--ar 16:9").
 const SETTING: &str = "--";
 /// Most words of a prompt that are looked at.
@@ -167,6 +158,10 @@ pub(super) fn read(prompt: &str) -> Vec<String> {
     let mut words = Vec::new();
     let mut tokens = bare.split_whitespace().peekable();
     while let Some(token) = tokens.next() {
+        if let Some("no") = token.strip_prefix(SETTING) {
+            words.extend([",", "no"]);
+            continue;
+        }
         if token.starts_with(SETTING) {
             tokens.next_if(|value| value.starts_with(|c: char| c.is_ascii_digit()));
             words.push(",");
@@ -180,7 +175,7 @@ pub(super) fn read(prompt: &str) -> Vec<String> {
             if place > 0 {
                 words.push(",");
             }
-            add_word(piece, &mut words);
+            add_words(piece, &mut words);
         }
     }
     let last = words.iter().rposition(|word| *word != ",");
@@ -191,27 +186,40 @@ pub(super) fn read(prompt: &str) -> Vec<String> {
         .collect()
 }
 
-/// Adds a piece of text as a word, and a comma where it ends a part.
-fn add_word<'p>(piece: &'p str, words: &mut Vec<&'p str>) {
+/// Adds a piece of text as a word, or as several that it joins ("cat/dog", "light-blue"), and a comma where it ends a part.
+fn add_words<'p>(piece: &'p str, words: &mut Vec<&'p str>) {
     let is_mark = |c: char| QUOTES.contains(&c) || ENDS.contains(&c);
     let bare = piece.trim_matches(is_mark);
-    let stops = piece.trim_end_matches(QUOTES).ends_with(ENDS);
-    let abbreviates = || ABBREVIATIONS.contains(&&*bare.to_lowercase());
     if !bare.contains(char::is_alphanumeric) {
         words.extend((!piece.is_empty()).then_some(","));
         return;
     }
-    let lowered = bare.to_lowercase();
-    let coloured = |part: &str| is_colour_word(part) || is_coloured(part);
-    if lowered.split('-').all(coloured) {
-        words.extend(
-            bare.split('-')
-                .filter(|part| !is_coloured(&part.to_lowercase())),
-        );
+    let coloured = |word: &str| {
+        let word = word.to_lowercase();
+        is_colour_word(&word) || is_coloured(&word)
+    };
+    let alternatives = || bare.split(['/', '&']);
+    if bare.split('-').all(coloured) {
+        for word in bare.split('-') {
+            let behind = words
+                .last()
+                .is_some_and(|last| is_colour_word(&last.to_lowercase()));
+            // "Teal coloured" is teal.
+            words.extend(Some(word).filter(|word| !(behind && is_coloured(&word.to_lowercase()))));
+        }
+    } else if alternatives()
+        .all(|word| word.len() >= JOINED && word.chars().all(char::is_alphabetic))
+    {
+        for (place, word) in alternatives().enumerate() {
+            words.extend((place > 0).then_some("and"));
+            words.push(word);
+        }
     } else {
         words.push(bare);
     }
-    words.extend((stops && !abbreviates()).then_some(","));
+    let stops = piece.trim_end_matches(QUOTES).ends_with(ENDS);
+    let abbreviates = ABBREVIATIONS.contains(&&*bare.to_lowercase());
+    words.extend((stops && !abbreviates).then_some(","));
 }
 
 /// Of a long prompt the first words, which name its thing, and the last, which often name its ground.
@@ -247,19 +255,27 @@ pub(super) fn is_weighted(prompt: &str) -> bool {
     prompt.contains('(') && pieces.any(|piece| number(piece) && piece.contains(')'))
 }
 
-/// Which words tell what is not wanted: up to the end of a part, a "but", or where it is not wanted.
-pub(super) fn negated(words: &[String]) -> Vec<bool> {
-    let (mut negates, mut told) = (false, false);
-    let each = words.iter().map(|word| {
-        let word = word.as_str();
-        let begins = NEGATIONS.contains(&word) || NOT_THESE.contains(&word);
-        let joins = JOINTS.contains(&word) || word.ends_with(DOING);
-        negates =
-            begins || negates && word != "," && word != "but" && !(told && joins && word != "or");
-        told = negates && !begins && (told || !joins && !ARTICLES.contains(&word));
-        negates
-    });
-    each.collect()
+/// Which words tell what is not wanted. Once that is told, it ends with its part, at a "but", at what joins something else to it, where
+/// something is done, and at the next article or where another `style` begins; "or" and "and" go on with it.
+pub(super) fn negated(words: &[String], style: impl Fn(usize) -> bool) -> Vec<bool> {
+    let mut negated = vec![false; words.len()];
+    let (mut within, mut told) = (false, false);
+    for (at, word) in words.iter().map(String::as_str).enumerate() {
+        let only = words
+            .get(at + 1)
+            .is_some_and(|next| ["only", "just"].contains(&next.as_str()));
+        if (NEGATIONS.contains(&word) || NOT_THESE.contains(&word)) && !only {
+            (within, told) = (true, false);
+        } else {
+            let article = ARTICLES.contains(&word);
+            let joins = JOINTS.contains(&word) && !["or", "and"].contains(&word);
+            let ends = joins || article || style(at) || word.ends_with(DOING);
+            within &= word != "," && word != "but" && !(told && ends);
+            told |= within && !article && !JOINTS.contains(&word);
+        }
+        negated[at] = within;
+    }
+    negated
 }
 
 /// Whether these words are the first of some.
