@@ -23,10 +23,12 @@ STYLES = {
 # What people call styles besides. No caption says so: the program asks the network for the usual names instead.
 ALSO_CALLED = {
     "3d": ["3d emoji", "3d model", "3d art", "clay render", "clay"],
-    "flat": ["vector illustration", "vector art", "vector graphic", "vector", "flat art", "material design", "2d illustration", "2d"],
+    "flat": ["vector illustration", "vector art", "vector graphic", "vector", "flat art", "material design", "2d illustration", "2d",
+             "illustration"],
     "gradient": ["gradient icon", "gradient art"],
-    "cartoon": ["comic", "cartoonish", "hand-drawn", "hand drawn"],
-    "glyph": ["line icon", "outline icon", "monochrome", "silhouette"],
+    "cartoon": ["comic", "cartoonish", "hand-drawn", "hand drawn", "drawing"],
+    "glyph": ["line icon", "outline icon", "monochrome", "silhouette", "outline",
+              "line art", "lineart"],
 }
 
 # What is drawn in a style of a single colour, where it has none of its own.
