@@ -11,7 +11,9 @@ Elsewhere the teacher's many-step picture is known of each noise (the pairs of `
 student's latent into that, at its own size.
 
 At first squares of latent errors count. Then a part of each picture is decoded, and what counts is the absolute error of its pixels
-and of their differences: squares are least where all that is still unsure is blurred.
+and of their differences: squares are least where all that is still unsure is blurred. Half of each batch shows the things of the other
+half in the styles that are nearest to theirs, and where the errors of the two differ, they count more: what lies between two drawings
+is little off either, and is neither.
 """
 import json
 from functools import partial
@@ -30,7 +32,7 @@ from torch.nn.utils import parametrize
 from tools.eval.distances import edge_sharpness
 from tools.train.autoencoder import gradient_loss, psnr
 from tools.train.common import Checkpoint, Loop, autocast, common_arguments, save_grid, set_up
-from tools.train.dataset import are_complete, drawings
+from tools.train.dataset import DRAWING, FACTS, are_complete, drawings
 from tools.train.few_step import STEPS
 from tools.train.networks import Codec, Generator, adopt, autoencoder_of
 from tools.train.optimizers import muon_where_fast
@@ -46,6 +48,8 @@ DECODING_SHARE = 0.3
 # Of each batch so many are decoded, in windows of so many positions, of whose rim the decoder's reach is left out.
 DECODED, WINDOW, RIM = 8, 14, 2
 PICTURE_WEIGHT, EDGE_WEIGHT = 0.5, 0.5
+# How much it counts that the errors of two pictures of a thing differ, and how many others are known of each picture.
+APART_WEIGHT, OTHERS = 1.0, 4
 # One picture in so many is kept aside; its drawing is seen on other grounds.
 KEPT_ASIDE = 61
 JUDGED = 96
@@ -170,7 +174,29 @@ def buckets_of(student, args, preset):
         doubled = torch.load(args.work / "doubled.pt", weights_only=True)
         check_order(doubled, buckets[0]["wanted"])
         buckets[0]["wanted"] = doubled
+        facts = torch.load(args.work / "latents.pt", weights_only=True)[0]["facts"]
+        buckets[0]["others"] = others_of(facts, doubled)
     return buckets
+
+
+def others_of(facts, wanted):
+    """For each picture some, by number, of the same thing and colour in the style that is nearest to its own [n, OTHERS]: itself where
+    there is none."""
+    drawn = facts[..., [FACTS.index(fact) for fact in (*DRAWING, "object_colour")]].amax(1)
+    rows = torch.arange(len(drawn))
+    trained, others = rows % KEPT_ASIDE != 0, rows[:, None].repeat(1, OTHERS)
+    for thing in drawn[:, [0, 2]].unique(dim=0):
+        own = rows[(drawn[:, [0, 2]] == thing).all(1)]
+        styles = {style: own[drawn[own, 1] == style] for style in drawn[own, 1].unique().tolist()}
+        means = {style: wanted[members].float().mean(0) for style, members in styles.items()}
+        for style, members in styles.items():
+            candidates = {other: F.mse_loss(means[other], means[style]).item()
+                          for other in styles if other != style and trained[styles[other]].any()}
+            if candidates:
+                nearest = styles[min(candidates, key=candidates.get)]
+                nearest = nearest[trained[nearest]]
+                others[members] = nearest[torch.randint(len(nearest), (len(members), OTHERS))]
+    return others
 
 
 def check_order(doubled, latents):
@@ -198,6 +224,11 @@ class Examples:
         self.sizes = torch.tensor([float(len(rows)) for rows in self.rows])
 
     @property
+    def paired(self):
+        """Whether a batch has the same things in each half."""
+        return "others" in self.buckets[0]
+
+    @property
     def scale(self):
         """How many times as large what is wanted is."""
         return self.buckets[0]["wanted"].shape[-1] // self.buckets[0]["made"].shape[-1]
@@ -207,11 +238,15 @@ class Examples:
         return bucket["made"][rows, ways].float(), bucket["tokens"][rows, ways].long(), bucket["wanted"][rows].float()
 
     def draw(self, count):
-        """Random ones of one shape to train on."""
+        """Random ones of one shape to train on; where others are known of them, the second half is of the things of the first."""
         number = torch.multinomial(self.sizes, 1).item()
         bucket = self.buckets[number]
-        rows = self.rows[number][torch.multinomial(self.weights[number], count, replacement=True)]
-        return self.take(bucket, rows, torch.randint(bucket["made"].shape[1], (count,), device=self.device))
+        others = bucket.get("others")
+        alone = count if others is None else count // 2
+        rows = self.rows[number][torch.multinomial(self.weights[number], alone, replacement=True)]
+        if others is not None:
+            rows = torch.cat([rows, others[rows, torch.randint(OTHERS, (alone,), device=self.device)]])
+        return self.take(bucket, rows, torch.randint(bucket["made"].shape[1], (len(rows),), device=self.device))
 
     def kept_aside(self):
         """Examples that are never trained on."""
@@ -242,21 +277,30 @@ def window(latents, top, left):
     return latents[:DECODED, :, top : top + WINDOW, left : left + WINDOW]
 
 
-def losses_of(trainee, batch, codec, decoding):
-    """The squared error of latents and, if `decoding()`, the absolute error of decoded windows of some of them."""
+def apart(errors):
+    """How much the errors of two halves of a batch differ: as much as they are large where they have nothing to do with each other."""
+    here, there = errors.chunk(2)
+    return (here - there).square().mean() / 2
+
+
+def losses_of(trainee, batch, codec, decoding, paired):
+    """The squared error of latents, if the batch is `paired` how much it differs between its halves, and, if `decoding()`, the absolute
+    error of decoded windows of some of them."""
     made, tokens, wanted = batch
     refined = trainee.refine(made, tokens)
-    latent = F.mse_loss(refined, wanted)
-    if not decoding():
-        return latent, (latent.detach(), torch.zeros(()), torch.zeros(()))
-    side = min(wanted.shape[2:])
-    top, left = torch.randint(max(1, side - WINDOW + 1), (2,)).tolist()
-    rim = RIM * 16
-    error = codec.decode_differentiably(window(refined, top, left)) - codec.decode(window(wanted, top, left))
-    error = error[..., rim:-rim, rim:-rim]
-    pixels, edges = error.abs().mean(), gradient_loss(error)
-    loss = latent + PICTURE_WEIGHT * (pixels + EDGE_WEIGHT * edges)
-    return loss, (latent.detach(), pixels.detach(), edges.detach())
+    latent, differs = F.mse_loss(refined, wanted), torch.zeros(())
+    if paired:
+        differs = apart(refined - wanted)
+    loss, pixels, edges = latent + APART_WEIGHT * differs, torch.zeros(()), torch.zeros(())
+    if decoding():
+        side = min(wanted.shape[2:])
+        top, left = torch.randint(max(1, side - WINDOW + 1), (2,)).tolist()
+        rim = RIM * 16
+        error = codec.decode_differentiably(window(refined, top, left)) - codec.decode(window(wanted, top, left))
+        error = error[..., rim:-rim, rim:-rim]
+        pixels, edges = error.abs().mean(), gradient_loss(error)
+        loss = loss + PICTURE_WEIGHT * (pixels + EDGE_WEIGHT * edges)
+    return loss, tuple(value.detach() for value in (latent, differs, pixels, edges))
 
 
 @torch.no_grad()
@@ -308,7 +352,7 @@ def main(words=None):
     for layer in quantized_layers(refiner.unet):
         parametrize.register_parametrization(layer, "weight", Rounding())
     trainee = Trainee(refiner, student).to(device)
-    loop = Loop(args, "refiner", trainee, device, ["latent", "pixels", "edges"], PEAK_RATE, decay_share=0.9, warmup=100,
+    loop = Loop(args, "refiner", trainee, device, ["latent", "apart", "pixels", "edges"], PEAK_RATE, decay_share=0.9, warmup=100,
                 made_from=args.work / "quantize", optimizer=muon_where_fast)
     torch.manual_seed(args.seed + loop.step)
 
@@ -317,7 +361,7 @@ def main(words=None):
 
     show = partial(judge, trainee, examples, codec, args.work / "previews")
     loop.run(lambda workers: [examples.draw(preset.refiner_batch // workers) for _ in range(workers)],
-             lambda module, batch: losses_of(module, batch, codec, decoding), show)
+             lambda module, batch: losses_of(module, batch, codec, decoding, examples.paired), show)
     show()
     for layer in quantized_layers(refiner.unet):
         parametrize.remove_parametrizations(layer, "weight", leave_parametrized=True)

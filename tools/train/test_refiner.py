@@ -8,7 +8,9 @@ import torch
 
 from tools.train.networks import build_unet, unet_config
 from tools.train.presets import PRESETS
-from tools.train.refiner import KEPT_ASIDE, Examples, LatentRefiner, begun, favour, load_refiner, save_refiner
+from tools.train.dataset import FACTS, NOT_STATED
+from tools.train.refiner import (
+    KEPT_ASIDE, Examples, LatentRefiner, apart, begun, favour, load_refiner, others_of, save_refiner)
 
 
 class KeptAside(unittest.TestCase):
@@ -29,6 +31,39 @@ class KeptAside(unittest.TestCase):
         made = torch.tensor([0.1, 0.1, 0.2]).view(3, 1, 1, 1).expand(3, 1, 2, 2)
         weights = favour(dict(facts=facts, latents=latents), made)
         self.assertAlmostEqual((weights[2] / weights[:2].sum()).item(), 0.2**2 / 0.1**2 / 1.25, places=4)
+
+
+class Others(unittest.TestCase):
+    """One thing in three styles, of which two are nearly the same, another in one, and the first in a colour."""
+
+    def setUp(self):
+        drawn = [(0, 0, None), (0, 1, None), (0, 2, None), (0, 1, None), (1, 0, None), (0, 1, 5), (0, 2, 5)]
+        facts = torch.full((len(drawn) + 1, 2, len(FACTS)), NOT_STATED)
+        for row, (thing, style, colour) in enumerate(drawn, 1):
+            facts[row, 1, [FACTS.index("thing"), FACTS.index("style")]] = torch.tensor([thing, style])
+            facts[row, :, FACTS.index("object_colour")] = NOT_STATED if colour is None else colour
+        self.wanted = torch.tensor([0, 0, 0.9, 1.0, 0.9, 0, 5, 0]).view(-1, 1, 1, 1)
+        torch.manual_seed(0)
+        self.others = others_of(facts, self.wanted)
+
+    def test_they_show_the_thing_in_the_nearest_style_and_the_same_colour(self):
+        found = [set(row.tolist()) for row in self.others]
+        self.assertEqual(found[1], found[1] & {2, 4})
+        self.assertEqual(found[3], found[3] & {2, 4})
+        self.assertEqual(found[2], {3})
+        self.assertEqual(found[5:], [{5}, {7}, {6}])
+
+    def test_batches_have_the_same_things_in_both_halves(self):
+        bucket = dict(made=self.wanted[:, None], tokens=torch.arange(8).view(8, 1, 1), wanted=self.wanted, others=self.others)
+        examples = Examples([bucket], torch.device("cpu"))
+        self.assertTrue(examples.paired)
+        first, second = examples.draw(200)[1].flatten().chunk(2)
+        self.assertTrue((self.others[first] == second[:, None]).any(1).all())
+
+    def test_errors_that_differ_count_twice_and_those_alike_not_at_all(self):
+        error = torch.ones(1, 1, 2, 2)
+        self.assertEqual(apart(torch.cat([error, -error])).item(), 2)
+        self.assertEqual(apart(torch.cat([error, error])).item(), 0)
 
 
 class Networks(unittest.TestCase):
