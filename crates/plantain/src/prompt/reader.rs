@@ -21,6 +21,7 @@ const NAME: usize = 8;
 const STYLE: usize = 4;
 const DESCRIPTION: usize = 6;
 
+/// A prompt, read for a model.
 pub(super) struct Reader<'a> {
     pub(super) prompt: &'a str,
     pub(super) words: Vec<String>,
@@ -59,6 +60,7 @@ impl<'a> Reader<'a> {
             manifest,
             mentions: Vec::new(),
         };
+        // What is not wanted ends where a style begins, and so may a ground; only then is it known which styles are meant.
         reader.mentions = reader.all_mentions();
         let style = |at: usize| reader.mention_end(at).is_some();
         reader.negated = negated(&reader.lowered, style);
@@ -115,8 +117,8 @@ impl<'a> Reader<'a> {
         named.iter().rev().find(|(end, _)| ends(*end)).copied()
     }
 
-    /// The name of a subject that these words are: as they stand, as one word ("cup cake"), without the possessive ("lion's head"), or with
-    /// another word for a picture of it ("menu icon" for a menu symbol), where they do not name it without that.
+    /// The name of a subject that these words are: as they stand, as one word ("cup cake"), without the possessive ("lion's head"), or, where
+    /// they name none without their last one, with another word for a picture of it ("menu icon" for a menu symbol).
     fn called(&self, range: Range<usize>) -> Option<&'a str> {
         let words = &self.words[range.clone()];
         let text = words.join(" ");
@@ -143,6 +145,7 @@ impl<'a> Reader<'a> {
             .or_else(|| self.alias(range))
     }
 
+    /// The name that these words are with another word for a picture of it.
     fn alias(&self, range: Range<usize>) -> Option<&'a str> {
         let (last, rest) = self.lowered[range].split_last()?;
         let others = ALIASES

@@ -87,6 +87,9 @@ mod tests {
                 "{prompt}"
             );
         }
+        let envelope = "an envelope with money and a sim card, ui icon";
+        let things = Reading::new(envelope, true, model.manifest()).things;
+        assert_eq!(things.map(|things| things.prompts().len()), Some(2));
         for prompt in ["landscape, no people", "a unicycle", "happy birthday"] {
             let reading = Reading::new(prompt, true, model.manifest());
             assert!(!reading.names_subject, "{prompt}");

@@ -140,7 +140,7 @@ impl<'a> Reader<'a> {
             };
             match item.filter(|item| relation != Relation::Comma || alike(item)) {
                 // "A man with a beard and glasses" has both.
-                Some(_) if with && joins => return None,
+                Some(item) if with && joins && !item.determined => return None,
                 Some(item) => items.push(item),
                 // What follows a comma is said of all things.
                 None if relation == Relation::Comma => break,
