@@ -67,35 +67,18 @@ impl Manifest {
     /// # let model = Model::open(Path::new("../../tests/fixtures/weights/turbo"))?;
     /// let mut manifest = model.manifest().clone();
     /// assert!(manifest.names_subject("a bicycle"));
-    /// manifest.subjects = vec![vec!["fox".into(), "red fox".into()], vec!["teddy bear".into()]];
-    /// assert!(manifest.names_subject("Two foxes, 3d render"));
+    /// manifest.subjects = ["red fox", "fox", "teddy bear", "cherry", "slice of pizza", "sun with a face"].map(|name| vec![name.into()]).to_vec();
+    /// for prompt in ["Two foxes, 3d render", "two teddy bears", "Cherries", "three slices of pizza", "two suns with faces"] {
+    ///     assert!(manifest.names_subject(prompt));
+    /// }
     /// assert!(!manifest.names_subject("a bear on a firefox"));
+    /// assert!(!manifest.names_subject("a teddy"));
     /// # Ok::<(), plantain_weights::ReadError>(())
     /// ```
     pub fn names_subject(&self, prompt: &str) -> bool {
-        self.subjects.is_empty() || self.named_subject(prompt).is_some()
-    }
-
-    /// The longest name of a subject that is in `prompt`, as the list has it.
-    ///
-    /// ```
-    /// # use std::path::Path;
-    /// # use plantain_weights::Model;
-    /// # let model = Model::open(Path::new("../../tests/fixtures/weights/turbo"))?;
-    /// let mut manifest = model.manifest().clone();
-    /// manifest.subjects = ["bear", "teddy bear", "cherry", "slice of pizza", "sun with a face"].map(|name| vec![name.into()]).to_vec();
-    /// assert_eq!(manifest.named_subject("two teddy bears"), Some("teddy bear"));
-    /// assert_eq!(manifest.named_subject("Cherries"), Some("cherry"));
-    /// assert_eq!(manifest.named_subject("three slices of pizza"), Some("slice of pizza"));
-    /// assert_eq!(manifest.named_subject("two suns with faces"), Some("sun with a face"));
-    /// assert_eq!(manifest.named_subject("a teddy"), None);
-    /// # Ok::<(), plantain_weights::ReadError>(())
-    /// ```
-    pub fn named_subject(&self, prompt: &str) -> Option<&str> {
         let prompt = words(prompt);
-        let names = self.subjects.iter().flatten();
-        let named = names.filter(|name| names_it(&prompt, name));
-        named.map(String::as_str).max_by_key(|name| name.len())
+        let mut names = self.subjects.iter().flatten();
+        self.subjects.is_empty() || names.any(|name| names_it(&prompt, name))
     }
 
     /// The styles that the subject of this name was taught in, by their usual names; all styles where nothing else is said of it. A
@@ -124,35 +107,13 @@ impl Manifest {
         named.filter(|name| !name.is_empty()).collect()
     }
 
-    /// The name of the subject that all of `words` are, in the singular or plural, as the list has it.
+    /// The names of all subjects, to look them up.
     ///
     /// ```
     /// # use std::path::Path;
     /// # use plantain_weights::Model;
     /// # let model = Model::open(Path::new("../../tests/fixtures/weights/turbo"))?;
-    /// let mut manifest = model.manifest().clone();
-    /// manifest.subjects = ["fox", "leaf", "leaves"].map(|name| vec![name.into()]).to_vec();
-    /// assert_eq!(manifest.subject("Foxes"), Some("fox"));
-    /// assert_eq!(manifest.subject("leaves"), Some("leaves"));
-    /// assert_eq!(manifest.subject("a fox"), None);
-    /// # Ok::<(), plantain_weights::ReadError>(())
-    /// ```
-    pub fn subject(&self, name: &str) -> Option<&str> {
-        let names = self.subjects.iter().flatten().map(String::as_str);
-        among(names, name)
-    }
-
-    /// The names of all subjects, for looking up many.
-    ///
-    /// ```
-    /// # use std::path::Path;
-    /// # use plantain_weights::Model;
-    /// # let model = Model::open(Path::new("../../tests/fixtures/weights/turbo"))?;
-    /// let mut manifest = model.manifest().clone();
-    /// manifest.subjects = ["fox", "leaf", "Eiffel tower"].map(|name| vec![name.into()]).to_vec();
-    /// let names = manifest.subject_names();
-    /// assert_eq!(names.subject("leaves"), Some("leaf"));
-    /// assert_eq!(names.subject("eiffel tower"), Some("Eiffel tower"));
+    /// let names = model.manifest().subject_names();
     /// assert_eq!(names.subject("a fox"), None);
     /// # Ok::<(), plantain_weights::ReadError>(())
     /// ```
@@ -239,21 +200,31 @@ pub struct SubjectNames<'a> {
 }
 
 impl<'a> SubjectNames<'a> {
-    /// The name of the subject that all words of `name` are; see [`Manifest::subject`].
+    /// The name of the subject that all of the words of `name` are, in the singular or plural, as the list has it.
     ///
     /// ```
     /// # use std::path::Path;
     /// # use plantain_weights::Model;
     /// # let model = Model::open(Path::new("../../tests/fixtures/weights/turbo"))?;
     /// let mut manifest = model.manifest().clone();
-    /// manifest.subjects = vec![vec!["fox".into()]];
-    /// assert_eq!(manifest.subject_names().subject("Foxes"), manifest.subject("Foxes"));
+    /// manifest.subjects = ["fox", "leaf", "leaves", "Eiffel tower"].map(|name| vec![name.into()]).to_vec();
+    /// let names = manifest.subject_names();
+    /// assert_eq!(names.subject("Foxes"), Some("fox"));
+    /// assert_eq!(names.subject("leaves"), Some("leaves"));
+    /// assert_eq!(names.subject("eiffel tower"), Some("Eiffel tower"));
+    /// assert_eq!(names.subject("a fox"), None);
     /// # Ok::<(), plantain_weights::ReadError>(())
     /// ```
     pub fn subject(&self, name: &str) -> Option<&'a str> {
+        let asked = words(name);
         // No plural begins otherwise.
-        let names = self.by_initial.get(&initial(name)?)?;
-        among(names.iter().copied(), name)
+        let names = self.by_initial.get(&initial(name)?)?.iter().copied();
+        let mut named = names
+            .filter(|name| is_named(&asked, name) == Some(asked.len()))
+            .peekable();
+        let first = named.peek().copied();
+        // "Leaves" may be a name beside "leaf".
+        named.find(|name| words(name) == asked).or(first)
     }
 }
 
@@ -261,17 +232,6 @@ impl<'a> SubjectNames<'a> {
 fn initial(name: &str) -> Option<char> {
     let first = name.chars().find(|c| c.is_alphanumeric())?;
     first.to_lowercase().next()
-}
-
-/// The name among these that all of the words of another are.
-fn among<'a>(names: impl Iterator<Item = &'a str>, name: &str) -> Option<&'a str> {
-    let asked = words(name);
-    let mut named = names
-        .filter(|name| is_named(&asked, name) == Some(asked.len()))
-        .peekable();
-    let first = named.peek().copied();
-    // "Leaves" may be a name beside "leaf".
-    named.find(|name| words(name) == asked).or(first)
 }
 
 /// The words of a name that has two.

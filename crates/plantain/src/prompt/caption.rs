@@ -49,11 +49,11 @@ pub(super) struct Thing<'a> {
 }
 
 impl Reader<'_> {
-    /// What is drawn where the prompt is taken for one thing. A style and a ground are added where it names none and the picture is drawn
+    /// What is drawn where the prompt is taken for one thing, this subject. A style and a ground are added where it names none and the picture is drawn
     /// `from_nothing`. A prompt that names no subject stays as it is but for these, as any does for a model that draws more than single
     /// things on plain grounds.
-    pub(super) fn caption(&self, from_nothing: bool) -> Caption {
-        let subject = self.main_subject().filter(|_| self.manifest.plain_ground);
+    pub(super) fn caption(&self, subject: Option<Subject<'_>>, from_nothing: bool) -> Caption {
+        let subject = subject.filter(|_| self.manifest.plain_ground);
         subject.map_or_else(
             || Caption {
                 prompt: self.completed(from_nothing),
@@ -242,8 +242,15 @@ fn inserted(prompt: &str, part: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use plantain_weights::Manifest;
+
     use super::*;
     use crate::prompt::reader::taught;
+
+    fn caption(prompt: &str, from_nothing: bool, manifest: &Manifest) -> Caption {
+        let reader = Reader::new(prompt, manifest);
+        reader.caption(reader.main_subject(), from_nothing)
+    }
 
     /// Checks what is drawn, in 3D and on white unless told otherwise, and whether the prompt says more.
     #[track_caller]
@@ -255,7 +262,7 @@ mod tests {
             let style = if style.is_empty() { "3d render" } else { style };
             let ground = if ground.is_empty() { "a white" } else { ground };
             let expected = format!("{thing}, {style}, on {ground} background");
-            let caption = Reader::new(prompt, &taught()).caption(true);
+            let caption = caption(prompt, true, &taught());
             assert_eq!(
                 (caption.prompt, caption.reduced),
                 (expected, reduced),
@@ -423,7 +430,7 @@ mod tests {
 
     #[test]
     fn other_prompts_are_completed() {
-        let drawn = |prompt: &str| Reader::new(prompt, &taught()).caption(true).prompt;
+        let drawn = |prompt: &str| caption(prompt, true, &taught()).prompt;
         for (prompt, expected) in [
             ("", ""),
             ("?!", "?!"),
@@ -442,17 +449,17 @@ mod tests {
         }
         let mut scenes = taught();
         scenes.plain_ground = false;
-        let drawn = |prompt: &str| Reader::new(prompt, &scenes).caption(true).prompt;
+        let drawn = |prompt: &str| caption(prompt, true, &scenes).prompt;
         assert_eq!(drawn("a fox in the rain"), "a fox in the rain, 3d render");
         assert_eq!(drawn("a flat fox"), "a flat fox");
         scenes.styles.clear();
-        let drawn = |prompt: &str| Reader::new(prompt, &scenes).caption(true).prompt;
+        let drawn = |prompt: &str| caption(prompt, true, &scenes).prompt;
         assert_eq!(drawn("a fox"), "a fox");
     }
 
     #[test]
     fn nothing_is_added_where_a_picture_is_drawn_anew() {
-        let drawn = |prompt: &str| Reader::new(prompt, &taught()).caption(false).prompt;
+        let drawn = |prompt: &str| caption(prompt, false, &taught()).prompt;
         for (prompt, expected) in [
             ("a fox", "a fox"),
             ("a majestic fox on navy", "a fox, on a navy background"),

@@ -212,7 +212,8 @@ pub(super) fn style_called<'a>(words: &[String], manifest: &'a Manifest) -> Opti
     let name = plain(&words.join(" "));
     let mut styles = manifest.styles.iter();
     let style = styles.find(|names| names.iter().any(|other| plain(other) == name))?;
-    style.first().map(|usual| usual.trim())
+    let usual = style.first().map(|usual| usual.trim());
+    usual.filter(|usual| !usual.is_empty())
 }
 
 /// A model that knows a few things.

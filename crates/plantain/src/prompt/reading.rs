@@ -23,13 +23,14 @@ impl<'a> Reading<'a> {
     /// That of a prompt for a picture that is drawn `from_nothing`, or from another one.
     pub(crate) fn new(prompt: &'a str, from_nothing: bool, manifest: &'a Manifest) -> Self {
         let reader = Reader::new(prompt, manifest);
+        let subject = reader.main_subject();
         let names_subject = if manifest.plain_ground && !manifest.subjects.is_empty() {
-            reader.main_subject().is_some()
+            subject.is_some()
         } else {
             manifest.names_subject(prompt)
         };
         Self {
-            caption: reader.caption(from_nothing),
+            caption: reader.caption(subject, from_nothing),
             things: from_nothing.then(|| reader.things()).flatten(),
             names_subject,
             two_styles: reader.two_styles(),

@@ -321,11 +321,14 @@ impl List<'_> {
 
 impl<'a> Item<'a> {
     fn thing(&self, reader: &Reader<'_>) -> Thing<'a> {
+        // Of a "red fox plus cat" the cat is not red.
+        let colour = reader.colour_before(self.named.start);
+        let colour = colour.filter(|(words, _)| words.start >= self.words.start);
         Thing {
             words: self.words.clone(),
             named: self.named.clone(),
             name: self.name,
-            colour: reader.colour_before(self.named.start),
+            colour,
         }
     }
 }
@@ -386,6 +389,7 @@ mod tests {
             check(prompt, true, &[&["a cat", "a dog"]]);
         }
         check("a cat next to glasses", true, &[&["a cat", "glasses"]]);
+        check("red apple plus cat", true, &[&["a red apple", "a cat"]]);
         check(
             "red apple and blue cat",
             true,
