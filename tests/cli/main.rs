@@ -19,3 +19,4 @@ mod pull;
 mod requests;
 mod shell;
 mod trace;
+mod transparent;

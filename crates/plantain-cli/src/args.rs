@@ -184,6 +184,10 @@ pub(crate) struct GenerateArgs {
     #[arg(long)]
     pub(crate) no_refine: bool,
 
+    /// Take a plain background away, for PNG and WebP; where the prompt names none, the built-in model draws on teal for that
+    #[arg(long)]
+    pub(crate) transparent: bool,
+
     /// Decode in overlapping tiles, which takes less memory [default: where the picture would not fit otherwise]
     #[arg(long)]
     pub(crate) tiled: bool,

@@ -41,6 +41,8 @@ pub struct Parameters {
     pub additions: Vec<Addition>,
     /// What products were computed in, as on the command line; texts of other programs do not tell.
     pub precision: Option<PrecisionChoice>,
+    /// Whether its background was taken away afterwards. What a pipeline makes has one.
+    pub transparent: bool,
 }
 
 /// A parameters text that cannot be understood.
@@ -79,6 +81,9 @@ const TILES: &str = "VAE tiles";
 const ADDITIONS: &str = "Added";
 const ADDITIONS_APART: &str = "; ";
 const PRECISION: &str = "Precision";
+/// Key that is there where the background was taken away.
+const BACKGROUND: &str = "Background";
+const TRANSPARENT: &str = "transparent";
 
 impl fmt::Display for Parameters {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -119,6 +124,9 @@ impl fmt::Display for Parameters {
         }
         if let Some(precision) = &self.precision {
             write!(f, ", {PRECISION}: {precision}")?;
+        }
+        if self.transparent {
+            write!(f, ", {BACKGROUND}: {TRANSPARENT}")?;
         }
         write!(
             f,
@@ -173,6 +181,7 @@ impl Parameters {
             model: value(last, "Model")?.to_string(),
             additions: additions(last)?,
             precision: precision(last)?,
+            transparent: value(last, BACKGROUND).is_ok_and(|background| background == TRANSPARENT),
         })
     }
 
@@ -228,6 +237,9 @@ impl Parameters {
             .filter(|precision| *precision != PrecisionChoice::F16);
         if let Some(precision) = precision {
             let _ = write!(line, " --precision {precision}");
+        }
+        if self.transparent {
+            line.push_str(" --transparent");
         }
         if hyphen {
             // A hyphen alone would be standard input.
@@ -341,7 +353,24 @@ mod tests {
             model: "plantain-2-lite".into(),
             additions: Vec::new(),
             precision: None,
+            transparent: false,
         }
+    }
+
+    #[test]
+    fn a_background_that_was_taken_away_is_told() {
+        let mut expected = parameters();
+        expected.transparent = true;
+        let text = expected.to_string();
+        assert!(text.contains("Model: plantain-2-lite, Background: transparent, "));
+        assert_eq!(Parameters::parse(&text), Ok(expected.clone()));
+        assert!(
+            expected
+                .command_line()
+                .contains(" --no-refine --transparent  #")
+        );
+        let other = Parameters::parse(&text.replace("transparent", "white"));
+        assert_eq!(other, Ok(parameters()));
     }
 
     #[test]

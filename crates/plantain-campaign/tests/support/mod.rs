@@ -177,6 +177,7 @@ impl Painter for Drawer {
                 model: "drawer".into(),
                 additions: Vec::new(),
                 precision: None,
+                transparent: false,
             };
             easel.finished(Painted {
                 picture: Picture {

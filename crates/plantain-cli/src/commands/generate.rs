@@ -1,11 +1,12 @@
 //! `plantain generate`
 
-use std::io::{ErrorKind, Read};
+use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use plantain::weights::check_destination;
+use plantain::weights::{check_destination, write_atomically};
 use plantain::{DeviceOptions, Format, Model, Picture, Pipeline, Request, style};
+use plantain_assets::{AssetFormat, CutOutError, Pixels, cut_out, encode, measure};
 use serde_json::json;
 
 use crate::args::GenerateArgs;
@@ -21,6 +22,10 @@ use crate::progress::Progress;
 
 /// Longest prompt read from standard input, in bytes; text encoders take a few hundred at most.
 const MAX_PROMPT: u64 = 1 << 20;
+
+/// The ground on which something is drawn to be cut out, where the prompt names none: of those that the built-in model knows the one that
+/// costs things least (`tools/eval/cut_outs.py`).
+const GROUND_TO_CUT: &str = "teal";
 
 pub(crate) fn run(args: &GenerateArgs) -> Result<(), Failure> {
     let output = Output::new(args)?;
@@ -86,19 +91,25 @@ fn draw(
         precision: pipeline.precision(),
     };
     let bar = progress.clone_bar();
-    let mut unheard = None;
-    let outcome = pipeline.generate_each(request, progress, |picture| {
+    let mut failed = None;
+    let outcome = pipeline.generate_each(request, progress, |mut picture| {
         let path = output.path(picture.parameters.seed, request.count);
-        picture.save(&path, output.format)?;
-        bar.suspend(|| reporter.report(&path, &picture, started.elapsed().as_secs_f64()))
+        let written = if args.transparent {
+            save_cut_out(&mut picture, &path, output.format)
+        } else {
+            picture.save(&path, output.format).map_err(Failure::from)
+        };
+        let report = || reporter.report(&path, &picture, started.elapsed().as_secs_f64());
+        written
+            .and_then(|()| bar.suspend(report))
             .map_err(|failure| {
-                unheard = Some(failure);
+                failed = Some(failure);
                 plantain::Error::Cancelled
             })?;
         started = Instant::now();
         Ok(())
     });
-    match unheard {
+    match failed {
         Some(failure) => Err(failure),
         None => Ok(outcome?),
     }
@@ -124,6 +135,9 @@ fn request(args: &GenerateArgs, model: &Model, prompt: String) -> Result<Request
         strength: args.strength,
         mask: mask.transpose()?.map(Into::into),
     };
+    if args.transparent && request.leaves_ground_open(model.manifest()) {
+        request.prompt = format!("{}, on a {GROUND_TO_CUT} background", request.prompt);
+    }
     if let Some(name) = &args.style {
         let style = style::find(name).map_err(|e| Failure::new(e.to_string()))?;
         request.prompt = style.prompt(&request.prompt);
@@ -133,6 +147,38 @@ fn request(args: &GenerateArgs, model: &Model, prompt: String) -> Result<Request
         }
     }
     Ok(request)
+}
+
+/// Writes the picture without its background.
+fn save_cut_out(picture: &mut Picture, path: &Path, format: Format) -> Result<(), Failure> {
+    let (seed, format) = (picture.parameters.seed, asset_format(format));
+    let cut = cut_out(&picture.image, &measure(&picture.image)).map_err(|error| {
+        let failure = Failure::new(format!("the picture of seed {seed} was drawn, but {error}"));
+        match error {
+            CutOutError::NotPlain => {
+                failure.help("leave --transparent out, or ask for a plain background")
+            }
+            CutOutError::TooAlike => failure,
+        }
+    })?;
+    picture.parameters.transparent = true;
+    let text = picture.parameters.to_string();
+    let failed = |reason| plantain::Error::Write {
+        path: path.to_path_buf(),
+        reason,
+    };
+    let bytes = encode(Pixels::Rgba(&cut), format, None, Some(&text));
+    let bytes = bytes.map_err(|error| failed(error.to_string()))?;
+    let written = write_atomically(path, |mut file| file.write_all(&bytes));
+    Ok(written.map_err(|error| failed(error.to_string()))?)
+}
+
+fn asset_format(format: Format) -> AssetFormat {
+    match format {
+        Format::Png => AssetFormat::Png,
+        Format::Jpeg => AssetFormat::Jpeg,
+        Format::WebP => AssetFormat::WebP,
+    }
 }
 
 /// Short enough to be read and typed.
@@ -208,13 +254,14 @@ impl Output {
             ))
             .help("use .png, .jpg or .webp, or say --format"));
         }
+        let format = args.format.or(by_name).unwrap_or(Format::Png);
+        if args.transparent && format == Format::Jpeg {
+            return Err(Failure::new("a JPEG cannot be transparent").help("use .png or .webp"));
+        }
         if let Some(path) = &path {
             check_place(path)?;
         }
-        Ok(Self {
-            path,
-            format: args.format.or(by_name).unwrap_or(Format::Png),
-        })
+        Ok(Self { path, format })
     }
 
     /// The file of the picture with `seed`, which goes into the name where there are several.
@@ -277,6 +324,7 @@ impl Reporter {
                 "refined": settings.refine,
                 "strength": settings.init.map(|init| init.strength),
                 "masked": settings.init.is_some_and(|init| init.masked),
+                "transparent": parameters.transparent,
                 "model": parameters.model,
                 "device": self.device,
                 "precision": self.precision,

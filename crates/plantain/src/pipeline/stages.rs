@@ -298,6 +298,7 @@ impl Pipeline {
             model: self.manifest().name.clone(),
             additions: self.model.additions().to_vec(),
             precision: self.precision.parse().ok(),
+            transparent: false,
         }
     }
 }

@@ -15,6 +15,8 @@ pub(crate) struct Reading<'a> {
     pub(crate) things: Option<Things>,
     /// Whether it names one of the subjects, or the model has no list of them.
     pub(crate) names_subject: bool,
+    /// Whether it tells of a ground by a colour.
+    pub(crate) names_ground: bool,
     /// The first two styles that it names, where it names several.
     pub(crate) two_styles: Option<[&'a str; 2]>,
 }
@@ -33,6 +35,7 @@ impl<'a> Reading<'a> {
             caption: reader.caption(subject, from_nothing),
             things: from_nothing.then(|| reader.things()).flatten(),
             names_subject,
+            names_ground: reader.coloured_ground().is_some(),
             two_styles: reader.two_styles(),
         }
     }
