@@ -42,15 +42,29 @@ fn the_ground_goes_and_the_thing_stays() {
 }
 
 #[test]
-fn it_is_drawn_on_teal_where_no_ground_is_named() {
+fn a_ground_that_is_left_open_is_unlike_the_thing() {
     let place = Place::new();
-    draw(&place, "a fox", &["-o", "open.png"]).succeeded();
-    draw(&place, "a fox on yellow", &["-o", "named.png"]).succeeded();
-    let told = |file| place.run(&["info", file]).succeeded().stdout;
-    let open = told("open.png");
-    assert!(open.contains("'a fox, on a teal background'"), "{open}");
-    assert!(open.contains(" --transparent"), "{open}");
-    assert!(told("named.png").contains("'a fox on yellow'"));
+    for (prompt, drawn) in [
+        ("a fox.", "a fox, on a teal background"),
+        ("a cyan wrench", "a cyan wrench, on a pink background"),
+        ("a fox on yellow", "a fox on yellow"),
+    ] {
+        draw(&place, prompt, &["-o", "a.png"]).succeeded();
+        let told = place.run(&["info", "a.png"]).succeeded().stdout;
+        assert!(told.contains(&format!("'{drawn}'")), "{told}");
+        assert!(told.contains(" --transparent"), "{told}");
+    }
+}
+
+#[test]
+fn small_pictures_are_cut_out_before_they_are_made_small() {
+    let place = Place::new();
+    draw(&place, "a palm tree", &["--size", "24x16", "-o", "a.png"]).succeeded();
+    let image = image(&place, "a.png");
+    assert_eq!(image.dimensions(), (24, 16));
+    assert!(shares(&image)[0] > 0.3);
+    let told = place.run(&["info", "a.png"]).succeeded().stdout;
+    assert!(told.contains(" --size 24x16 "), "{told}");
 }
 
 #[test]
@@ -62,6 +76,8 @@ fn what_cannot_be_cut_out_is_told_and_not_written() {
     let model = crate::support::fixture("turbo");
     let drawn = draw(&place, "a fox", &["--model", &model, "-o", "a.png"]);
     drawn.refused(&["not plain", "--transparent"]);
+    let drawn = draw(&place, "a fox", &["--model", &model, "-n", "2", "--quiet"]);
+    drawn.refused(&["2 of 2 pictures", "seed 1", "not plain"]);
     draw(&place, "a fox", &["-o", "a.jpg"]).refused(&["a JPEG cannot be transparent", ".webp"]);
     draw(&place, "a fox", &["--format", "jpeg"]).refused(&["a JPEG cannot be transparent"]);
     assert!(place.files().is_empty());

@@ -2,8 +2,9 @@
 
     python -m tools.eval.cut_outs --preset wide --work .plantain-train/wide [--every 3]
 
-Draws fixed prompts of triples trained and not on every ground with `plantain generate --transparent`. Prints, for each ground, how much of
-a picture's opacity is wrong, in how many pictures it is a lot, and how many could not be cut out.
+Draws fixed prompts of triples trained and not, and of things in colours, on every ground with `plantain generate --transparent`. Prints, for
+each ground, how much of a picture's opacity is wrong, in how many pictures it is a lot, and how many are refused, which counts as if
+nothing were left.
 """
 import subprocess
 import tempfile
@@ -19,10 +20,12 @@ from tools.data.vocabulary import COLOURS
 from tools.data.words import with_article
 from tools.eval.evaluate import PROGRAM
 from tools.eval.measure import FIRST_SEED
-from tools.eval.prompt_files import FOLDER, PRESETS, read_prompts
+from tools.eval.prompt_files import FOLDER, PRESETS, RECOLOURED_SETS, read_prompts
 from tools.train.common import common_arguments, pack_folder
 
-SETS = "seen", "triple"
+SETS = "seen", "triple", *RECOLOURED_SETS
+# What the program says of a thing that is too much like its ground.
+REFUSAL = "cannot become transparent"
 # A part of the picture, more than which is a lot.
 A_LOT = 0.05
 
@@ -43,29 +46,37 @@ def opacity(painter, prompt, side):
 
 
 def cut_out(program, prompt, folder):
-    """The opacity of what the program makes of a prompt [side, side], or `None` where it cannot cut it out."""
+    """The opacity of what the program makes of a prompt [side, side], or `None` where it refuses to cut it out."""
     file = folder / "picture.png"
     arguments = ["--quiet", "--transparent", "--seed", str(FIRST_SEED), "-o", str(file), "--", prompt.text]
-    if subprocess.run([str(program), "generate", *arguments], stderr=subprocess.DEVNULL).returncode:
+    ended = subprocess.run([str(program), "generate", *arguments], stderr=subprocess.PIPE, text=True)
+    if ended.returncode and REFUSAL in " ".join(ended.stderr.replace("│", "").split()):
         return None
+    ended.check_returncode()
     return torch.from_numpy(np.array(Image.open(file))[..., 3] / 255)
 
 
 def main():
     parser = common_arguments(__doc__)
     parser.add_argument("--every", type=int, default=3, help="take one prompt in so many")
+    parser.add_argument("--grounds", nargs="+", choices=COLOURS, help="default: all that were taught")
+    parser.add_argument("--list", action="store_true", help="name the prompts that are a lot off")
     parser.add_argument("--program", type=Path, default=PROGRAM, help="the built program")
     args = parser.parse_args()
     preset = PRESETS[args.preset]
     prompts = [p for p in read_prompts(FOLDER / f"{args.preset}.jsonl", preset.things()) if p.set in SETS][:: args.every]
     painter = Painter(Parts(pack_folder(args), preset.things(), list(preset.trained.styles)))
     wanted = [opacity(painter, prompt, 2 * preset.trained.side) for prompt in prompts]
-    print(f"| ground | opacity off by, of {len(prompts)} | more than {A_LOT} | not cut out |\n" + "|---" * 4 + "|")
+    nothing = torch.zeros_like(wanted[0])
+    print(f"| ground | opacity off by, of {len(prompts)} | more than {A_LOT} | refused |\n" + "|---" * 4 + "|")
     with tempfile.TemporaryDirectory() as folder:
-        for colour in preset.trained.colours:
+        for colour in args.grounds or preset.trained.colours:
             cut = [cut_out(args.program, on_ground(prompt, colour), Path(folder)) for prompt in prompts]
-            errors = torch.stack([(found - aim).abs().mean() for found, aim in zip(cut, wanted) if found is not None])
-            print(f"| {colour} | {errors.mean():.4f} | {(errors > A_LOT).sum()} | {len(cut) - len(errors)} |", flush=True)
+            errors = torch.stack([((nothing if found is None else found) - aim).abs().mean() for found, aim in zip(cut, wanted)])
+            print(f"| {colour} | {errors.mean():.4f} | {(errors > A_LOT).sum()} | {sum(found is None for found in cut)} |", flush=True)
+            if args.list:
+                bad = sorted(((error.item(), prompt.text) for error, prompt in zip(errors, prompts) if error > A_LOT), reverse=True)
+                print("\n".join(f"{error:.3f} {text}" for error, text in bad), flush=True)
 
 
 if __name__ == "__main__":

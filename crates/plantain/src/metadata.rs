@@ -41,7 +41,7 @@ pub struct Parameters {
     pub additions: Vec<Addition>,
     /// What products were computed in, as on the command line; texts of other programs do not tell.
     pub precision: Option<PrecisionChoice>,
-    /// Whether its background was taken away afterwards. What a pipeline makes has one.
+    /// Whether its background was taken away afterwards, as `generate --transparent` does. Assets of campaigns do not tell.
     pub transparent: bool,
 }
 

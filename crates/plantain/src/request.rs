@@ -9,7 +9,7 @@ use plantain_weights::Manifest;
 use crate::aspect::Aspect;
 use crate::error::RequestError;
 use crate::layout::Layout;
-use crate::prompt::Reading;
+use crate::prompt::{Reading, on_ground_to_cut};
 use crate::size::check_size;
 
 /// Strength of a run that starts from a picture, where none is given.
@@ -376,6 +376,29 @@ impl Request {
     /// ```
     pub fn drawn_prompts(&self, manifest: &Manifest) -> Vec<String> {
         Layout::new(self, self.size_for(manifest), manifest).prompts
+    }
+
+    /// The same request with a ground that things are cut out of with little lost, where the prompt leaves it to a model of single things on
+    /// plain grounds: that would draw on white, as parts of many things are. A picture that is made from another keeps its ground.
+    ///
+    /// ```
+    /// use plantain::Request;
+    ///
+    /// let model = plantain::default_model()?;
+    /// let prompt = |text| Request::new(text).on_ground_to_cut(model.manifest()).prompt;
+    /// assert_eq!(prompt("a fox."), "a fox, on a teal background");
+    /// assert_eq!(prompt("a turquoise car"), "a turquoise car, on a pink background");
+    /// assert_eq!(prompt("a fox on light blue"), "a fox on light blue");
+    /// # Ok::<(), plantain::Error>(())
+    /// ```
+    #[must_use]
+    pub fn on_ground_to_cut(mut self, manifest: &Manifest) -> Self {
+        if self.init_image.is_none()
+            && let Some(prompt) = on_ground_to_cut(&self.prompt, manifest)
+        {
+            self.prompt = prompt;
+        }
+        self
     }
 
     /// What the prompt comes to for a model.

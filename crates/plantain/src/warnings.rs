@@ -62,20 +62,6 @@ impl Request {
         self.reading(manifest).names_subject
     }
 
-    /// Whether the ground is left to the model, one of single things on plain grounds, which then draws on white.
-    ///
-    /// ```
-    /// use plantain::Request;
-    ///
-    /// let model = plantain::default_model()?;
-    /// assert!(Request::new("a fox, flat illustration").leaves_ground_open(model.manifest()));
-    /// assert!(!Request::new("a fox on light blue").leaves_ground_open(model.manifest()));
-    /// # Ok::<(), plantain::Error>(())
-    /// ```
-    pub fn leaves_ground_open(&self, manifest: &Manifest) -> bool {
-        manifest.plain_ground && self.init_image.is_none() && !self.reading(manifest).names_ground
-    }
-
     fn warn_of_guidance(&self, manifest: &Manifest) -> Vec<String> {
         let trained = manifest.defaults.guidance;
         let guidance = self.guidance.unwrap_or(trained);

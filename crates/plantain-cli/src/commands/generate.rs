@@ -1,16 +1,16 @@
 //! `plantain generate`
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use plantain::weights::{check_destination, write_atomically};
+use plantain::weights::check_destination;
 use plantain::{DeviceOptions, Format, Model, Picture, Pipeline, Request, style};
-use plantain_assets::{AssetFormat, CutOutError, Pixels, cut_out, encode, measure};
 use serde_json::json;
 
 use crate::args::GenerateArgs;
 use crate::commands::adapt::adapt;
+use crate::commands::cut_out::CutOut;
 use crate::commands::memory::{Asked, fit};
 use crate::commands::{
     cut_before, open_model, settle_device, use_threads, warn_of_license, warn_of_unused,
@@ -23,10 +23,6 @@ use crate::progress::Progress;
 /// Longest prompt read from standard input, in bytes; text encoders take a few hundred at most.
 const MAX_PROMPT: u64 = 1 << 20;
 
-/// The ground on which something is drawn to be cut out, where the prompt names none: of those that the built-in model knows the one that
-/// costs things least (`tools/eval/cut_outs.py`).
-const GROUND_TO_CUT: &str = "teal";
-
 pub(crate) fn run(args: &GenerateArgs) -> Result<(), Failure> {
     let output = Output::new(args)?;
     let prompt = read_prompt(&args.prompt)?;
@@ -36,7 +32,9 @@ pub(crate) fn run(args: &GenerateArgs) -> Result<(), Failure> {
     let model = adapt(open_model(args.model.as_deref())?, &args.adapt, args.quiet)?;
     let mut request = request(args, &model, prompt)?;
     let settings = request.settings(model.manifest());
-    settings.map_err(plantain::Error::from)?;
+    let settings = settings.map_err(plantain::Error::from)?;
+    let mut cutting =
+        (args.transparent).then(|| CutOut::prepare(&mut request, &settings, model.manifest()));
     settle_device(&args.on, args.quiet || args.json);
     let asked = Asked {
         device: args.on.device,
@@ -63,11 +61,13 @@ pub(crate) fn run(args: &GenerateArgs) -> Result<(), Failure> {
         &model,
         &request,
         &output,
+        cutting.as_mut(),
         &mut progress,
         started,
     );
     progress.finish();
-    outcome
+    outcome?;
+    cutting.map_or(Ok(()), |cutting| cutting.finish(request.count))
 }
 
 fn draw(
@@ -76,6 +76,7 @@ fn draw(
     model: &Model,
     request: &Request,
     output: &Output,
+    mut cutting: Option<&mut CutOut>,
     progress: &mut Progress,
     mut started: Instant,
 ) -> Result<(), Failure> {
@@ -91,25 +92,24 @@ fn draw(
         precision: pipeline.precision(),
     };
     let bar = progress.clone_bar();
-    let mut failed = None;
+    let mut unheard = None;
     let outcome = pipeline.generate_each(request, progress, |mut picture| {
         let path = output.path(picture.parameters.seed, request.count);
-        let written = if args.transparent {
-            save_cut_out(&mut picture, &path, output.format)
-        } else {
-            picture.save(&path, output.format).map_err(Failure::from)
+        let written = match &mut cutting {
+            Some(cutting) => cutting.save(&mut picture, &path, output.format)?,
+            None => picture.save(&path, output.format).map(|()| true)?,
         };
-        let report = || reporter.report(&path, &picture, started.elapsed().as_secs_f64());
-        written
-            .and_then(|()| bar.suspend(report))
-            .map_err(|failure| {
-                failed = Some(failure);
-                plantain::Error::Cancelled
-            })?;
+        if written {
+            bar.suspend(|| reporter.report(&path, &picture, started.elapsed().as_secs_f64()))
+                .map_err(|failure| {
+                    unheard = Some(failure);
+                    plantain::Error::Cancelled
+                })?;
+        }
         started = Instant::now();
         Ok(())
     });
-    match failed {
+    match unheard {
         Some(failure) => Err(failure),
         None => Ok(outcome?),
     }
@@ -135,9 +135,6 @@ fn request(args: &GenerateArgs, model: &Model, prompt: String) -> Result<Request
         strength: args.strength,
         mask: mask.transpose()?.map(Into::into),
     };
-    if args.transparent && request.leaves_ground_open(model.manifest()) {
-        request.prompt = format!("{}, on a {GROUND_TO_CUT} background", request.prompt);
-    }
     if let Some(name) = &args.style {
         let style = style::find(name).map_err(|e| Failure::new(e.to_string()))?;
         request.prompt = style.prompt(&request.prompt);
@@ -146,39 +143,10 @@ fn request(args: &GenerateArgs, model: &Model, prompt: String) -> Result<Request
             request.negative_prompt = style.negative_prompt(&request.negative_prompt);
         }
     }
-    Ok(request)
-}
-
-/// Writes the picture without its background.
-fn save_cut_out(picture: &mut Picture, path: &Path, format: Format) -> Result<(), Failure> {
-    let (seed, format) = (picture.parameters.seed, asset_format(format));
-    let cut = cut_out(&picture.image, &measure(&picture.image)).map_err(|error| {
-        let failure = Failure::new(format!("the picture of seed {seed} was drawn, but {error}"));
-        match error {
-            CutOutError::NotPlain => {
-                failure.help("leave --transparent out, or ask for a plain background")
-            }
-            CutOutError::TooAlike => failure,
-        }
-    })?;
-    picture.parameters.transparent = true;
-    let text = picture.parameters.to_string();
-    let failed = |reason| plantain::Error::Write {
-        path: path.to_path_buf(),
-        reason,
-    };
-    let bytes = encode(Pixels::Rgba(&cut), format, None, Some(&text));
-    let bytes = bytes.map_err(|error| failed(error.to_string()))?;
-    let written = write_atomically(path, |mut file| file.write_all(&bytes));
-    Ok(written.map_err(|error| failed(error.to_string()))?)
-}
-
-fn asset_format(format: Format) -> AssetFormat {
-    match format {
-        Format::Png => AssetFormat::Png,
-        Format::Jpeg => AssetFormat::Jpeg,
-        Format::WebP => AssetFormat::WebP,
+    if args.transparent {
+        request = request.on_ground_to_cut(model.manifest());
     }
+    Ok(request)
 }
 
 /// Short enough to be read and typed.

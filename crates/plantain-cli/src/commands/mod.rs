@@ -5,6 +5,7 @@ pub(crate) mod batch;
 pub(crate) mod bench;
 pub(crate) mod completions;
 pub(crate) mod convert;
+mod cut_out;
 pub(crate) mod devices;
 pub(crate) mod doctor;
 pub(crate) mod generate;

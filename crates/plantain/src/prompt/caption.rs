@@ -221,7 +221,8 @@ impl Reader<'_> {
     }
 }
 
-fn without_end(prompt: &str) -> &str {
+/// The prompt without what ends a sentence.
+pub(super) fn without_end(prompt: &str) -> &str {
     prompt.trim_end_matches(|end: char| end.is_whitespace() || ".!?,;".contains(end))
 }
 

@@ -116,6 +116,11 @@ pub(super) fn one_colour(words: &[String]) -> Option<(Range<usize>, &'static str
     colours.next().is_none().then_some(first)
 }
 
+/// Whether any of some words tell one of these colours.
+pub(super) fn any_is(words: &[String], of: &[&str]) -> bool {
+    colours(words, &OF_TWO_FOR_THINGS, colour).any(|(_, told)| of.contains(&told))
+}
+
 /// The first colour that some words tell of a ground.
 pub(super) struct GroundColour {
     /// Which of the words tell it.

@@ -2,8 +2,9 @@
 
 use std::ops::Range;
 
+use super::caption::without_end;
 use super::colours::{
-    GroundColour, colours_ground, ground_colour, is_colour, is_colour_word, is_no_shade,
+    GroundColour, any_is, colours_ground, ground_colour, is_colour, is_colour_word, is_no_shade,
 };
 use super::reader::Reader;
 use super::words::{ARTICLES, with_article};
@@ -20,6 +21,12 @@ const BEHIND_COLOUR: [&str; 4] = ["please", "isolated", "centered", "centred"];
 /// Most words of a part between commas that ends as a ground is called, and is one.
 const PART: usize = 5;
 
+/// The ground that things are cut out of with the least lost, where the prompt names none (`tools/eval/cut_outs.py`).
+const TO_CUT: &str = "teal";
+/// The one for things in colours that are too much like it.
+const TO_CUT_TEAL: &str = "pink";
+const LIKE_TEAL: [&str; 2] = ["teal", "cyan"];
+
 /// A ground that a prompt tells of by a colour.
 pub(super) struct Ground {
     /// Which words tell of it.
@@ -34,6 +41,16 @@ pub(super) fn told_ground(colour: &str) -> String {
 }
 
 impl Reader<'_> {
+    /// The prompt with a ground to cut things out of, where it asks a model of single things for something and leaves the ground open.
+    pub(super) fn on_ground_to_cut(&self) -> Option<String> {
+        let says = self.manifest.plain_ground && !self.words.is_empty();
+        (says && self.coloured_ground().is_none()).then(|| {
+            let like_teal = any_is(&self.lowered, &LIKE_TEAL);
+            let ground = told_ground(if like_teal { TO_CUT_TEAL } else { TO_CUT });
+            format!("{}, {ground}", without_end(self.prompt))
+        })
+    }
+
     /// The first ground that the prompt tells of by a colour; of several it is the first.
     pub(super) fn coloured_ground(&self) -> Option<Ground> {
         self.grounds().into_iter().find_map(|words| {

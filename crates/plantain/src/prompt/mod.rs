@@ -17,7 +17,7 @@ use plantain_weights::{Model, TokenizerInfo};
 use tokenizers::Tokenizer;
 
 use crate::error::RequestError;
-pub(crate) use reading::Reading;
+pub(crate) use reading::{Reading, on_ground_to_cut};
 pub(crate) use things::Things;
 use weights::{Piece, parse};
 

@@ -15,8 +15,6 @@ pub(crate) struct Reading<'a> {
     pub(crate) things: Option<Things>,
     /// Whether it names one of the subjects, or the model has no list of them.
     pub(crate) names_subject: bool,
-    /// Whether it tells of a ground by a colour.
-    pub(crate) names_ground: bool,
     /// The first two styles that it names, where it names several.
     pub(crate) two_styles: Option<[&'a str; 2]>,
 }
@@ -35,10 +33,14 @@ impl<'a> Reading<'a> {
             caption: reader.caption(subject, from_nothing),
             things: from_nothing.then(|| reader.things()).flatten(),
             names_subject,
-            names_ground: reader.coloured_ground().is_some(),
             two_styles: reader.two_styles(),
         }
     }
+}
+
+/// The prompt with a ground to cut things out of, where it asks a model of single things for something and leaves the ground open.
+pub(crate) fn on_ground_to_cut(prompt: &str, manifest: &Manifest) -> Option<String> {
+    Reader::new(prompt, manifest).on_ground_to_cut()
 }
 
 #[cfg(test)]
