@@ -8,6 +8,10 @@ use crate::ground::Ground;
 use crate::measure::Measures;
 use matte::Matte;
 
+/// Smallest side of a picture to cut out, in pixels: an edge is found where there are enough of them to tell it. Smaller ones are better
+/// drawn larger, cut out, and [made small](crate::shrink()).
+pub const SIDE_TO_CUT: u32 = 256;
+
 /// Why a picture cannot be cut out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CutOutError {

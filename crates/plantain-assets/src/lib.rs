@@ -23,7 +23,7 @@ mod sheet;
 mod shrink;
 
 pub use colour::{Rgb, RgbError};
-pub use cut_out::{CutOutError, cut_out};
+pub use cut_out::{CutOutError, SIDE_TO_CUT, cut_out};
 pub use encode::{AssetFormat, EncodeError, Pixels, UnknownAssetFormat, encode};
 pub use fit::{Fit, Insets, UnknownFit, contained, fit, fit_beside};
 pub use fonts::{FontError, Fonts, font_files};

@@ -10,7 +10,7 @@ use image::{DynamicImage, RgbImage, RgbaImage};
 use plantain::weights::sha256;
 use plantain::{Parameters, read_parameters};
 use plantain_assets::{
-    Fonts, Insets, Measures, Overlay, cut_out, encode, fit_beside, measure, shrink,
+    Fonts, Insets, Measures, Overlay, SIDE_TO_CUT, cut_out, encode, fit_beside, measure, shrink,
 };
 
 use super::{Run, Wanted};
@@ -20,9 +20,6 @@ use crate::judge::Judgement;
 use crate::painter::{CampaignEvent, CampaignObserver};
 use crate::plan::{Asset, Recipe};
 use crate::store::{AssetRecord, Entry, PictureRecord, Store};
-
-/// Smallest side of a picture whose background is taken away, in pixels.
-const SIDE_TO_CUT: u32 = 256;
 
 /// What came of it.
 pub(super) struct Made {

@@ -5,18 +5,17 @@ use std::path::Path;
 
 use plantain::weights::{Manifest, write_atomically};
 use plantain::{Error, Format, Picture, Request, Settings};
-use plantain_assets::{AssetFormat, CutOutError, Pixels, cut_out, encode, measure, shrink};
+use plantain_assets::{
+    AssetFormat, CutOutError, Pixels, SIDE_TO_CUT, cut_out, encode, measure, shrink,
+};
 
 use crate::failure::Failure;
-
-/// Smallest side of a picture whose background is taken away, in pixels: an edge is found where there are enough of them to tell it.
-const SIDE_TO_CUT: usize = 256;
 
 /// Takes the background of pictures away, and remembers those of which that was not possible.
 pub(crate) struct CutOut {
     size: [usize; 2],
     /// How many times as large the pictures are drawn.
-    factor: usize,
+    factor: u32,
     refused: Vec<(u64, CutOutError)>,
 }
 
@@ -24,11 +23,11 @@ impl CutOut {
     /// For a request with these settings, which has pictures drawn larger where they are small and the model can.
     pub(crate) fn prepare(request: &mut Request, settings: &Settings, manifest: &Manifest) -> Self {
         let size = [settings.width, settings.height];
-        let factor = SIDE_TO_CUT.div_ceil(settings.width.min(settings.height));
-        let factor = if manifest.plain_ground { factor } else { 1 };
-        if factor > 1 {
+        let mut factor = 1;
+        if manifest.plain_ground {
+            factor = SIDE_TO_CUT.div_ceil(size[0].min(size[1]) as u32);
             request.aspect = None;
-            request.size = Some(size.map(|side| side * factor));
+            request.size = Some(size.map(|side| side * factor as usize));
         }
         Self {
             size,
@@ -45,7 +44,8 @@ impl CutOut {
         format: Format,
     ) -> Result<bool, Error> {
         let cut = match cut_out(&picture.image, &measure(&picture.image)) {
-            Ok(cut) => shrink(&cut, self.factor as u32),
+            Ok(cut) if self.factor == 1 => cut,
+            Ok(cut) => shrink(&cut, self.factor),
             Err(error) => {
                 self.refused.push((picture.parameters.seed, error));
                 return Ok(false);
