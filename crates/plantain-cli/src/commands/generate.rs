@@ -24,7 +24,7 @@ use crate::progress::Progress;
 const MAX_PROMPT: u64 = 1 << 20;
 
 pub(crate) fn run(args: &GenerateArgs) -> Result<(), Failure> {
-    let output = Output::new(args)?;
+    let mut output = Output::new(args)?;
     let prompt = read_prompt(&args.prompt)?;
     // Not before: while a prompt is typed, Ctrl-C ends the program at once.
     interrupt::install();
@@ -33,8 +33,8 @@ pub(crate) fn run(args: &GenerateArgs) -> Result<(), Failure> {
     let mut request = request(args, &model, prompt)?;
     let settings = request.settings(model.manifest());
     let settings = settings.map_err(plantain::Error::from)?;
-    let mut cutting =
-        (args.transparent).then(|| CutOut::prepare(&mut request, &settings, model.manifest()));
+    let prepare = || CutOut::prepare(&mut request, &settings, model.manifest());
+    output.cutting = args.transparent.then(prepare);
     settle_device(&args.on, args.quiet || args.json);
     let asked = Asked {
         device: args.on.device,
@@ -60,13 +60,13 @@ pub(crate) fn run(args: &GenerateArgs) -> Result<(), Failure> {
         options,
         &model,
         &request,
-        &output,
-        cutting.as_mut(),
+        &mut output,
         &mut progress,
         started,
     );
     progress.finish();
     outcome?;
+    let cutting = output.cutting;
     cutting.map_or(Ok(()), |cutting| cutting.finish(request.count))
 }
 
@@ -75,8 +75,7 @@ fn draw(
     options: DeviceOptions,
     model: &Model,
     request: &Request,
-    output: &Output,
-    mut cutting: Option<&mut CutOut>,
+    output: &mut Output,
     progress: &mut Progress,
     mut started: Instant,
 ) -> Result<(), Failure> {
@@ -95,11 +94,7 @@ fn draw(
     let mut unheard = None;
     let outcome = pipeline.generate_each(request, progress, |mut picture| {
         let path = output.path(picture.parameters.seed, request.count);
-        let written = match &mut cutting {
-            Some(cutting) => cutting.save(&mut picture, &path, output.format)?,
-            None => picture.save(&path, output.format).map(|()| true)?,
-        };
-        if written {
+        if output.write(&mut picture, &path)? {
             bar.suspend(|| reporter.report(&path, &picture, started.elapsed().as_secs_f64()))
                 .map_err(|failure| {
                     unheard = Some(failure);
@@ -198,6 +193,8 @@ fn warn(pipeline: &Pipeline, request: &Request, progress: &Progress) -> Result<(
 struct Output {
     path: Option<PathBuf>,
     format: Format,
+    /// What takes backgrounds away, if they are not wanted.
+    cutting: Option<CutOut>,
 }
 
 impl Output {
@@ -229,7 +226,19 @@ impl Output {
         if let Some(path) = &path {
             check_place(path)?;
         }
-        Ok(Self { path, format })
+        Ok(Self {
+            path,
+            format,
+            cutting: None,
+        })
+    }
+
+    /// Writes a picture; or else, where it cannot be written as it is wanted, remembers that, and gives `false`.
+    fn write(&mut self, picture: &mut Picture, path: &Path) -> Result<bool, plantain::Error> {
+        match &mut self.cutting {
+            Some(cutting) => cutting.save(picture, path, self.format),
+            None => picture.save(path, self.format).map(|()| true),
+        }
     }
 
     /// The file of the picture with `seed`, which goes into the name where there are several.
