@@ -57,6 +57,21 @@ fn a_ground_that_is_left_open_is_unlike_the_thing() {
 }
 
 #[test]
+fn who_asks_for_no_background_is_told_how_to_get_that() {
+    let place = Place::new();
+    let hint = "note: --transparent takes a plain background away";
+    for (prompt, args, told) in [
+        ("a fox, Transparent background", &[][..], true),
+        ("a fox with no background", &["--transparent"], false),
+        ("a transparent umbrella, white background", &[], false),
+    ] {
+        let common = ["generate", prompt, "--steps", "1", "-o", "a.png"];
+        let drawn = place.run(&[&common, args].concat()).succeeded();
+        assert_eq!(drawn.says(hint), told, "{prompt}: {drawn:?}");
+    }
+}
+
+#[test]
 fn small_pictures_are_cut_out_before_they_are_made_small() {
     let place = Place::new();
     draw(&place, "a palm tree", &["--size", "24x16", "-o", "a.png"]).succeeded();

@@ -23,6 +23,16 @@ use crate::progress::Progress;
 /// Longest prompt read from standard input, in bytes; text encoders take a few hundred at most.
 const MAX_PROMPT: u64 = 1 << 20;
 
+/// What prompts say that ask for a picture without a background.
+const NO_BACKGROUND: [&str; 6] = [
+    "transparent background",
+    "transparent bg",
+    "transparent png",
+    "no background",
+    "without background",
+    "without a background",
+];
+
 pub(crate) fn run(args: &GenerateArgs) -> Result<(), Failure> {
     let mut output = Output::new(args)?;
     let prompt = read_prompt(&args.prompt)?;
@@ -83,6 +93,9 @@ fn draw(
     let pipeline = Pipeline::load_observed(model, options, progress)?;
     if !args.quiet {
         warn(&pipeline, request, progress)?;
+        if !args.transparent && asks_for_no_background(&request.prompt) {
+            progress.line("note: --transparent takes a plain background away");
+        }
     }
     let reporter = Reporter {
         json: args.json,
@@ -187,6 +200,11 @@ fn warn(pipeline: &Pipeline, request: &Request, progress: &Progress) -> Result<(
         }
     }
     Ok(())
+}
+
+fn asks_for_no_background(prompt: &str) -> bool {
+    let prompt = prompt.to_lowercase();
+    NO_BACKGROUND.iter().any(|asking| prompt.contains(asking))
 }
 
 /// Where pictures go.
