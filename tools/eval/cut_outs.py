@@ -1,4 +1,4 @@
-"""Compares things that the program cuts out with the transparency of their drawings, for each ground to draw them on.
+"""Compares things that the program cuts out with the opacity of their drawings, for each ground to draw them on and for that which it chooses.
 
     python -m tools.eval.cut_outs --preset wide --work .plantain-train/wide [--every 3]
 
@@ -31,10 +31,12 @@ A_LOT = 0.05
 
 
 def on_ground(prompt, colour):
-    """The same prompt with another ground."""
-    figure_and_style = prompt.text.rsplit(", on ", 1)[0]
+    """The same prompt with another ground, or with none."""
+    thing_and_style = prompt.text.rsplit(", on ", 1)[0]
+    if colour is None:
+        return replace(prompt, text=thing_and_style)
     backdrop = replace(prompt.scene.backdrop, colours=(colour,))
-    return replace(prompt, text=f"{figure_and_style}, on {with_article(colour)} background",
+    return replace(prompt, text=f"{thing_and_style}, on {with_article(colour)} background",
                    scene=replace(prompt.scene, backdrop=backdrop))
 
 
@@ -59,7 +61,7 @@ def cut_out(program, prompt, folder):
 def main():
     parser = common_arguments(__doc__)
     parser.add_argument("--every", type=int, default=3, help="take one prompt in so many")
-    parser.add_argument("--grounds", nargs="+", choices=COLOURS, help="default: all that were taught")
+    parser.add_argument("--grounds", nargs="*", choices=COLOURS, help="default: all that were taught")
     parser.add_argument("--list", action="store_true", help="name the prompts that are a lot off")
     parser.add_argument("--program", type=Path, default=PROGRAM, help="the built program")
     args = parser.parse_args()
@@ -70,10 +72,10 @@ def main():
     nothing = torch.zeros_like(wanted[0])
     print(f"| ground | opacity off by, of {len(prompts)} | more than {A_LOT} | refused |\n" + "|---" * 4 + "|")
     with tempfile.TemporaryDirectory() as folder:
-        for colour in args.grounds or preset.trained.colours:
+        for colour in [*(preset.trained.colours if args.grounds is None else args.grounds), None]:
             cut = [cut_out(args.program, on_ground(prompt, colour), Path(folder)) for prompt in prompts]
             errors = torch.stack([((nothing if found is None else found) - aim).abs().mean() for found, aim in zip(cut, wanted)])
-            print(f"| {colour} | {errors.mean():.4f} | {(errors > A_LOT).sum()} | {sum(found is None for found in cut)} |", flush=True)
+            print(f"| {colour or 'left to the program'} | {errors.mean():.4f} | {(errors > A_LOT).sum()} | {sum(found is None for found in cut)} |", flush=True)
             if args.list:
                 bad = sorted(((error.item(), prompt.text) for error, prompt in zip(errors, prompts) if error > A_LOT), reverse=True)
                 print("\n".join(f"{error:.3f} {text}" for error, text in bad), flush=True)
