@@ -2,9 +2,9 @@
 
 use image::{Rgba, RgbaImage};
 
-use crate::support::Place;
+use crate::support::{Outcome, Place, fixture};
 
-fn draw(place: &Place, prompt: &str, args: &[&str]) -> crate::support::Outcome {
+fn draw(place: &Place, prompt: &str, args: &[&str]) -> Outcome {
     let common = ["generate", prompt, "--seed", "1", "--transparent"];
     place.run(&[&common, args].concat())
 }
@@ -88,7 +88,7 @@ fn what_cannot_be_cut_out_is_told_and_not_written() {
     let drawn = draw(&place, "a teal car, on a teal background", &["-o", "a.png"]);
     drawn.refused(&["too much like its background", "another background"]);
     // A model of noise.
-    let model = crate::support::fixture("turbo");
+    let model = fixture("turbo");
     let drawn = draw(&place, "a fox", &["--model", &model, "-o", "a.png"]);
     drawn.refused(&["not plain", "--transparent"]);
     let drawn = draw(&place, "a fox", &["--model", &model, "-n", "2", "--quiet"]);

@@ -5,7 +5,6 @@ mod matte;
 use image::{RgbImage, Rgba, RgbaImage};
 
 use crate::ground::Ground;
-use crate::measure::Measures;
 use matte::Matte;
 
 /// Smallest side of a picture to cut out, in pixels: an edge is found where there are enough of them to tell it. Smaller ones are better
@@ -25,7 +24,7 @@ pub enum CutOutError {
     TooAlike,
 }
 
-/// `image` with its background transparent. `measures` are those of `image`.
+/// `image` with its background transparent.
 ///
 /// What the border reaches without crossing the subject is background; so is what the subject encloses, where the background is of a
 /// colour and not grey: on a white one the white of an eye would go, too. Pixels at the edge are as transparent as they show background, and
@@ -33,9 +32,8 @@ pub enum CutOutError {
 ///
 /// # Errors
 /// When the background is not plain, or much of the subject has nearly its colour.
-pub fn cut_out(image: &RgbImage, measures: &Measures) -> Result<RgbaImage, CutOutError> {
-    let ground = measures.background.and_then(|_| Ground::of(image));
-    let ground = ground.ok_or(CutOutError::NotPlain)?;
+pub fn cut_out(image: &RgbImage) -> Result<RgbaImage, CutOutError> {
+    let ground = Ground::of(image).ok_or(CutOutError::NotPlain)?;
     let matte = Matte::of(image, &ground);
     if matte.loses_the_subject() {
         return Err(CutOutError::TooAlike);

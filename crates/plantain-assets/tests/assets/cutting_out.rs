@@ -1,5 +1,5 @@
 use image::{Rgb, RgbImage, RgbaImage};
-use plantain_assets::{CutOutError, cut_out, measure};
+use plantain_assets::{CutOutError, cut_out};
 
 use crate::scenes::{Disc, GROUND, SUBJECT, apart, gradient, mixed, noise, scene};
 
@@ -10,7 +10,7 @@ const DISC: Disc = Disc {
 };
 
 fn cut(image: &RgbImage) -> RgbaImage {
-    cut_out(image, &measure(image)).unwrap()
+    cut_out(image).unwrap()
 }
 
 /// A cut-out over a colour, mixed as light.
@@ -113,7 +113,7 @@ fn a_busy_background_cannot_be_cut_out() {
         }
     };
     let image = scene(SIZE, DISC, check);
-    let cut = cut_out(&image, &measure(&image));
+    let cut = cut_out(&image);
     assert_eq!(cut, Err(CutOutError::NotPlain));
 }
 
@@ -126,14 +126,14 @@ fn a_subject_that_would_go_with_its_background_is_refused() {
         if inside { near } else { GROUND }
     });
     // The disc is kept, and is larger.
-    assert!(cut_out(&image, &measure(&image)).is_ok());
+    assert!(cut_out(&image).is_ok());
     let mut alone = RgbImage::from_pixel(SIZE[0], SIZE[1], Rgb(GROUND));
     for (x, y, pixel) in alone.enumerate_pixels_mut() {
         if (60..160).contains(&x) && (60..160).contains(&y) {
             *pixel = Rgb(if x < 70 { [250; 3] } else { near });
         }
     }
-    let cut = cut_out(&alone, &measure(&alone));
+    let cut = cut_out(&alone);
     assert_eq!(cut, Err(CutOutError::TooAlike));
 }
 

@@ -10,7 +10,7 @@ use image::{DynamicImage, RgbImage, RgbaImage};
 use plantain::weights::sha256;
 use plantain::{Parameters, read_parameters};
 use plantain_assets::{
-    Fonts, Insets, Measures, Overlay, SIDE_TO_CUT, cut_out, encode, fit_beside, measure, shrink,
+    Fonts, Insets, Measures, Overlay, SIDE_TO_CUT, cut_out, encode, fit_beside, shrink,
 };
 
 use super::{Run, Wanted};
@@ -218,6 +218,6 @@ fn transparent(
     // An edge is found where there are pixels enough to tell it, and then made as small as it is wanted.
     let factor = SIDE_TO_CUT.div_ceil(recipe.size.width.min(recipe.size.height));
     let large = fitted(image, measures, recipe, factor);
-    let cut = cut_out(&large, &measure(&large)).map_err(|error| error.to_string())?;
+    let cut = cut_out(&large).map_err(|error| error.to_string())?;
     Ok(shrink(&cut, factor))
 }

@@ -5,9 +5,7 @@ use std::path::Path;
 
 use plantain::weights::{Manifest, write_atomically};
 use plantain::{Error, Format, Picture, Request, Settings};
-use plantain_assets::{
-    AssetFormat, CutOutError, Pixels, SIDE_TO_CUT, cut_out, encode, measure, shrink,
-};
+use plantain_assets::{AssetFormat, CutOutError, Pixels, SIDE_TO_CUT, cut_out, encode, shrink};
 
 use crate::failure::Failure;
 
@@ -43,7 +41,7 @@ impl CutOut {
         path: &Path,
         format: Format,
     ) -> Result<bool, Error> {
-        let cut = match cut_out(&picture.image, &measure(&picture.image)) {
+        let cut = match cut_out(&picture.image) {
             Ok(cut) if self.factor == 1 => cut,
             Ok(cut) => shrink(&cut, self.factor),
             Err(error) => {
